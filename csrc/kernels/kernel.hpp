@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel ABI, documented once.
+//
+// A kernel is a plain function `void(const KernelArgs&)`. It allocates nothing but
+// thread-local scratch, and it computes only its *part* of the outputs. The bits of an
+// output element must not depend on `part.count`: no split of a reduction between
+// parts, kernel variants chosen by shape and never by partition.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/tensor_view.hpp"
+
+namespace fastnn {
+
+// The share of the work one call must do: part `index` of `count`.
+struct Part {
+  int index = 0;
+  int count = 1;
+};
+
+// An attribute as the kernel sees it. Python's OpDef.attrs gives the order; booleans,
+// enums, dtypes, axis bit masks and packed permutations arrive as `i`.
+union AttrValue {
+  int64_t i;
+  double f;
+};
+
+struct KernelArgs {
+  const TensorView* in;
+  const TensorView* out;
+  const AttrValue* attrs;
+  Part part;
+};
+
+using Kernel = void (*)(const KernelArgs&);
+
+// How a kernel divides its work between parts.
+enum class Split : uint8_t {
+  kRows,    // part owns rows `row_range(out[0].rows(), part)` of every output
+  kAny,     // some other partition of the output elements, each written by one part
+  kSerial,  // part 0 does everything
+};
+
+// One row of a family's kernel table. `reads` has one letter per input: 'r' the kernel
+// reads only the rows it owns, 'a' it may read anything. For kRows an 'r' input that is
+// broadcast along the rows counts as 'a'. `attrs` names the attributes in order,
+// space-separated; a test compares them with the OpDef of the same name.
+struct KernelEntry {
+  const char* name;
+  Kernel fn;
+  Split split;
+  const char* reads;
+  int n_out;
+  const char* attrs;
+};
+
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+// Rows owned by a part: blocks of 8 rows (the GEMM tile height) once there are enough
+// of them. Every kRows kernel uses this function, so a chain of them needs no barrier.
+FASTNN_INLINE Range row_range(int64_t rows, Part part) {
+  const int64_t block = rows >= 8 * int64_t{part.count} ? 8 : 1;
+  const int64_t blocks = (rows + block - 1) / block;
+  const int64_t begin = blocks * part.index / part.count * block;
+  const int64_t end = blocks * (part.index + 1) / part.count * block;
+  return {begin < rows ? begin : rows, end < rows ? end : rows};
+}
+
+// Thread-local scratch memory, 64-byte aligned, valid until the next call on this
+// thread. Grows once, then is reused: no allocation in a running plan.
+void* scratch(size_t bytes);
+
+}  // namespace fastnn

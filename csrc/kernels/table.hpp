@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel table of the instruction set chosen at load.
+//
+// A family is one .cpp compiled once per ISA inside `namespace fastnn::FASTNN_ISA`
+// (macro = sse42 | avx2 | avx512 | neon); it defines `const KernelFamily kFamily_<name>`.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "kernels/kernel.hpp"
+
+namespace fastnn {
+
+struct KernelFamily {
+  const char* name;
+  const KernelEntry* entries;
+  int count;
+};
+
+// clang-format off
+#define FASTNN_FAMILIES(X) \
+  X(pointwise) X(reduce) X(softmax) X(loss) X(copy) X(index) X(random) X(optim) X(gemm)
+// clang-format on
+
+const KernelEntry* find_kernel(std::string_view name);  // nullptr: not supported here
+std::span<const KernelFamily* const> kernel_families();
+const char* active_isa();  // "avx512", ... ; FASTNN_ISA in the environment forces one
+
+}  // namespace fastnn

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dtype names, kernel-ABI codes and promotion, as plain strings and integers."""
+
+from __future__ import annotations
+
+# Order = the enumerators of csrc/base/dtype.hpp (tests/architecture compares them).
+NAMES = (
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+)
+CODES = {name: code for code, name in enumerate(NAMES)}
+FLOATS = ("float32", "float64")
+INTEGERS = NAMES[1:9]
+ITEMSIZE = dict(zip(NAMES, (1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8), strict=True))
+
+
+def is_float(dtype: str) -> bool:
+    return dtype in FLOATS
+
+
+def result_type(*dtypes: str, floatx: str = "float32") -> str:
+    """Dtype of an op over mixed operands, as `keras.backend.result_type`.
+
+    Floats win over integers and keep their own width (int64 + float32 is float32),
+    integers promote as in NumPy except that uint64 with a signed type gives `floatx`,
+    bool gives way to everything.
+    """
+    floats = [d for d in dtypes if d in FLOATS]
+    if floats:
+        return "float64" if "float64" in floats else "float32"
+    import numpy as np
+
+    out = np.dtype("bool")
+    for d in dtypes:
+        out = np.promote_types(out, d)
+    name = out.name
+    return floatx if name in FLOATS else name
