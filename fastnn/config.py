@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Process-wide settings: default dtypes, fuzz factor, image layout and backend."""
+
+from __future__ import annotations
+
+import os
+
+_FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
+_POLICIES = ("float32", "float64")
+_IMAGE_FORMATS = ("channels_last", "channels_first")
+_BACKENDS = ("cpu", "reference")
+
+
+def _one_of(setting: str, value: object, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(
+            f"[{setting}] received {value!r}; it must be one of "
+            f"{', '.join(repr(name) for name in allowed)}."
+        )
+    return str(value)
+
+
+def _backend_from_environment() -> str:
+    name = os.environ.get("FASTNN_BACKEND", "cpu")
+    return _one_of("FASTNN_BACKEND", name, _BACKENDS)
+
+
+_floatx = "float32"
+_dtype_policy = "float32"
+_epsilon = 1e-7
+_image_data_format = "channels_last"
+_backend = _backend_from_environment()
+
+
+def floatx() -> str:
+    """Default float dtype of variables and of tensors made from Python floats."""
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Sets the default float dtype.
+
+    Args:
+        value: `"float16"`, `"bfloat16"`, `"float32"` or `"float64"`. When it is a
+            policy fastnn computes in (`"float32"`, `"float64"`), layers made later
+            compute in it as well.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    global _floatx, _dtype_policy
+    _floatx = _one_of("set_floatx", value, _FLOAT_TYPES)
+    if _floatx in _POLICIES:
+        _dtype_policy = _floatx
+
+
+def dtype_policy() -> str:
+    """Name of the dtype that layers made from now on store and compute in."""
+    return _dtype_policy
+
+
+def set_dtype_policy(policy: str) -> None:
+    """Sets the dtype that new layers store and compute in.
+
+    Args:
+        policy: `"float32"` or `"float64"`.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    global _dtype_policy
+    _dtype_policy = _one_of("set_dtype_policy", policy, _POLICIES)
+
+
+def epsilon() -> float:
+    """Fuzz factor that keeps divisions and logarithms finite (1e-7 by default)."""
+    return _epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Sets the fuzz factor used by losses, metrics and optimizers made later."""
+    global _epsilon
+    number = float(value)
+    if not number > 0.0:
+        raise ValueError(f"[set_epsilon] received {value!r}; it must be positive.")
+    _epsilon = number
+
+
+def image_data_format() -> str:
+    """Default axis order of images, `"channels_last"` unless it was changed."""
+    return _image_data_format
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Sets the default axis order of images.
+
+    Kernels run on `"channels_last"`; `"channels_first"` is accepted as a setting and
+    costs transposes in the layers that honour it.
+    """
+    global _image_data_format
+    _image_data_format = _one_of("set_image_data_format", data_format, _IMAGE_FORMATS)
+
+
+def backend() -> str:
+    """Name of the backend that runs operations."""
+    return _backend
+
+
+def set_backend(backend: str) -> None:
+    """Chooses the backend that runs operations from now on.
+
+    Args:
+        backend: `"cpu"` (compiled kernels) or `"reference"` (readable NumPy, slow, the
+            oracle of the tests). The environment variable `FASTNN_BACKEND` sets the
+            initial choice.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    global _backend
+    _backend = _one_of("set_backend", backend, _BACKENDS)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exception types, and the texts of errors that many users meet."""
+
+from __future__ import annotations
+
+
+class FastnnError(Exception):
+    """Mixed into every error fastnn raises on purpose."""
+
+
+class ShapeError(FastnnError, ValueError):
+    """Shapes do not fit together."""
+
+
+class DTypeError(FastnnError, TypeError):
+    """Dtypes do not fit together, or a dtype is not supported here."""
+
+
+class PlanError(FastnnError, RuntimeError):
+    """A function could not be turned into a native plan."""
+
+
+class BackendError(FastnnError, RuntimeError):
+    """The backend has no kernel for an operation, or could not run it."""
+
+
+class NotBuiltError(FastnnError, ValueError):
+    """A model or layer has no weights yet because its input shape is unknown."""
+
+
+class NotCompiledError(FastnnError, RuntimeError):
+    """`fit`, `evaluate` or a train step was called before `compile`."""
+
+
+class SerializationError(FastnnError, ValueError):
+    """A config cannot be written, or does not describe an object known here."""
+
+
+NOT_COMPILED = """[{method}] call `compile` before `{method}`.
+
+    model.{method}(x, y)                          # wrong: no loss, no optimizer
+
+    model.compile(optimizer="sgd", loss="mse")    # right
+    model.{method}(x, y)
+
+`compile` is where the model learns which loss to lower and how to update its weights.
+Changing `trainable` of a layer needs a new `compile` as well."""
+
+NOT_BUILT = """[{method}] {name} has no weights yet: its input shape is unknown.
+
+    model = Sequential([Dense(10)])
+    model.{method}()                              # wrong: how many inputs?
+
+    model = Sequential([Input((784,)), Dense(10)])    # right: shape without the batch
+    model.{method}()
+
+`model.build((None, 784))`, or calling the model on data once, does it as well."""
+
+LOSS_SHAPES = """[{name}] y_true and y_pred must have the same shape.
+Received y_true {y_true} and y_pred {y_pred}.
+
+    Dense(1)(x)                # y_pred: {y_pred}
+    y                          # y_true: {y_true}   wrong
+
+    {fix}
+
+Broadcasting the two would compare each label with each prediction, so the loss would go
+down without the model learning anything."""
+
+SPARSE_LABELS = """[{name}] labels must be class indices of shape {expected} or {column}.
+Received y_true {y_true} with y_pred {y_pred}.
+
+    loss="sparse_categorical_crossentropy"   # one integer per row: 3
+    loss="categorical_crossentropy"          # one row of probabilities: [0, 0, 0, 1]
+
+{fix}"""
+
+MIXED_DTYPES = """[{name}] received {left} and {right}; operators do not mix dtypes.
+
+    a + b                          # wrong: {left} + {right}
+
+    a + ops.cast(b, "{left}")      # right
+
+A silent conversion would hide a slow or inexact computation. Python numbers adapt to the
+tensor, and `fastnn.ops.add(a, b)` promotes as Keras does."""
+
+IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
+
+    t = ops.zeros((3,))
+    t[0] = 1.0                     # wrong
+
+    v = Variable(ops.zeros((3,)))
+    v.assign([1.0, 0.0, 0.0])      # right
+
+Gradients need the values that operations have read, so only variables change."""

@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects to and from plain data, in Keras 3's JSON form.
+
+An object becomes `{"module", "class_name", "config", "registered_name"}`. Names are only
+ever looked up in tables that were filled when classes were defined (`export` for
+fastnn's own, `register_keras_serializable` for the user's): a config can neither import
+a module nor carry code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import EllipsisType, FunctionType, TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastnn.errors import SerializationError
+
+T = TypeVar("T")
+
+_PLAIN_TYPES = (str, int, float, bool)
+
+# "keras.losses.MeanSquaredError" -> class, and class -> ("keras.losses", name)
+_objects: dict[str, Any] = {}
+_names: dict[Any, tuple[str, str]] = {}
+_custom_objects: dict[str, Any] = {}
+_custom_names: dict[Any, str] = {}
+# tag -> (type, encode, decode), for values such as tensors that live on higher floors
+_codecs: dict[str, tuple[type, Callable[..., Any], Callable[..., Any]]] = {}
+
+
+class _State(threading.local):
+    def __init__(self) -> None:
+        self.scopes: list[Mapping[str, Any]] = []
+        self.shared: list[tuple[dict[int, Any], dict[int, dict[str, Any]]]] = []
+
+
+_state = _State()
+
+
+def export(*modules: str, names: tuple[str, ...] = ()) -> Callable[[T], T]:
+    """Makes a class or function of fastnn known to configs under Keras's path.
+
+    Args:
+        *modules: public modules, the canonical one first: `"keras.losses"`.
+        names: further names of the same object, `("l2",)`.
+    """
+
+    def decorator(obj: T) -> T:
+        own = obj.__name__  # type: ignore[attr-defined]
+        _names[obj] = (modules[0], own)
+        for module in modules:
+            for name in (own, *names):
+                _objects[f"{module}.{name}"] = obj
+        return obj
+
+    return decorator
+
+
+def exported(module: str) -> dict[str, Any]:
+    """Everything exported under one public module, by name."""
+    prefix = module + "."
+    return {
+        path[len(prefix) :]: obj
+        for path, obj in _objects.items()
+        if path.startswith(prefix) and "." not in path[len(prefix) :]
+    }
+
+
+def register_codec(
+    tag: str,
+    cls: type,
+    encode: Callable[[Any], dict[str, Any]],
+    decode: Callable[[dict[str, Any]], Any],
+) -> None:
+    """Teaches (de)serialization a value type, stored as `{"class_name": tag, ...}`."""
+    _codecs[tag] = (cls, encode, decode)
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
+    """Decorator that makes a user's class or function loadable as `package>name`.
+
+    Raises:
+        SerializationError: for a class without `get_config`.
+    """
+
+    def decorator(obj: T) -> T:
+        own = name if name is not None else obj.__name__  # type: ignore[attr-defined]
+        if isinstance(obj, type) and not hasattr(obj, "get_config"):
+            raise SerializationError(
+                f"[register_keras_serializable] class {own} has no get_config() method."
+            )
+        _custom_objects[f"{package}>{own}"] = obj
+        _custom_names[obj] = f"{package}>{own}"
+        return obj
+
+    return decorator
+
+
+def get_registered_name(obj: Any) -> str:
+    """`package>name` of a registered class or function, else its Python name."""
+    return _custom_names.get(obj) or obj.__name__
+
+
+def get_registered_object(
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """What `name` stands for: open scopes first, then registered objects, else None."""
+    scopes = reversed(_state.scopes)
+    tables = (*scopes, _custom_objects, custom_objects or {}, module_objects or {})
+    return next((table[name] for table in tables if name in table), None)
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The process-wide table of custom objects; it may be changed in place."""
+    return _custom_objects
+
+
+class CustomObjectScope:
+    """Context in which names of custom classes and functions resolve.
+
+    Args:
+        custom_objects: name -> class or function, or None.
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
+        self.custom_objects = dict(custom_objects or {})
+
+    def __enter__(self) -> CustomObjectScope:
+        _state.scopes.append(self.custom_objects)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _state.scopes.pop()
+
+
+custom_object_scope = CustomObjectScope
+
+
+class ObjectSharingScope:
+    """Context in which an object met twice is written, and read back, as one object."""
+
+    def __enter__(self) -> None:
+        _state.shared.append(({}, {}))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _state.shared.pop()
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Describes an object by plain data that JSON can hold.
+
+    Args:
+        obj: None, a plain value, a list, tuple or dict of such, a NumPy array, a named
+            function, or an object with `get_config`.
+
+    Returns:
+        The plain value itself, or a dict with `module`, `class_name`, `config` and
+        `registered_name`.
+
+    Raises:
+        SerializationError: for a lambda, and for an object without `get_config`.
+    """
+    if obj is None or type(obj) in _PLAIN_TYPES:
+        return obj
+    if isinstance(obj, (list, tuple)):
+        return type(obj)([serialize_keras_object(item) for item in obj])
+    if isinstance(obj, dict):
+        return {key: serialize_keras_object(value) for key, value in obj.items()}
+    special = _serialize_value(obj)
+    if special is not None:
+        return special
+    if isinstance(obj, FunctionType):
+        return _serialize_function(obj)
+    return _serialize_object(obj)
+
+
+def _serialize_value(obj: Any) -> Any:
+    """Values with a tag of their own, or None."""
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
+    if isinstance(obj, slice):
+        config = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": serialize_keras_object(config)}
+    if isinstance(obj, EllipsisType):
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, np.ndarray) and obj.ndim:
+        config = {"value": obj.tolist(), "dtype": obj.dtype.name}
+        return {"class_name": "__numpy__", "config": config}
+    if isinstance(obj, (np.generic, np.ndarray)):
+        return obj.item()
+    if isinstance(obj, np.dtype):
+        return obj.name
+    for tag, (cls, encode, _) in _codecs.items():
+        if isinstance(obj, cls):
+            return {"class_name": tag, "config": encode(obj)}
+    return None
+
+
+def _serialize_function(function: FunctionType) -> dict[str, Any]:
+    if function.__name__ == "<lambda>":
+        raise SerializationError(
+            "[serialize_keras_object] a lambda cannot be saved.\n\n"
+            '    loss=lambda y, p: ops.square(y - p)     # wrong\n\n'
+            "    @register_keras_serializable()\n"
+            "    def my_loss(y, p):                      # right\n"
+            "        return ops.square(y - p)\n\n"
+            "A saved lambda would be code that runs on load; a name is looked up."
+        )
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": "function",
+    }
+
+
+def _serialize_object(obj: Any) -> dict[str, Any]:
+    cls = obj if isinstance(obj, type) else type(obj)
+    if hasattr(obj, "get_config") and not isinstance(obj, type):
+        config = obj.get_config()
+        if not isinstance(config, dict):
+            raise SerializationError(
+                f"[serialize_keras_object] {cls.__name__}.get_config() must return "
+                f"a dict, it returned {config!r}."
+            )
+    elif hasattr(obj, "__name__"):
+        config = get_registered_name(obj)
+    else:
+        raise SerializationError(
+            f"[serialize_keras_object] {cls.__name__} has no get_config() method, "
+            "so its configuration is unknown."
+        )
+    if cls in _names and cls not in _custom_names:
+        module, class_name = _names[cls]
+        registered_name = None
+    else:
+        module, class_name = cls.__module__, cls.__name__
+        registered_name = get_registered_name(cls)
+    result = {
+        "module": module,
+        "class_name": class_name,
+        "config": serialize_keras_object(config),
+        "registered_name": registered_name,
+    }
+    for key in ("build_config", "compile_config"):
+        extra = getattr(obj, f"get_{key}", lambda: None)()
+        if extra is not None:
+            result[key] = serialize_keras_object(extra)
+    return _record_written(obj, result)
+
+
+def _record_written(obj: Any, config: dict[str, Any]) -> dict[str, Any]:
+    if config["module"] == "__main__":
+        config["module"] = None  # another program's __main__ is another module
+    if _state.shared:
+        written = _state.shared[-1][1]
+        first = written.setdefault(id(obj), config)
+        if first is not config:
+            first["shared_object_id"] = config["shared_object_id"] = id(obj)
+    return config
+
+
+def deserialize_keras_object(
+    config: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    *,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """Rebuilds what `serialize_keras_object` described.
+
+    Args:
+        config: plain data.
+        custom_objects: name -> class or function for names that are not registered.
+        safe_mode: kept for Keras's signature; code in a config is refused either way.
+        module_objects: the table of one module, tried first for configs that name no
+            module (files of Keras 2).
+
+    Returns:
+        The object; lists, dicts and plain values come back as such.
+
+    Raises:
+        SerializationError: when a name is unknown here, or the config holds code.
+    """
+    if config is None or isinstance(config, (int, float)):
+        return config
+    with CustomObjectScope(custom_objects):
+        return _deserialize(config, module_objects or {})
+
+
+def _deserialize(config: Any, table: Mapping[str, Any]) -> Any:
+    if isinstance(config, str):
+        found = get_registered_object(config, module_objects=table)
+        return config if found is None else found
+    if isinstance(config, (list, tuple)):
+        return [_deserialize(item, table) for item in config]
+    if not isinstance(config, dict):
+        return config
+    if "class_name" not in config or "config" not in config:
+        return {key: _deserialize(value, table) for key, value in config.items()}
+    class_name = config["class_name"]
+    inner = config["config"] if config["config"] is not None else {}
+    if isinstance(class_name, str) and class_name.startswith("__"):
+        return _deserialize_value(class_name, inner)
+    if class_name == "function":
+        return _find_function(config, table)
+    shared = _state.shared[-1][0] if _state.shared else None
+    shared_id = config.get("shared_object_id")
+    if shared is not None and shared_id in shared:
+        return shared[shared_id]
+    instance = _build(_find_class(config, table), config, inner)
+    if shared is not None and shared_id is not None:
+        shared[shared_id] = instance
+    return instance
+
+
+def _deserialize_value(tag: str, config: dict[str, Any]) -> Any:
+    if tag == "__bytes__":
+        return config["value"].encode("utf-8")
+    if tag == "__ellipsis__":
+        return Ellipsis
+    if tag == "__slice__":
+        return slice(config["start"], config["stop"], config["step"])
+    if tag == "__numpy__":
+        return np.array(config["value"], dtype=config["dtype"])
+    if tag in _codecs:
+        return _codecs[tag][2](config)
+    if tag == "__lambda__":
+        raise SerializationError(
+            "[deserialize_keras_object] the config holds a Python lambda, that is code "
+            "to run. fastnn never runs code from a file: rebuild the model with a named "
+            "function registered by register_keras_serializable, then load its weights."
+        )
+    raise SerializationError(f"[deserialize_keras_object] unknown value type {tag!r}.")
+
+
+def _find_function(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
+    name = config["config"]
+    if not isinstance(name, str):
+        raise SerializationError(
+            f"[deserialize_keras_object] a function's config is its name, got {name!r}."
+        )
+    found = get_registered_object(name, module_objects=table)
+    if found is None:
+        found = _find_exported(config.get("module"), name)
+    if found is None:
+        raise _unknown("function", name, config)
+    return found
+
+
+def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
+    class_name, module = config["class_name"], config.get("module")
+    registered = config.get("registered_name") or class_name
+    found = get_registered_object(registered)
+    if found is None and registered != class_name:
+        found = get_registered_object(class_name)
+    if found is None and not module:
+        found = table.get(class_name)
+    if found is None:
+        found = _find_exported(module, class_name)
+    if found is None:
+        raise _unknown("class", class_name, config)
+    return found
+
+
+def _find_exported(module: str | None, name: str) -> Any:
+    """An object of fastnn by Keras's public or internal module, or by name alone."""
+    if module and module not in ("builtins", "__main__"):
+        # fastnn's own spelling, and Keras's private one, lead to the public module.
+        parts = module.split(".")
+        if parts[0] not in ("keras", "fastnn", "tf_keras"):
+            return None
+        public = [part for part in parts[1:] if part != "src"]
+        candidates = [".".join(["keras", *public])]
+        candidates += [".".join(["keras", *public[:1]]), module]
+        return next(
+            (_objects[f"{c}.{name}"] for c in candidates if f"{c}.{name}" in _objects),
+            None,
+        )
+    matches = [obj for path, obj in _objects.items() if path.endswith(f".{name}")]
+    distinct = [obj for i, obj in enumerate(matches) if obj not in matches[:i]]
+    if len(distinct) > 1:
+        homes = ", ".join(_names[obj][0] for obj in distinct)
+        raise SerializationError(
+            f"[deserialize_keras_object] {name!r} exists in {homes}; the config must "
+            "name its module."
+        )
+    return distinct[0] if distinct else None
+
+
+def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:
+    if isinstance(cls, FunctionType):
+        return cls
+    if not hasattr(cls, "from_config"):
+        raise SerializationError(
+            f"[deserialize_keras_object] class {cls.__name__} has no from_config()."
+        )
+    if not isinstance(inner, dict):
+        raise SerializationError(
+            f"[deserialize_keras_object] config of {cls.__name__} must be a dict, "
+            f"got {inner!r}."
+        )
+    try:
+        instance = cls.from_config(inner)
+    except TypeError as error:
+        raise TypeError(
+            f"[deserialize_keras_object] {cls.__name__} rejects its config: {error}. "
+            "Objects inside get_config() must be deserialized in from_config(). "
+            f"Config: {inner}"
+        ) from error
+    if config.get("build_config") and not instance.built:
+        instance.build_from_config(config["build_config"])
+        instance.built = True
+    if config.get("compile_config"):
+        instance.compile_from_config(config["compile_config"])
+        instance.compiled = True
+    return instance
+
+
+def _unknown(kind: str, name: str, config: dict[str, Any]) -> SerializationError:
+    return SerializationError(
+        f"[deserialize_keras_object] unknown {kind} {name!r} "
+        f"(module {config.get('module')!r}, registered name "
+        f"{config.get('registered_name')!r})."
+        f"{suggest(name, [path.rpartition('.')[2] for path in _objects])}\n\n"
+        f'    load_model(path)                                       # wrong\n\n'
+        f'    load_model(path, custom_objects={{"{name}": {name}}})     # right\n\n'
+        "or decorate it with @register_keras_serializable(). Only names are saved, never "
+        "code."
+    )
+
+
+def suggest(name: str, names: Any) -> str:
+    """` Did you mean ...?` with the nearest of `names`, or an empty string."""
+    import difflib
+
+    by_key = {str(n).lower().replace("_", ""): str(n) for n in names}
+    key = name.lower().replace("_", "")
+    near = [by_key[k] for k in difflib.get_close_matches(key, by_key, n=3)]
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def resolve(identifier: Any, table: Mapping[str, Any], kind: str) -> Any:
+    """What a name, config, class or object given by the user stands for.
+
+    Args:
+        identifier: None, a name of `table` or of a custom object, a config dict, a class
+            (it is instantiated), or a callable that is returned as it is.
+        table: name -> class or function.
+        kind: word for the error message, `"loss"`.
+
+    Raises:
+        ValueError: when nothing fits; the message lists near names.
+    """
+    if identifier is None:
+        return None
+    found = identifier
+    if isinstance(identifier, str):
+        found = get_registered_object(identifier, module_objects=table)
+        if found is None:
+            raise ValueError(
+                f"[{kind}] unknown {kind} {identifier!r}."
+                f"{suggest(identifier, table)} Known names: {', '.join(sorted(table))}."
+            )
+    elif isinstance(identifier, dict):
+        found = deserialize_keras_object(identifier, module_objects=table)
+    if isinstance(found, type):
+        return found()
+    if callable(found):
+        return found
+    raise ValueError(
+        f"[{kind}] cannot interpret {identifier!r}; give a name, a config dict, a class "
+        "or a callable."
+    )
