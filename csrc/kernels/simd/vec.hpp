@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// SIMD on GNU vector extensions: `Vec<T>` is a native vector of FASTNN_VECTOR_BYTES
+// with the usual operators; comparisons give integer masks (0 or -1) for `select`.
+// Intrinsics stand only here, behind functions that every instruction set has.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "base/tensor_view.hpp"
+#include "shared/hd.h"
+
+FASTNN_BEGIN_NAMESPACE
+
+template <class T>
+struct VecOf;
+// `unaligned` may point at any array of T: it is how vectors are loaded and stored.
+#define FASTNN_VEC(T)                                                            \
+  template <>                                                                    \
+  struct VecOf<T> {                                                              \
+    typedef T type __attribute__((vector_size(FASTNN_VECTOR_BYTES)));            \
+    typedef T unaligned __attribute__((vector_size(FASTNN_VECTOR_BYTES),         \
+                                       aligned(sizeof(T)), may_alias));          \
+  };
+FASTNN_VEC(float)
+FASTNN_VEC(double)
+FASTNN_VEC(int8_t)
+FASTNN_VEC(uint8_t)
+FASTNN_VEC(int32_t)
+FASTNN_VEC(uint32_t)
+FASTNN_VEC(int64_t)
+FASTNN_VEC(uint64_t)
+#undef FASTNN_VEC
+
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+inline constexpr int lanes = FASTNN_VECTOR_BYTES / static_cast<int>(sizeof(T));
+
+template <class T>
+FASTNN_INLINE Vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename VecOf<T>::unaligned*>(p);
+}
+template <class T>
+FASTNN_INLINE void store(T* p, Vec<T> v) {
+  *reinterpret_cast<typename VecOf<T>::unaligned*>(p) = v;
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> iota() {
+  Vec<T> v = {};
+  for (int i = 0; i < lanes<T>; ++i) v[i] = static_cast<T>(i);
+  return v;
+}
+
+// The first n (0 <= n <= lanes<T>) elements; the other lanes are zero / not written.
+// Memory beyond them is never touched.
+template <class T>
+FASTNN_INLINE Vec<T> load_n(const T* p, int n) {
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512BW__)
+  if constexpr (sizeof(T) == 8) {
+    return (Vec<T>)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
+  } else if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
+  } else {
+    const __mmask64 m = n < 64 ? (uint64_t{1} << n) - 1 : ~uint64_t{0};
+    return (Vec<T>)_mm512_maskz_loadu_epi8(m, p);
+  }
+#else
+#if FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    const Vec<int64_t> m = iota<int64_t>() < int64_t{n};
+    return (Vec<T>)_mm256_maskload_epi64((const long long*)p, (__m256i)m);
+  } else if constexpr (sizeof(T) == 4) {
+    const Vec<int32_t> m = iota<int32_t>() < n;
+    return (Vec<T>)_mm256_maskload_epi32((const int*)p, (__m256i)m);
+  }
+#endif
+  Vec<T> v = {};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+
+template <class T>
+FASTNN_INLINE void store_n(T* p, Vec<T> v, int n) {
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512BW__)
+  if constexpr (sizeof(T) == 8) {
+    _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)v);
+  } else if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)v);
+  } else {
+    const __mmask64 m = n < 64 ? (uint64_t{1} << n) - 1 : ~uint64_t{0};
+    _mm512_mask_storeu_epi8(p, m, (__m512i)v);
+  }
+#else
+#if FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    const Vec<int64_t> m = iota<int64_t>() < int64_t{n};
+    _mm256_maskstore_epi64((long long*)p, (__m256i)m, (__m256i)v);
+    return;
+  } else if constexpr (sizeof(T) == 4) {
+    const Vec<int32_t> m = iota<int32_t>() < n;
+    _mm256_maskstore_epi32((int*)p, (__m256i)m, (__m256i)v);
+    return;
+  }
+#endif
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+// clang-format off
+// Rounding and square root of whole vectors. The masked AVX-512 forms with a full mask
+// compile to the plain instruction and avoid GCC 12's false -Wuninitialized.
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+#define FASTNN_ROUND_F32(x, mode) (Vec<float>)_mm512_maskz_roundscale_ps(0xffff, (__m512)(x), (mode) | 8)
+#define FASTNN_ROUND_F64(x, mode) (Vec<double>)_mm512_maskz_roundscale_pd(0xff, (__m512d)(x), (mode) | 8)
+#define FASTNN_SQRT_F32(x) (Vec<float>)_mm512_maskz_sqrt_ps(0xffff, (__m512)(x))
+#define FASTNN_SQRT_F64(x) (Vec<double>)_mm512_maskz_sqrt_pd(0xff, (__m512d)(x))
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+#define FASTNN_ROUND_F32(x, mode) (Vec<float>)_mm256_round_ps((__m256)(x), (mode) | 8)
+#define FASTNN_ROUND_F64(x, mode) (Vec<double>)_mm256_round_pd((__m256d)(x), (mode) | 8)
+#define FASTNN_SQRT_F32(x) (Vec<float>)_mm256_sqrt_ps((__m256)(x))
+#define FASTNN_SQRT_F64(x) (Vec<double>)_mm256_sqrt_pd((__m256d)(x))
+#elif FASTNN_VECTOR_BYTES == 16 && defined(__SSE4_1__)
+#define FASTNN_ROUND_F32(x, mode) (Vec<float>)_mm_round_ps((__m128)(x), (mode) | 8)
+#define FASTNN_ROUND_F64(x, mode) (Vec<double>)_mm_round_pd((__m128d)(x), (mode) | 8)
+#define FASTNN_SQRT_F32(x) (Vec<float>)_mm_sqrt_ps((__m128)(x))
+#define FASTNN_SQRT_F64(x) (Vec<double>)_mm_sqrt_pd((__m128d)(x))
+#elif FASTNN_VECTOR_BYTES == 16 && defined(__aarch64__)
+#define FASTNN_ROUND_F32(x, mode) (Vec<float>)(mode == 0 ? vrndnq_f32((float32x4_t)(x)) : mode == 1 ? vrndmq_f32((float32x4_t)(x)) : vrndpq_f32((float32x4_t)(x)))
+#define FASTNN_ROUND_F64(x, mode) (Vec<double>)(mode == 0 ? vrndnq_f64((float64x2_t)(x)) : mode == 1 ? vrndmq_f64((float64x2_t)(x)) : vrndpq_f64((float64x2_t)(x)))
+#define FASTNN_SQRT_F32(x) (Vec<float>)vsqrtq_f32((float32x4_t)(x))
+#define FASTNN_SQRT_F64(x) (Vec<double>)vsqrtq_f64((float64x2_t)(x))
+#else
+#error "no vector shims for this target: add them here"
+#endif
+// clang-format on
+
+// Rounding mode: 0 nearest even, 1 down, 2 up.
+template <int mode, class V>
+FASTNN_INLINE V round_vector(V x) {
+  if constexpr (kIsFloat32<V>) {
+    return FASTNN_ROUND_F32(x, mode);
+  } else if constexpr (kIsFloat64<V>) {
+    return FASTNN_ROUND_F64(x, mode);
+  } else {
+    return x;
+  }
+}
+
+// Traits of Vec<T>; I and U are the integers of the same width.
+template <class T, class I, class U>
+struct VectorTraits {
+  using V = Vec<T>;
+  using Elem = T;
+  using Int = Vec<I>;
+  using UInt = Vec<U>;
+  static constexpr int kLanes = lanes<T>;
+  static FASTNN_INLINE V splat(T x) { return x - V{}; }
+  static FASTNN_INLINE V select(Int m, V a, V b) { return m ? a : b; }
+  static FASTNN_INLINE V sqrt(V x) {
+    if constexpr (sizeof(T) == 4) {
+      return FASTNN_SQRT_F32(x);
+    } else {
+      return FASTNN_SQRT_F64(x);
+    }
+  }
+  static FASTNN_INLINE V rint(V x) { return round_vector<0>(x); }
+  static FASTNN_INLINE V floor(V x) { return round_vector<1>(x); }
+  static FASTNN_INLINE V ceil(V x) { return round_vector<2>(x); }
+  template <class R>
+  static FASTNN_INLINE R bits(V x) {
+    return (R)x;
+  }
+  template <class R>
+  static FASTNN_INLINE R convert(V x) {
+    return __builtin_convertvector(x, R);
+  }
+  template <class F>
+  static FASTNN_INLINE V map(F f, V x) {
+    for (int i = 0; i < kLanes; ++i) x[i] = f(x[i]);
+    return x;
+  }
+  template <class F>
+  static FASTNN_INLINE V map(F f, V x, V y) {
+    for (int i = 0; i < kLanes; ++i) x[i] = f(x[i], y[i]);
+    return x;
+  }
+};
+// clang-format off
+template <> struct Traits<Vec<float>> : VectorTraits<float, int32_t, uint32_t> {};
+template <> struct Traits<Vec<double>> : VectorTraits<double, int64_t, uint64_t> {};
+template <> struct Traits<Vec<int32_t>> : VectorTraits<int32_t, int32_t, uint32_t> {};
+template <> struct Traits<Vec<uint32_t>> : VectorTraits<uint32_t, int32_t, uint32_t> {};
+template <> struct Traits<Vec<int64_t>> : VectorTraits<int64_t, int64_t, uint64_t> {};
+template <> struct Traits<Vec<uint64_t>> : VectorTraits<uint64_t, int64_t, uint64_t> {};
+template <> struct Traits<Vec<int8_t>> : VectorTraits<int8_t, int8_t, uint8_t> {};
+template <> struct Traits<Vec<uint8_t>> : VectorTraits<uint8_t, int8_t, uint8_t> {};
+// clang-format on
+
+template <class T, int bytes>
+struct NarrowVec {
+  typedef T type __attribute__((vector_size(bytes)));
+};
+// Horizontal reduction in a fixed order: halves are folded onto each other. `f` takes
+// two vectors of any width, or two scalars.
+template <class T, class V, class F>
+FASTNN_INLINE T fold_lanes(V v, F f) {
+  if constexpr (sizeof(V) > 16) {
+    using Half = typename NarrowVec<T, sizeof(V) / 2>::type;
+    Half half[2];
+    __builtin_memcpy(half, &v, sizeof v);
+    return fold_lanes<T>(f(half[0], half[1]), f);
+  } else if constexpr (sizeof(T) == 8) {
+    return f(T(v[0]), T(v[1]));
+  } else if constexpr (sizeof(T) == 4) {
+    return f(f(T(v[0]), T(v[2])), f(T(v[1]), T(v[3])));
+  } else {
+    T r = v[0];
+    for (int i = 1; i < 16; ++i) r = f(r, T(v[i]));
+    return r;
+  }
+}
+
+FASTNN_END_NAMESPACE

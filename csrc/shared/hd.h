@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every shared header needs, for the C++ compiler and for NVRTC alike: the
+// namespace of the instruction set, the function qualifier, and a value type `V` that
+// is either a scalar or (kernels/simd/vec.hpp) a vector of scalars.
+//
+// Functors are templates on V and use only arithmetic operators, comparisons and the
+// free functions at the end of this file. Those forward to `Traits<V>`: a class
+// template is looked up at instantiation, so headers may be included in any order
+// (argument-dependent lookup does not work for native vector types).
+#pragma once
+
+#if defined(__CUDACC_RTC__)
+namespace fastnn {
+using int8_t = signed char;
+using uint8_t = unsigned char;
+using int32_t = int;
+using uint32_t = unsigned int;
+using int64_t = long long;
+using uint64_t = unsigned long long;
+}  // namespace fastnn
+#else
+#include <math.h>
+#include <stdint.h>
+#endif
+
+#if !defined(FASTNN_ISA)
+#if defined(__CUDACC__)
+#define FASTNN_ISA cuda
+#else
+#define FASTNN_ISA portable  // scalar code outside the kernel families
+#endif
+#endif
+
+#define FASTNN_BEGIN_NAMESPACE namespace fastnn::FASTNN_ISA {
+#define FASTNN_END_NAMESPACE }
+
+#if defined(__CUDACC__)
+#define FASTNN_HD __host__ __device__ __forceinline__
+#else
+#define FASTNN_HD inline __attribute__((always_inline))
+#endif
+
+FASTNN_BEGIN_NAMESPACE
+
+// Shared by the scalar types; `Int` and `UInt` are the integers of the same width.
+template <class T, class I, class U>
+struct ScalarTraits {
+  using Elem = T;
+  using Int = I;
+  using UInt = U;
+  static constexpr int kLanes = 1;
+  static FASTNN_HD T splat(T x) { return x; }
+  static FASTNN_HD T select(bool m, T a, T b) { return m ? a : b; }
+  static FASTNN_HD T sqrt(T x) { return static_cast<T>(::sqrt(x)); }
+  static FASTNN_HD T floor(T x) { return static_cast<T>(::floor(x)); }
+  static FASTNN_HD T ceil(T x) { return static_cast<T>(::ceil(x)); }
+  static FASTNN_HD T rint(T x) { return static_cast<T>(::rint(x)); }
+  template <class R>
+  static FASTNN_HD R bits(T x) {
+    static_assert(sizeof(R) == sizeof(T));
+    R r;
+    __builtin_memcpy(&r, &x, sizeof r);
+    return r;
+  }
+  template <class R>
+  static FASTNN_HD R convert(T x) {
+    return static_cast<R>(x);
+  }
+  template <class F>
+  static FASTNN_HD T map(F f, T x) {
+    return f(x);
+  }
+  template <class F>
+  static FASTNN_HD T map(F f, T x, T y) {
+    return f(x, y);
+  }
+};
+
+template <class V>
+struct Traits;  // vectors: kernels/simd/vec.hpp
+// clang-format off
+template <> struct Traits<float> : ScalarTraits<float, int32_t, uint32_t> {};
+template <> struct Traits<double> : ScalarTraits<double, int64_t, uint64_t> {};
+template <> struct Traits<int32_t> : ScalarTraits<int32_t, int32_t, uint32_t> {};
+template <> struct Traits<uint32_t> : ScalarTraits<uint32_t, int32_t, uint32_t> {};
+template <> struct Traits<int64_t> : ScalarTraits<int64_t, int64_t, uint64_t> {};
+template <> struct Traits<uint64_t> : ScalarTraits<uint64_t, int64_t, uint64_t> {};
+template <> struct Traits<uint8_t> : ScalarTraits<uint8_t, int8_t, uint8_t> {};
+template <> struct Traits<bool> : ScalarTraits<bool, int8_t, uint8_t> {};
+// clang-format on
+
+template <class V>
+using ElemOf = typename Traits<V>::Elem;
+template <class V>
+using IntOf = typename Traits<V>::Int;
+template <class V>
+using UIntOf = typename Traits<V>::UInt;
+
+template <class A, class B>
+inline constexpr bool kSame = false;
+template <class A>
+inline constexpr bool kSame<A, A> = true;
+
+template <class V>
+inline constexpr bool kIsFloat32 = kSame<ElemOf<V>, float>;
+template <class V>
+inline constexpr bool kIsFloat64 = kSame<ElemOf<V>, double>;
+template <class V>
+inline constexpr bool kIsFloat = kIsFloat32<V> || kIsFloat64<V>;
+
+template <class V>
+FASTNN_HD V splat(ElemOf<V> x) {
+  return Traits<V>::splat(x);
+}
+// `m ? a : b` lane by lane; m is the result of a comparison of V.
+template <class M, class V>
+FASTNN_HD V select(M m, V a, V b) {
+  return Traits<V>::select(m, a, b);
+}
+// Contracted to one instruction where the ISA has it (-ffp-contract=fast).
+template <class V>
+FASTNN_HD V fma(V a, V b, V c) {
+  return a * b + c;
+}
+// NaN in either operand gives NaN, as numpy.maximum and numpy.minimum.
+template <class V>
+FASTNN_HD V maximum(V a, V b) {
+  if constexpr (kIsFloat<V>) return select((a > b) | (a != a), a, b);
+  return select(a > b, a, b);
+}
+template <class V>
+FASTNN_HD V minimum(V a, V b) {
+  if constexpr (kIsFloat<V>) return select((a < b) | (a != a), a, b);
+  return select(a < b, a, b);
+}
+template <class V>
+FASTNN_HD V sqrt(V x) {
+  return Traits<V>::sqrt(x);
+}
+template <class V>
+FASTNN_HD V floor(V x) {
+  return Traits<V>::floor(x);
+}
+template <class V>
+FASTNN_HD V ceil(V x) {
+  return Traits<V>::ceil(x);
+}
+// Nearest integer, ties to even.
+template <class V>
+FASTNN_HD V rint(V x) {
+  return Traits<V>::rint(x);
+}
+// The same bits as another type of the same size.
+template <class R, class V>
+FASTNN_HD R bits_as(V x) {
+  return Traits<V>::template bits<R>(x);
+}
+// Value conversion, lane by lane; floats truncate towards zero.
+template <class R, class V>
+FASTNN_HD R convert(V x) {
+  return Traits<V>::template convert<R>(x);
+}
+// f applied lane by lane: the way to libm.
+template <class F, class V>
+FASTNN_HD V map_lanes(F f, V x) {
+  return Traits<V>::map(f, x);
+}
+template <class F, class V>
+FASTNN_HD V map_lanes(F f, V x, V y) {
+  return Traits<V>::map(f, x, y);
+}
+template <class V>
+FASTNN_HD V absolute(V x) {
+  if constexpr (kIsFloat<V>) {
+    using U = UIntOf<V>;
+    const U mask = ~(splat<U>(1) << (8 * sizeof(ElemOf<V>) - 1));
+    return bits_as<V>(bits_as<U>(x) & mask);
+  } else {
+    using U = UIntOf<V>;  // unsigned: the most negative value wraps, as in NumPy
+    return select(x < 0, bits_as<V>(splat<U>(0) - bits_as<U>(x)), x);
+  }
+}
+
+FASTNN_END_NAMESPACE
