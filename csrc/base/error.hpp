@@ -3,10 +3,13 @@
 // function is out of line so that kernel families instantiate no std code.
 #pragma once
 
+#include "base/export.hpp"
+
 namespace fastnn {
 
 // Throws fastnn::Error (derived from std::invalid_argument) with a printf message.
-[[noreturn]] __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
+[[noreturn]] FASTNN_API __attribute__((format(printf, 1, 2)))  //
+void fail(const char* format, ...);
 
 }  // namespace fastnn
 

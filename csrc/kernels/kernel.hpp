@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/scratch.hpp"
 #include "base/tensor_view.hpp"
 
 namespace fastnn {
@@ -70,9 +71,5 @@ FASTNN_INLINE Range row_range(int64_t rows, Part part) {
   const int64_t end = blocks * (part.index + 1) / part.count * block;
   return {begin < rows ? begin : rows, end < rows ? end : rows};
 }
-
-// Thread-local scratch memory, 64-byte aligned, valid until the next call on this
-// thread. Grows once, then is reused: no allocation in a running plan.
-void* scratch(size_t bytes);
 
 }  // namespace fastnn

@@ -23,8 +23,12 @@ struct KernelFamily {
   X(pointwise) X(reduce) X(softmax) X(loss) X(copy) X(index) X(random) X(optim) X(gemm)
 // clang-format on
 
-const KernelEntry* find_kernel(std::string_view name);  // nullptr: not supported here
-std::span<const KernelFamily* const> kernel_families();
-const char* active_isa();  // "avx512", ... ; FASTNN_ISA in the environment forces one
+// nullptr: not supported here.
+FASTNN_API const KernelEntry* find_kernel(std::string_view name);
+FASTNN_API std::span<const KernelFamily* const> kernel_families();
+// "avx512", ...; FASTNN_ISA in the environment forces one.
+FASTNN_API const char* active_isa();
+// The compiled instruction sets that this CPU can run, best first.
+FASTNN_API std::span<const char* const> available_isas();
 
 }  // namespace fastnn

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# Kernel families are compiled once per instruction set, each copy in a namespace of
+# its own (csrc/shared/hd.h). The names agree with FASTNN_ISAS in kernels/table.cpp.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(FASTNN_ISAS sse42 avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(FASTNN_ISAS neon)
+else()
+  message(FATAL_ERROR "fastnn has no kernels for ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+
+set(FASTNN_FLAGS_sse42 -march=x86-64-v2)
+set(FASTNN_FLAGS_avx2 -march=x86-64-v2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
+set(FASTNN_FLAGS_avx512 ${FASTNN_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+set(FASTNN_FLAGS_neon "")
+set(FASTNN_BYTES_sse42 16)
+set(FASTNN_BYTES_avx2 32)
+set(FASTNN_BYTES_avx512 64)
+set(FASTNN_BYTES_neon 16)
+
+# fastnn_kernel_sources(<source>...): adds the sources to libfastnn once per ISA.
+function(fastnn_kernel_sources)
+  foreach(isa IN LISTS FASTNN_ISAS)
+    set(target fastnn_kernels_${isa})
+    add_library(${target} OBJECT ${ARGN})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
+    target_compile_definitions(${target} PRIVATE FASTNN_ISA=${isa}
+                                                 FASTNN_VECTOR_BYTES=${FASTNN_BYTES_${isa}})
+    # Never -ffast-math: it would link start-up code that flushes denormals for the
+    # whole process, and it breaks NaN handling.
+    target_compile_options(
+      ${target} PRIVATE ${FASTNN_FLAGS_${isa}} -O3 -ffp-contract=fast -fno-math-errno
+                        -fno-trapping-math)
+    fastnn_warnings(${target})
+    fastnn_sanitize(${target})
+    target_sources(fastnn PRIVATE $<TARGET_OBJECTS:${target}>)
+  endforeach()
+endfunction()

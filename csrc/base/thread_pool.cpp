@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/thread_pool.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/cpu.hpp"
+#include "base/error.hpp"
+
+namespace fastnn {
+namespace {
+
+// Sleeping and waking costs ~5-50 us, a barrier inside a training step well under one:
+// spinning this long covers the gaps between phases without burning a shared core.
+constexpr int64_t kSpinNs = 20'000;
+constexpr int kMaxThreads = 1024;
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+int cpus() {
+  static const int count = available_cpus();
+  return count;
+}
+
+std::atomic<int> wanted_threads{0};  // 0: not set
+thread_local bool inside_team = false;
+
+struct alignas(64) Worker {
+  // One word per worker: a job wakes only its members, and a worker that sits out
+  // never reads the job of others.
+  std::atomic<uint32_t> ticket{0};
+  bool stop = false;
+  std::exception_ptr error;
+  std::thread thread;
+};
+
+class Pool {
+ public:
+  // nullptr when the pool is in use.
+  static Pool* try_acquire() {
+    Pool* pool = current().load(std::memory_order_acquire);
+    return pool->busy_.try_lock() ? pool : nullptr;
+  }
+  void release() { busy_.unlock(); }
+
+  int grow(int threads) {
+    try {
+      while (static_cast<int>(workers_.size()) + 1 < threads) start_worker();
+    } catch (const std::system_error&) {
+      // The system refuses more threads: work with those that exist.
+    }
+    return std::min(threads, static_cast<int>(workers_.size()) + 1);
+  }
+
+  void shrink(int threads) {
+    while (static_cast<int>(workers_.size()) + 1 > threads) {
+      Worker& last = *workers_.back();
+      last.stop = true;
+      wake(last);
+      last.thread.join();
+      workers_.pop_back();
+    }
+  }
+
+  void run(int count, TeamFunction fn, void* context) {
+    fn_ = fn;
+    context_ = context;
+    count_ = count;
+    pending_.store(static_cast<uint32_t>(count - 1), std::memory_order_relaxed);
+    for (int i = 1; i < count; ++i) wake(*workers_[i - 1]);
+
+    std::exception_ptr error;
+    try {
+      fn(context, 0, count);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    const int64_t spin = spin_budget_ns(count);
+    for (uint32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;) {
+      wait_while_equal(pending_, left, spin);
+    }
+    for (int i = 1; i < count; ++i) {
+      std::exception_ptr theirs = std::exchange(workers_[i - 1]->error, nullptr);
+      if (!error) error = theirs;
+    }
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  static std::atomic<Pool*>& current() {
+    static std::atomic<Pool*> pool = make_first();
+    return pool;
+  }
+
+  static Pool* make_first() {
+    // The child of a fork has none of the workers and possibly a locked mutex:
+    // abandon that pool (its memory is the parent's picture) and begin anew.
+    pthread_atfork(nullptr, nullptr, [] {
+      inside_team = false;
+      current().store(new Pool, std::memory_order_release);
+    });
+    // A pool in use at exit (a daemon thread in a long run) is left to the system.
+    std::atexit([] {
+      if (Pool* pool = try_acquire()) {
+        pool->shrink(1);
+        pool->release();
+      }
+    });
+    return new Pool;
+  }
+
+  static void wake(Worker& worker) {
+    worker.ticket.fetch_add(1, std::memory_order_release);
+    worker.ticket.notify_one();
+  }
+
+  void start_worker() {
+    auto worker = std::make_unique<Worker>();
+    Worker* self = worker.get();
+    const int index = static_cast<int>(workers_.size()) + 1;
+    workers_.reserve(workers_.size() + 1);
+    worker->thread = std::thread([this, self, index] { serve(*self, index); });
+    workers_.push_back(std::move(worker));
+  }
+
+  void serve(Worker& self, int index) {
+    inside_team = true;
+    uint32_t seen = 0;
+    int64_t spin = kSpinNs;
+    for (;;) {
+      wait_while_equal(self.ticket, seen, spin);
+      seen = self.ticket.load(std::memory_order_acquire);
+      if (self.stop) return;
+      spin = spin_budget_ns(count_);
+      try {
+        fn_(context_, index, count_);
+      } catch (...) {
+        self.error = std::current_exception();
+      }
+      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+    }
+  }
+
+  std::mutex busy_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  TeamFunction fn_ = nullptr;
+  void* context_ = nullptr;
+  int count_ = 0;
+  alignas(64) std::atomic<uint32_t> pending_{0};
+};
+
+}  // namespace
+
+int num_threads() {
+  const int wanted = wanted_threads.load(std::memory_order_relaxed);
+  return wanted ? wanted : cpus();
+}
+
+void set_num_threads(int count) {
+  FASTNN_CHECK(count >= 1 && count <= kMaxThreads,
+               "[set_num_threads] expected 1 to %d threads, received %d", kMaxThreads,
+               count);
+  wanted_threads.store(count, std::memory_order_relaxed);
+}
+
+int64_t spin_budget_ns(int threads) { return threads > cpus() ? 0 : kSpinNs; }
+
+void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
+                      int64_t spin_ns) {
+  if (spin_ns > 0) {
+    const int64_t end = now_ns() + spin_ns;
+    do {
+      for (int i = 0; i < 16; ++i) {
+        if (word.load(std::memory_order_acquire) != old) return;
+        cpu_relax();
+      }
+    } while (now_ns() < end);
+  }
+  word.wait(old, std::memory_order_acquire);
+}
+
+void run_team(int wanted, TeamFunction fn, void* context) {
+  int count = std::min(wanted, num_threads());
+  Pool* pool = count > 1 && !inside_team ? Pool::try_acquire() : nullptr;
+  if (!pool) {
+    fn(context, 0, 1);
+    return;
+  }
+  struct Guard {
+    Pool* pool;
+    ~Guard() {
+      inside_team = false;
+      pool->release();
+    }
+  } guard{pool};
+  inside_team = true;
+  pool->shrink(num_threads());
+  count = pool->grow(count);
+  if (count > 1) {
+    pool->run(count, fn, context);
+  } else {
+    fn(context, 0, 1);
+  }
+}
+
+}  // namespace fastnn

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fixed workers that wait by a bounded spin, then by futex.
+//
+// Workers start at the first parallel call, not at import, so that a process may fork
+// after `import fastnn`; a forked child starts without workers and makes its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/export.hpp"
+
+namespace fastnn {
+
+// Threads that parallel calls may use, the caller included. The default is
+// `available_cpus()`.
+FASTNN_API int num_threads();
+FASTNN_API void set_num_threads(int count);
+
+using TeamFunction = void (*)(void* context, int index, int count);
+
+// Calls `fn(context, i, count)` for i in [0, count), each on its own thread and all
+// running together (they may wait for each other), where count <= wanted is what is
+// free: 1 inside another team, while another thread uses the pool, or when
+// num_threads() is 1. Thread 0 is the caller. Rethrows the exception of the lowest i.
+FASTNN_API void run_team(int wanted, TeamFunction fn, void* context);
+
+// fn(index, count)
+template <class F>
+void run_team(int wanted, F&& fn) {
+  run_team(
+      wanted,
+      [](void* context, int index, int count) {
+        (*static_cast<std::remove_reference_t<F>*>(context))(index, count);
+      },
+      const_cast<void*>(static_cast<const void*>(&fn)));
+}
+
+// Calls fn(part) once for each part in [0, count), on up to `count` threads.
+template <class F>
+void run_parts(int count, F&& fn) {
+  run_team(count, [&](int index, int threads) {
+    for (int part = index; part < count; part += threads) fn(part);
+  });
+}
+
+// How long a waiting thread spins before it sleeps; 0 when threads share processors.
+FASTNN_API int64_t spin_budget_ns(int threads);
+
+// Waits until `word` differs from `old`: spins for the budget, then sleeps. The
+// writer must call notify after changing the word.
+FASTNN_API void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
+                                 int64_t spin_ns);
+
+}  // namespace fastnn

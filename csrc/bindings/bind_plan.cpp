@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <tuple>
+
+#include "base/error.hpp"
+#include "bindings/ndarray.hpp"
+#include "runtime/plan.hpp"
+
+namespace py = pybind11;
+
+namespace fastnn {
+namespace {
+
+using Shape = std::vector<int64_t>;
+
+struct PyPlan {
+  explicit PyPlan(size_t arena_bytes) : plan(arena_bytes) {}
+  Plan plan;
+  py::dict bound;  // slot -> array: the plan reads their memory
+};
+
+// (slot, byte offset, dtype code, shape, strides in elements or None)
+Operand operand_from(const py::handle& object) {
+  const auto [slot, offset, code, shape, strides] =
+      object.cast<std::tuple<int, int64_t, int, Shape, std::optional<Shape>>>();
+  Operand operand{slot, offset, {}};
+  TensorView& view = operand.view;
+  FASTNN_CHECK(shape.size() <= kMaxRank,
+               "[plan] at most %d dimensions are supported, received %zu", kMaxRank,
+               shape.size());
+  FASTNN_CHECK(!strides || strides->size() == shape.size(),
+               "[plan] shape has %zu dimensions, strides %zu", shape.size(),
+               strides ? strides->size() : 0);
+  view.dtype = dtype_from_code(code);
+  view.ndim = static_cast<int32_t>(shape.size());
+  int64_t dense = 1;
+  for (int i = view.ndim - 1; i >= 0; --i) {
+    const size_t axis = static_cast<size_t>(i);
+    FASTNN_CHECK(shape[axis] >= 0, "[plan] negative dimension %lld",
+                 static_cast<long long>(shape[axis]));
+    view.shape[i] = shape[axis];
+    view.stride[i] = strides ? (*strides)[axis] : dense;
+    dense *= shape[axis];
+  }
+  return operand;
+}
+
+py::tuple operand_to(const Operand& operand) {
+  const TensorView& view = operand.view;
+  py::tuple shape(view.ndim), strides(view.ndim);
+  for (int i = 0; i < view.ndim; ++i) {
+    shape[i] = view.shape[i];
+    strides[i] = view.stride[i];
+  }
+  return py::make_tuple(operand.slot, operand.offset, static_cast<int>(view.dtype),
+                        shape, strides);
+}
+
+void add_instruction(PyPlan& self, const std::string& name, const py::sequence& inputs,
+                     const py::sequence& outputs, const py::sequence& attributes,
+                     bool barrier) {
+  const KernelEntry& kernel = require_kernel(name);
+  std::vector<Operand> in, out;
+  for (const py::handle operand : inputs) in.push_back(operand_from(operand));
+  for (const py::handle operand : outputs) out.push_back(operand_from(operand));
+  const std::vector<AttrValue> attrs = attrs_from(attributes, kernel.name);
+  const py::gil_scoped_release release;
+  self.plan.add(kernel, in, out, attrs, barrier);
+}
+
+void bind_array(PyPlan& self, int slot, const py::array& array) {
+  FASTNN_CHECK(array.flags() & py::array::c_style,
+               "[plan] slot %d: the array must be C-contiguous", slot);
+  void* data = const_cast<void*>(array.data());
+  const auto bytes = static_cast<size_t>(array.nbytes());
+  const bool writable = array.writeable();
+  {
+    const py::gil_scoped_release release;
+    self.plan.bind(slot, data, bytes, writable);
+  }
+  self.bound[py::int_(slot)] = array;
+}
+
+void run(PyPlan& self, int64_t steps, int threads) {
+  const py::gil_scoped_release release;
+  self.plan.run(steps, threads);
+}
+
+std::vector<double> run_profiled(PyPlan& self, int64_t steps, int threads) {
+  const py::gil_scoped_release release;
+  return self.plan.run_profiled(steps, threads);
+}
+
+py::array arena_view(const py::object& self, int64_t offset, int dtype_code,
+                     const Shape& shape) {
+  const Arena& arena = self.cast<PyPlan&>().plan.arena();
+  const DType dtype = dtype_from_code(dtype_code);
+  const int64_t size = dtype_size(dtype);
+  int64_t bytes = size;
+  for (const int64_t dim : shape) {
+    FASTNN_CHECK(dim >= 0 && !__builtin_mul_overflow(bytes, dim, &bytes),
+                 "[plan] arena_view: bad dimension %lld", static_cast<long long>(dim));
+  }
+  const auto arena_size = static_cast<int64_t>(arena.size());
+  FASTNN_CHECK(offset >= 0 && bytes <= arena_size && offset <= arena_size - bytes,
+               "[plan] arena_view: %lld bytes at %lld are outside the arena of %lld",
+               static_cast<long long>(bytes), static_cast<long long>(offset),
+               static_cast<long long>(arena_size));
+  FASTNN_CHECK(offset % size == 0, "[plan] arena_view: offset %lld is not aligned to %s",
+               static_cast<long long>(offset), dtype_name(dtype));
+  return py::array(numpy_dtype(dtype), shape, arena.data() + offset, self);
+}
+
+py::list instruction_list(const PyPlan& self) {
+  const Plan& plan = self.plan;
+  py::list list;
+  for (const Instruction& instruction : plan.instructions()) {
+    py::list in, out;
+    for (size_t i = instruction.first_in; i < instruction.first_out; ++i) {
+      in.append(operand_to(plan.operand(i)));
+    }
+    for (size_t i = instruction.first_out; i < instruction.end; ++i) {
+      out.append(operand_to(plan.operand(i)));
+    }
+    py::dict row;
+    row["kernel"] = instruction.kernel->name;
+    row["inputs"] = in;
+    row["outputs"] = out;
+    row["barrier"] = instruction.barrier_before;
+    list.append(row);
+  }
+  return list;
+}
+
+}  // namespace
+
+void bind_plan(py::module_& m) {
+  py::class_<PyPlan>(m, "Plan", "A schedule of kernel calls over a static arena.")
+      .def(py::init<size_t>(), py::arg("arena_bytes"))
+      .def("add_instruction", &add_instruction, py::arg("kernel_name"),
+           py::arg("inputs"), py::arg("outputs"), py::arg("attrs") = py::tuple(),
+           py::arg("barrier") = true,
+           "Operands: (slot, byte offset, dtype code, shape, strides or None).")
+      .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
+      .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
+      .def("run_profiled", &run_profiled, py::arg("steps") = 1, py::arg("threads") = 1,
+           "Average nanoseconds of each instruction.")
+      .def("arena_view", &arena_view, py::arg("offset"), py::arg("dtype_code"),
+           py::arg("shape"))
+      .def("instructions", &instruction_list)
+      .def_property(
+          "step_barrier", [](const PyPlan& self) { return self.plan.step_barrier(); },
+          [](PyPlan& self, bool on) { self.plan.set_step_barrier(on); })
+      .def_property_readonly("arena_bytes", [](const PyPlan& self) {
+        return self.plan.arena().size();
+      });
+}
+
+}  // namespace fastnn

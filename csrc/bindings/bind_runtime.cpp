@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/arena.hpp"
+#include "base/thread_pool.hpp"
+#include "bindings/ndarray.hpp"
+#include "kernels/table.hpp"
+
+namespace py = pybind11;
+
+namespace fastnn {
+namespace {
+
+py::list isa_list() {
+  py::list list;
+  for (const char* isa : available_isas()) list.append(isa);
+  return list;
+}
+
+py::dict memory_dict() {
+  const MemoryStats stats = memory_stats();
+  py::dict dict;
+  dict["arena_bytes"] = stats.arena_bytes;
+  dict["arena_allocations"] = stats.arena_allocations;
+  dict["scratch_bytes"] = stats.scratch_bytes;
+  dict["scratch_allocations"] = stats.scratch_allocations;
+  return dict;
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  m.attr("version") = FASTNN_VERSION;
+  m.def("isa", &active_isa, "The instruction set in use.");
+  m.def("available_isas", &isa_list, "What FASTNN_ISA may name here, best first.");
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("count"));
+  m.def("memory_stats", &memory_dict,
+        "Live bytes and allocations since start of arenas and kernel scratch.");
+}
+
+}  // namespace fastnn

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/launch.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/thread_pool.hpp"
+
+namespace fastnn {
+namespace {
+
+// A fork-join costs 1-5 us, so a part must be worth at least twice that.
+constexpr double kSerialCost = 20'000;
+constexpr double kCostPerPart = 10'000;
+
+size_t count_words(const char* text) {
+  size_t words = 0;
+  for (bool inside = false; *text; ++text) {
+    words += *text != ' ' && !inside;
+    inside = *text != ' ';
+  }
+  return words;
+}
+
+}  // namespace
+
+void check_arity(const KernelEntry& kernel, size_t n_in, size_t n_out,
+                 size_t n_attrs) {
+  FASTNN_CHECK(n_in == std::strlen(kernel.reads),
+               "[%s] expected %zu inputs, received %zu", kernel.name,
+               std::strlen(kernel.reads), n_in);
+  FASTNN_CHECK(n_out == static_cast<size_t>(kernel.n_out),
+               "[%s] expected %d outputs, received %zu", kernel.name, kernel.n_out,
+               n_out);
+  FASTNN_CHECK(n_attrs == count_words(kernel.attrs),
+               "[%s] expected %zu attributes (%s), received %zu", kernel.name,
+               count_words(kernel.attrs), kernel.attrs, n_attrs);
+}
+
+void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* out,
+            const AttrValue* attrs, double cost) {
+  int parts = 1;
+  if (cost >= kSerialCost && kernel->split != Split::kSerial) {
+    parts = static_cast<int>(std::min<double>(num_threads(), cost / kCostPerPart));
+    if (kernel->split == Split::kRows) {
+      parts = static_cast<int>(std::min<int64_t>(parts, out[0].rows()));
+    }
+  }
+  if (parts <= 1) {
+    kernel->fn({in, out, attrs, Part{}});
+    return;
+  }
+  run_team(parts, [&](int index, int count) {
+    kernel->fn({in, out, attrs, Part{index, count}});
+  });
+}
+
+}  // namespace fastnn

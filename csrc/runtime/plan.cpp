@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/plan.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.hpp"
+#include "base/thread_pool.hpp"
+#include "runtime/barrier.hpp"
+#include "runtime/launch.hpp"
+
+namespace fastnn {
+namespace {
+
+constexpr int kMaxSlots = 1 << 20;
+
+double now_ns() {
+  return std::chrono::duration<double, std::nano>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Bytes before and after `data` that the view touches.
+struct Extent {
+  int64_t below = 0;
+  int64_t above = 0;
+};
+
+Extent extent_of(const TensorView& view) {
+  Extent extent;
+  if (view.numel() == 0) return extent;
+  const int64_t size = dtype_size(view.dtype);
+  for (int i = 0; i < view.ndim; ++i) {
+    const int64_t reach = (view.shape[i] - 1) * view.stride[i] * size;
+    (reach < 0 ? extent.below : extent.above) += reach < 0 ? -reach : reach;
+  }
+  extent.above += size;
+  return extent;
+}
+
+}  // namespace
+
+// One thread's way through the list. Kept apart from Plan so that the timed and the
+// plain run share it.
+class Plan::Traversal {
+ public:
+  Traversal(Plan& plan, int64_t steps) : plan_(plan), steps_(steps) {}
+
+  std::vector<double>* times = nullptr;
+
+  void operator()(int index, int count, Barrier& barrier) const {
+    try {
+      for (int64_t step = 0; step < steps_; ++step) {
+        if (step && plan_.step_barrier_ && count > 1 && !barrier.wait(count)) return;
+        if (!one_step(index, count, barrier)) return;
+      }
+    } catch (...) {
+      barrier.abort();
+      throw;
+    }
+  }
+
+ private:
+  bool one_step(int index, int count, Barrier& barrier) const {
+    double before = times && index == 0 ? now_ns() : 0;
+    size_t position = 0;
+    for (const Instruction& instruction : plan_.instructions_) {
+      if (count > 1) {
+        if (instruction.barrier_before ? !barrier.wait(count) : barrier.aborted()) {
+          return false;
+        }
+      }
+      if (index == 0 || instruction.kernel->split != Split::kSerial) {
+        const bool serial = instruction.kernel->split == Split::kSerial;
+        instruction.kernel->fn({plan_.views_.data() + instruction.first_in,
+                                plan_.views_.data() + instruction.first_out,
+                                plan_.attrs_.data() + instruction.first_attr,
+                                serial ? Part{} : Part{index, count}});
+      }
+      if (times && index == 0) {
+        const double after = now_ns();
+        (*times)[position++] += after - before;
+        before = after;
+      }
+    }
+    return true;
+  }
+
+  Plan& plan_;
+  const int64_t steps_;
+};
+
+Plan::Plan(size_t arena_bytes) : arena_(arena_bytes), slots_(1) {
+  slots_[kArenaSlot].data = arena_.data();
+  slots_[kArenaSlot].bound = true;
+}
+
+void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
+               const std::vector<Operand>& out, const std::vector<AttrValue>& attrs,
+               bool barrier) {
+  const std::lock_guard lock(running_);
+  check_arity(kernel, in.size(), out.size(), attrs.size());
+  Instruction instruction;
+  instruction.kernel = &kernel;
+  instruction.barrier_before = barrier;
+  instruction.first_in = views_.size();
+  instruction.first_out = instruction.first_in + in.size();
+  instruction.end = instruction.first_out + out.size();
+  instruction.first_attr = attrs_.size();
+  for (const Operand& operand : in) check_operand(kernel, operand, false);
+  for (const Operand& operand : out) check_operand(kernel, operand, true);
+  for (const Operand& operand : in) add_operand(operand, false);
+  for (const Operand& operand : out) add_operand(operand, true);
+  attrs_.insert(attrs_.end(), attrs.begin(), attrs.end());
+  instructions_.push_back(instruction);
+}
+
+void Plan::check_operand(const KernelEntry& kernel, const Operand& operand,
+                         bool output) const {
+  const Extent extent = extent_of(operand.view);
+  FASTNN_CHECK(operand.slot >= 0 && operand.slot < kMaxSlots,
+               "[plan] %s: slot %d is out of range", kernel.name, operand.slot);
+  FASTNN_CHECK(operand.offset % dtype_size(operand.view.dtype) == 0,
+               "[plan] %s: offset %lld is not aligned to %s", kernel.name,
+               static_cast<long long>(operand.offset), dtype_name(operand.view.dtype));
+  FASTNN_CHECK(operand.offset - extent.below >= 0,
+               "[plan] %s: an operand starts before slot %d", kernel.name,
+               operand.slot);
+  FASTNN_CHECK(!output || operand.view.contiguous(),
+               "[plan] %s: outputs must be contiguous", kernel.name);
+  const int64_t end = operand.offset + extent.above;
+  FASTNN_CHECK(
+      operand.slot != kArenaSlot || end <= static_cast<int64_t>(arena_.size()),
+      "[plan] %s: an operand ends at byte %lld of an arena of %zu", kernel.name,
+      static_cast<long long>(end), arena_.size());
+}
+
+void Plan::add_operand(const Operand& operand, bool output) {
+  if (static_cast<size_t>(operand.slot) >= slots_.size()) {
+    slots_.resize(static_cast<size_t>(operand.slot) + 1);
+  }
+  Slot& slot = slots_[static_cast<size_t>(operand.slot)];
+  const int64_t end = operand.offset + extent_of(operand.view).above;
+  slot.needed = std::max(slot.needed, static_cast<size_t>(end));
+  slot.written = slot.written || output;
+  slot.users.push_back(views_.size());
+  if (operand.slot != kArenaSlot) slot.bound = false;  // the array may be too small
+  TensorView view = operand.view;
+  view.data = slot.bound ? slot.data + operand.offset : nullptr;
+  views_.push_back(view);
+  slots_of_.push_back(operand.slot);
+  offsets_.push_back(operand.offset);
+}
+
+void Plan::bind(int slot, void* data, size_t bytes, bool writable) {
+  const std::lock_guard lock(running_);
+  FASTNN_CHECK(slot != kArenaSlot, "[plan] slot 0 is the arena and cannot be bound");
+  FASTNN_CHECK(slot > 0 && static_cast<size_t>(slot) < slots_.size(),
+               "[plan] no instruction uses slot %d", slot);
+  Slot& target = slots_[static_cast<size_t>(slot)];
+  FASTNN_CHECK(bytes >= target.needed,
+               "[plan] slot %d needs %zu bytes, received an array of %zu", slot,
+               target.needed, bytes);
+  FASTNN_CHECK(writable || !target.written,
+               "[plan] slot %d is written by the plan, received a read-only array",
+               slot);
+  target.data = static_cast<char*>(data);
+  target.bound = true;
+  for (const size_t user : target.users) {
+    views_[user].data = target.data + offsets_[user];
+  }
+}
+
+void Plan::check_bound() const {
+  for (size_t slot = 1; slot < slots_.size(); ++slot) {
+    FASTNN_CHECK(slots_[slot].bound || slots_[slot].users.empty(),
+                 "[plan] slot %zu is not bound; call bind(%zu, array) first", slot,
+                 slot);
+  }
+}
+
+void Plan::execute(const Traversal& traversal, int threads) {
+  check_bound();
+  FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
+  Barrier barrier;
+  run_team(threads,
+           [&](int index, int count) { traversal(index, count, barrier); });
+}
+
+void Plan::run(int64_t steps, int threads) {
+  const std::lock_guard lock(running_);
+  execute(Traversal(*this, steps), threads);
+}
+
+std::vector<double> Plan::run_profiled(int64_t steps, int threads) {
+  const std::lock_guard lock(running_);
+  FASTNN_CHECK(steps >= 1, "[plan] expected at least 1 step, received %lld",
+               static_cast<long long>(steps));
+  std::vector<double> times(instructions_.size());
+  Traversal traversal(*this, steps);
+  traversal.times = &times;
+  execute(traversal, threads);
+  for (double& time : times) time /= static_cast<double>(steps);
+  return times;
+}
+
+}  // namespace fastnn

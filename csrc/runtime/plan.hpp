@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// A compiled program: kernel calls over a static arena, with the barriers between the
+// phases that threads may run without meeting.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/arena.hpp"
+#include "kernels/kernel.hpp"
+
+namespace fastnn {
+
+// An array as an instruction names it. Slot 0 is the arena, the others are bound by
+// the owner of the memory.
+struct Operand {
+  int slot = 0;
+  int64_t offset = 0;  // bytes
+  TensorView view;     // data is filled in when the slot is bound
+};
+
+struct Instruction {
+  const KernelEntry* kernel = nullptr;
+  bool barrier_before = false;
+  size_t first_in = 0;  // into Plan's operands; outputs follow the inputs
+  size_t first_out = 0;
+  size_t end = 0;
+  size_t first_attr = 0;
+};
+
+class FASTNN_API Plan {
+ public:
+  static constexpr int kArenaSlot = 0;
+
+  explicit Plan(size_t arena_bytes);
+
+  // Outputs must be contiguous. Without `barrier`, a thread may start this
+  // instruction while others are still at the previous ones: right only when each
+  // part reads what the same part wrote.
+  void add(const KernelEntry& kernel, const std::vector<Operand>& in,
+           const std::vector<Operand>& out, const std::vector<AttrValue>& attrs,
+           bool barrier);
+
+  // The caller keeps the memory alive while the plan may run.
+  void bind(int slot, void* data, size_t bytes, bool writable);
+
+  // Executes the list `steps` times on up to `threads` threads. Allocates nothing.
+  void run(int64_t steps, int threads);
+
+  // Average nanoseconds of each instruction on thread 0, waiting included.
+  std::vector<double> run_profiled(int64_t steps, int threads);
+
+  // Whether threads meet between one step and the next (default true).
+  void set_step_barrier(bool enabled) { step_barrier_ = enabled; }
+  bool step_barrier() const { return step_barrier_; }
+
+  const Arena& arena() const { return arena_; }
+  const std::vector<Instruction>& instructions() const { return instructions_; }
+  Operand operand(size_t index) const {
+    return {slots_of_[index], offsets_[index], views_[index]};
+  }
+
+ private:
+  struct Slot {
+    char* data = nullptr;
+    size_t needed = 0;
+    bool bound = false;
+    bool written = false;
+    std::vector<size_t> users;  // operands
+  };
+  class Traversal;
+
+  void check_operand(const KernelEntry& kernel, const Operand& operand,
+                     bool output) const;
+  void add_operand(const Operand& operand, bool output);
+  void execute(const Traversal& traversal, int threads);
+  void check_bound() const;
+
+  Arena arena_;
+  std::vector<Instruction> instructions_;
+  std::vector<TensorView> views_;  // operands, in instruction order
+  std::vector<int> slots_of_;
+  std::vector<int64_t> offsets_;
+  std::vector<AttrValue> attrs_;
+  std::vector<Slot> slots_;
+  bool step_barrier_ = true;
+  std::mutex running_;  // run, bind and add exclude each other
+};
+
+}  // namespace fastnn
