@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-entropies between label distributions and predicted probabilities.
+
+With `from_logits=True`, or when `y_pred` still remembers the logits it was made from
+(the last layer ends in `softmax` or `sigmoid`), the loss comes from the logits in one
+fused kernel; probabilities alone are clipped to `[epsilon, 1 - epsilon]` first.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from fastnn import config, ops
+from fastnn.errors import SPARSE_LABELS, ShapeError
+from fastnn.losses.base import FunctionLoss, as_float, pair
+from fastnn.ops import _raw
+from fastnn.serialization import export
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor
+
+_LOSSES = "keras.losses"
+_BOTH = ("keras.metrics", "keras.losses")
+_INDEX_DTYPES = ("uint8", "int32", "int64")
+
+
+def logits_of(y_pred: Tensor, activation: str) -> Tensor | None:
+    """The input of the `activation` that made `y_pred`, or None."""
+    kept = getattr(y_pred, "_logits", None)
+    return kept[1] if kept is not None and kept[0] == activation else None
+
+
+def _last(x: Tensor, axis: int) -> Tensor:
+    """`x` with the class axis moved to the end."""
+    rank = len(x.shape)
+    axis %= rank
+    if axis == rank - 1:
+        return x
+    return ops.transpose(x, [a for a in range(rank) if a != axis] + [axis])
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x if len(x.shape) == 2 else ops.reshape(x, (-1, x.shape[-1]))
+
+
+def _probabilities(y_pred: Tensor) -> Tensor:
+    """Rows scaled to sum 1, then kept away from 0 and 1."""
+    scaled = y_pred / ops.sum(y_pred, axis=-1, keepdims=True)
+    return _clip(scaled)
+
+
+def _clip(p: Tensor) -> Tensor:
+    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
+
+
+def _categorical_pair(
+    name: str, y_true: Any, y_pred: Any, label_smoothing: float, axis: int
+) -> tuple[Tensor, Tensor]:
+    y_true, y_pred = pair(name, y_true, y_pred)
+    classes = y_pred.shape[axis]
+    if classes == 1:
+        warnings.warn(
+            f"[{name}] y_pred has one class (shape {tuple(y_pred.shape)}), so the loss "
+            "is always 0; use binary_crossentropy.",
+            SyntaxWarning,
+            stacklevel=3,
+        )
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / classes
+    return y_true, y_pred
+
+
+@export(*_BOTH)
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """`-sum(y_true * log(y_pred))` over the classes.
+
+    Args:
+        y_true: one-hot labels or probabilities, `(..., classes)`.
+        y_pred: probabilities, or logits with `from_logits`, of the same shape.
+        from_logits: `y_pred` has not passed through softmax.
+        label_smoothing: share of the label spread evenly over the classes.
+        axis: axis of the classes.
+    """
+    y_true, y_pred = _categorical_pair(
+        "categorical_crossentropy", y_true, y_pred, label_smoothing, axis
+    )
+    y_true, y_last = _last(y_true, axis), _last(y_pred, axis)
+    logits = y_last if from_logits else logits_of(y_last, "softmax")
+    if logits is None:
+        return -ops.sum(y_true * ops.log(_probabilities(y_last)), axis=-1)
+    loss = _raw.softmax_cross_entropy(_rows(logits), _rows(y_true))[0]
+    return ops.reshape(loss, y_last.shape[:-1])
+
+
+def _indices(name: str, y_true: Any, y_pred: Tensor) -> Tensor:
+    """Labels as integers of the shape of `y_pred` without its class axis."""
+    y_true = ops.convert_to_tensor(y_true)
+    shape, expected = tuple(y_true.shape), tuple(y_pred.shape[:-1])
+    if shape not in (expected, (*expected, 1)):
+        same = shape == tuple(y_pred.shape)
+        raise ShapeError(
+            SPARSE_LABELS.format(
+                name=name,
+                expected=expected,
+                column=(*expected, 1),
+                y_true=shape,
+                y_pred=tuple(y_pred.shape),
+                fix="One-hot labels go with categorical_crossentropy." if same else "",
+            ).rstrip()
+        )
+    if shape != expected:
+        y_true = ops.reshape(y_true, expected)
+    return y_true if y_true.dtype in _INDEX_DTYPES else ops.cast(y_true, "int32")
+
+
+@export(*_BOTH)
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`-log(y_pred[y_true])`.
+
+    Args:
+        y_true: class indices, of the shape of `y_pred` without the class axis, or with
+            1 in its place.
+        y_pred: probabilities, or logits with `from_logits`, `(..., classes)`.
+        from_logits: `y_pred` has not passed through softmax.
+        ignore_class: label whose loss is 0.
+        axis: axis of the classes.
+
+    Raises:
+        ShapeError: when the labels are not indices. A label outside the classes gives
+            NaN from logits and infinity from probabilities.
+    """
+    y_pred = _last(as_float(y_pred), axis)
+    y_true = _indices("sparse_categorical_crossentropy", y_true, y_pred)
+    valid = None
+    if ignore_class is not None:
+        valid = ops.not_equal(y_true, ignore_class)
+        y_true = ops.where(valid, y_true, ops.zeros_like(y_true))
+    logits = y_pred if from_logits else logits_of(y_pred, "softmax")
+    if logits is None:
+        one_hot = ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype)
+        loss = -ops.log(ops.sum(one_hot * _probabilities(y_pred), axis=-1))
+    else:
+        labels = ops.reshape(y_true, (-1,)) if len(y_true.shape) != 1 else y_true
+        loss = _raw.sparse_softmax_cross_entropy(_rows(logits), labels)[0]
+        loss = ops.reshape(loss, y_pred.shape[:-1])
+    return loss if valid is None else ops.where(valid, loss, 0.0)
+
+
+# A Loss made from this function leaves the labels as integers.
+sparse_categorical_crossentropy.labels_are_indices = True
+
+
+@export(*_BOTH)
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Mean of `-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred)` over `axis`.
+
+    Args:
+        y_true: 0, 1 or probabilities.
+        y_pred: probabilities, or logits with `from_logits`, of the same shape.
+        from_logits: `y_pred` has not passed through sigmoid.
+        label_smoothing: share of the label moved to 0.5.
+        axis: axis of the mean.
+    """
+    y_true, y_pred = pair("binary_crossentropy", y_true, y_pred)
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    logits = y_pred if from_logits else logits_of(y_pred, "sigmoid")
+    if logits is None:
+        values = _binary(y_true, y_pred)
+    else:
+        values = _raw.sigmoid_cross_entropy(logits, y_true)
+    return ops.mean(values, axis=axis)
+
+
+def _binary(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    p = _clip(y_pred)
+    return -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
+
+
+@export(*_BOTH)
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Binary cross-entropy times `(1 - p_t)**gamma` (Lin et al., 2018).
+
+    `p_t` is the probability given to the true class, so easy instances count less.
+
+    Args:
+        y_true, y_pred, from_logits, label_smoothing, axis: see `binary_crossentropy`.
+        apply_class_balancing: weigh class 1 with `alpha`, class 0 with `1 - alpha`.
+        alpha: weight of class 1.
+        gamma: focus on hard instances; 0 gives plain cross-entropy.
+    """
+    y_true, y_pred = pair("binary_focal_crossentropy", y_true, y_pred)
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    p = ops.sigmoid(y_pred) if from_logits else y_pred
+    p_t = y_true * p + (1.0 - y_true) * (1.0 - p)
+    values = ops.power(1.0 - p_t, gamma) * _binary(y_true, p)
+    if apply_class_balancing:
+        values = values * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
+    return ops.mean(values, axis=axis)
+
+
+@export(*_BOTH)
+def categorical_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """`-sum(alpha * (1 - p)**gamma * y_true * log(p))` over the classes.
+
+    Args:
+        y_true, y_pred, from_logits, label_smoothing, axis: see
+            `categorical_crossentropy`.
+        alpha: weight of the loss.
+        gamma: focus on hard instances.
+    """
+    y_true, y_pred = _categorical_pair(
+        "categorical_focal_crossentropy", y_true, y_pred, label_smoothing, axis
+    )
+    y_true, y_pred = _last(y_true, axis), _last(y_pred, axis)
+    p = _probabilities(ops.softmax(y_pred, -1) if from_logits else y_pred)
+    factor = ops.power(1.0 - p, gamma) * alpha
+    return -ops.sum(factor * y_true * ops.log(p), axis=-1)
+
+
+@export(_LOSSES)
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
+    """`(1 - y_pred[y_true]**q) / q`, robust to noisy labels (Zhang and Sabuncu, 2018).
+
+    Args:
+        y_true: class indices, as in `sparse_categorical_crossentropy`.
+        y_pred: probabilities, `(..., classes)`.
+        q: in (0, 1): near 0 it is cross-entropy, 1 is the mean absolute error.
+    """
+    y_pred = as_float(y_pred)
+    y_true = _indices("categorical_generalized_cross_entropy", y_true, y_pred)
+    one_hot = ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype)
+    p = ops.sum(one_hot * y_pred, axis=-1)
+    return (1.0 - ops.power(p, q)) * (1.0 / q)
+
+
+categorical_generalized_cross_entropy.labels_are_indices = True
+
+
+@export(_LOSSES)
+class BinaryCrossentropy(FunctionLoss):
+    """Cross-entropy of independent yes/no labels; arguments as the function's."""
+
+    _function = staticmethod(binary_crossentropy)
+    _options = ("from_logits", "label_smoothing", "axis")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+
+@export(_LOSSES)
+class BinaryFocalCrossentropy(FunctionLoss):
+    """Focal cross-entropy of yes/no labels; arguments as the function's."""
+
+    _function = staticmethod(binary_focal_crossentropy)
+    _options = (
+        "from_logits",
+        "label_smoothing",
+        "axis",
+        "apply_class_balancing",
+        "alpha",
+        "gamma",
+    )
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha = alpha
+        self.gamma = gamma
+
+
+@export(_LOSSES)
+class CategoricalCrossentropy(FunctionLoss):
+    """Cross-entropy of one-hot labels; arguments as the function's."""
+
+    _function = staticmethod(categorical_crossentropy)
+    _options = ("from_logits", "label_smoothing", "axis")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+
+@export(_LOSSES)
+class CategoricalFocalCrossentropy(FunctionLoss):
+    """Focal cross-entropy of one-hot labels; arguments as the function's."""
+
+    _function = staticmethod(categorical_focal_crossentropy)
+    _options = ("from_logits", "label_smoothing", "axis", "alpha", "gamma")
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.alpha = alpha
+        self.gamma = gamma
+
+
+class _IndexLoss(FunctionLoss):
+    """A loss whose labels are class indices and stay integers."""
+
+    def _convert_labels(self, x: Any) -> Tensor:
+        return ops.convert_to_tensor(x)
+
+
+@export(_LOSSES)
+class SparseCategoricalCrossentropy(_IndexLoss):
+    """Cross-entropy of class indices; arguments as the function's.
+
+    Instances of `ignore_class` count neither in the sum nor in the divisor.
+    """
+
+    _function = staticmethod(sparse_categorical_crossentropy)
+    _options = ("from_logits", "ignore_class", "axis")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+    def _mask(self, y_true: Any, values: Tensor) -> Tensor | None:
+        if self.ignore_class is None:
+            return None
+        return ops.reshape(ops.not_equal(y_true, self.ignore_class), values.shape)
+
+
+@export(_LOSSES)
+class CategoricalGeneralizedCrossEntropy(_IndexLoss):
+    """Generalized cross-entropy of class indices; arguments as the function's.
+
+    Raises:
+        ValueError: when `q` is not in (0, 1).
+    """
+
+    _function = staticmethod(categorical_generalized_cross_entropy)
+    _options = ("q",)
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: str | None = None,
+    ) -> None:
+        if not 0 < q < 1:
+            raise ValueError(f"[q] must be between 0 and 1, got {q!r}.")
+        super().__init__(name, reduction, dtype)
+        self.q = q
