@@ -47,7 +47,9 @@ def read_csv(path: str | Path) -> dict[str, NDArray[np.generic]]:
                 )
             table.append(row)
     except csv.Error as error:
-        raise DataFileError(f"[read_csv] {path} line {rows.line_num}: {error}") from error
+        raise DataFileError(
+            f"[read_csv] {path} line {rows.line_num}: {error}"
+        ) from error
     columns = zip(*table, strict=True) if table else ((),) * len(header)
     return {name: _column(cells) for name, cells in zip(header, columns, strict=True)}
 

@@ -40,7 +40,7 @@ class RemoteFile(NamedTuple):
     sha256: str
 
 
-class _PassingFault(Exception):
+class _PassingError(Exception):
     """A failure that another attempt may not meet."""
 
 
@@ -55,9 +55,9 @@ def cache_folder(dataset: str) -> Path:
 def _user_cache() -> Path:
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG rule: a relative path there is invalid and ignored.
-    return Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
+    return xdg if xdg.is_absolute() else Path.home() / ".cache"
 
 
 def source_url(dataset: str, file: RemoteFile) -> str:
@@ -102,7 +102,7 @@ def fetch(dataset: str, file: RemoteFile, download: bool = True) -> Path:
         raise DownloadError(_by_hand(dataset, file, url, target, "it is not cached"))
     try:
         _download(dataset, file, url, target)
-    except (OSError, _PassingFault) as error:
+    except (OSError, _PassingError) as error:
         if isinstance(error, DownloadError):
             raise
         raise DownloadError(_by_hand(dataset, file, url, target, error)) from error
@@ -129,7 +129,7 @@ def file_sha256(path: Path) -> str:
 
 def _download(dataset: str, file: RemoteFile, url: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(target) as (stream, name):
+    with _temporary(target) as (stream, part):
         found = _receive_with_retries(url, stream)
         if found != file.sha256:
             raise DownloadError(
@@ -140,27 +140,26 @@ def _download(dataset: str, file: RemoteFile, url: str, target: Path) -> None:
         stream.flush()
         os.fsync(stream.fileno())
         stream.close()
-        os.chmod(name, 0o644)  # mkstemp lets only the owner read
-        os.replace(name, target)
+        part.chmod(0o644)  # mkstemp lets only the owner read
+        part.replace(target)
 
 
 @contextmanager
-def _temporary(target: Path) -> Iterator[tuple[BinaryIO, str]]:
+def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     stream = os.fdopen(handle, "w+b")
     try:
-        yield stream, name
+        yield stream, Path(name)
     finally:
         stream.close()
-        if os.path.exists(name):
-            os.unlink(name)
+        Path(name).unlink(missing_ok=True)
 
 
 def _receive_with_retries(url: str, stream: BinaryIO) -> str:
     for pause in _PAUSES_SECONDS:
         try:
             return _receive(url, stream)
-        except _PassingFault:
+        except _PassingError:
             time.sleep(pause)
     return _receive(url, stream)
 
@@ -184,14 +183,16 @@ def _receive(url: str, stream: BinaryIO) -> str:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in _PASSING_STATUS:
-            raise _PassingFault(f"the server answered {error.code}") from error
+            raise _PassingError(f"the server answered {error.code}") from error
         raise
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError | ConnectionError):
-            raise _PassingFault(f"{error.reason}") from error
+            raise _PassingError(f"{error.reason}") from error
         raise
     except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise _PassingFault(f"the connection broke ({error!r})") from error
+        raise _PassingError(f"the connection broke ({error!r})") from error
     if expected is not None and received != int(expected):
-        raise _PassingFault(f"the connection ended after {received} of {expected} bytes")
+        raise _PassingError(
+            f"the connection ended after {received} of {expected} bytes"
+        )
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """IDX, the format of MNIST: a magic number, big-endian sizes, then the raw array.
 
-    byte 0-1: zero   byte 2: dtype code   byte 3: rank   rank x uint32: shape   data
+byte 0-1: zero   byte 2: dtype code   byte 3: rank   rank x uint32: shape   data
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from fastnn.datasets._errors import DataFileError
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def read_idx(path: str | Path) -> NDArray[np.generic]:
@@ -48,7 +52,7 @@ def read_idx(path: str | Path) -> NDArray[np.generic]:
                 ) from error
 
 
-def _read(path: Path, stream: IO[bytes]) -> NDArray[np.generic]:
+def _read(path: Path, stream: _Readable) -> NDArray[np.generic]:
     dtype, shape = _read_header(path, stream)
     # Python integers: a header with absurd sizes must not wrap around.
     expected = math.prod(shape) * dtype.itemsize
@@ -71,7 +75,7 @@ def _read(path: Path, stream: IO[bytes]) -> NDArray[np.generic]:
 
 
 def _read_header(
-    path: Path, stream: IO[bytes]
+    path: Path, stream: _Readable
 ) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES:

@@ -17,7 +17,12 @@ Images = NDArray[np.uint8]
 Split = tuple[Images, NDArray[np.uint8]]
 
 # In the order x_train, y_train, x_test, y_test.
-STEMS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+STEMS = (
+    "train-images-idx3",
+    "train-labels-idx1",
+    "t10k-images-idx3",
+    "t10k-labels-idx1",
+)
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -33,7 +38,9 @@ def load_images(
         origin: object = f"the cached {dataset}"
     else:
         origin = path = Path(path).expanduser()
-        arrays = read_npz(path, _PARTS) if path.is_file() else _read_folder(dataset, path)
+        arrays = (
+            read_npz(path, _PARTS) if path.is_file() else _read_folder(dataset, path)
+        )
     x_train, y_train, x_test, y_test = arrays
     train = _checked(origin, "train", x_train, y_train)
     return train, _checked(origin, "test", x_test, y_test)
@@ -67,8 +74,8 @@ def _checked(
     fits = x.ndim == 3 and y.ndim == 1 and len(x) == len(y)
     if not fits or x.dtype != np.uint8 or y.dtype != np.uint8:
         raise DataFileError(
-            f"[datasets] the {part} part of {origin} has images {x.dtype} {x.shape} and "
-            f"labels {y.dtype} {y.shape}; expected uint8 (n, height, width) and uint8 "
-            "(n,)."
+            f"[datasets] the {part} part of {origin} has images {x.dtype} {x.shape} "
+            f"and labels {y.dtype} {y.shape}; expected uint8 (n, height, width) and "
+            "uint8 (n,)."
         )
     return x.astype(np.uint8, copy=False), y.astype(np.uint8, copy=False)

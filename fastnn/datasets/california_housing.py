@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ FILE = RemoteFile(
     "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f",
 )
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 Split = tuple[Array, Array]
 
 
@@ -69,7 +70,7 @@ def load_data(
     """
     if not 0 <= test_split < 1:
         raise ValueError(
-            f"[california_housing] test_split={test_split}; expected 0 <= test_split < 1"
+            f"[california_housing] test_split={test_split}; expected 0 <= it < 1"
         )
     if version not in ("small", "large"):
         raise ValueError(
@@ -111,8 +112,8 @@ def _read_table(path: Path) -> Split:
     target = next((name for name in _TARGETS if name in columns), None)
     if target is None or columns[target].dtype.kind != "f":
         raise DataFileError(
-            f"[california_housing] {path} has no numeric column {' or '.join(_TARGETS)}; "
-            f"it has {', '.join(columns)}."
+            f"[california_housing] {path} has no numeric column "
+            f"{' or '.join(_TARGETS)}; it has {', '.join(columns)}."
         )
     y = columns.pop(target)
     features = [column for column in columns.values() if column.dtype.kind == "f"]

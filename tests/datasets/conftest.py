@@ -56,7 +56,9 @@ def mirror(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     mirror = Mirror(f"http://127.0.0.1:{server.server_address[1]}")
     server.RequestHandlerClass = type("_Bound", (_Handler,), {"mirror": mirror})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}
+    )
     thread.start()
     monkeypatch.setenv("FASTNN_DATASETS_URL", mirror.url)
     monkeypatch.setenv("no_proxy", "*")

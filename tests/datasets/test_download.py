@@ -134,7 +134,7 @@ def test_final_name_is_never_partial(mirror, home):
     mirror.files["/set/a.bin"] = BODY
     code = (
         "import os, fastnn.datasets._download as d\n"
-        "d.os.replace = lambda *a: os._exit(9)\n"
+        "d.Path.replace = lambda *a: os._exit(9)\n"
         f"d.fetch('set', d.RemoteFile({FILE.name!r}, {FILE.url!r}, {FILE.sha256!r}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False)
