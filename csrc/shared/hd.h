@@ -51,10 +51,23 @@ struct ScalarTraits {
   static constexpr int kLanes = 1;
   static FASTNN_HD T splat(T x) { return x; }
   static FASTNN_HD T select(bool m, T a, T b) { return m ? a : b; }
-  static FASTNN_HD T sqrt(T x) { return static_cast<T>(::sqrt(x)); }
-  static FASTNN_HD T floor(T x) { return static_cast<T>(::floor(x)); }
-  static FASTNN_HD T ceil(T x) { return static_cast<T>(::ceil(x)); }
-  static FASTNN_HD T rint(T x) { return static_cast<T>(::rint(x)); }
+  // The C functions by name: overloads would be inline code of the standard library.
+  static FASTNN_HD T sqrt(T x) {
+    if constexpr (sizeof(T) == 4) return ::sqrtf(x);
+    return static_cast<T>(::sqrt(static_cast<double>(x)));
+  }
+  static FASTNN_HD T floor(T x) {
+    if constexpr (sizeof(T) == 4) return ::floorf(x);
+    return static_cast<T>(::floor(static_cast<double>(x)));
+  }
+  static FASTNN_HD T ceil(T x) {
+    if constexpr (sizeof(T) == 4) return ::ceilf(x);
+    return static_cast<T>(::ceil(static_cast<double>(x)));
+  }
+  static FASTNN_HD T rint(T x) {
+    if constexpr (sizeof(T) == 4) return ::rintf(x);
+    return static_cast<T>(::rint(static_cast<double>(x)));
+  }
   template <class R>
   static FASTNN_HD R bits(T x) {
     static_assert(sizeof(R) == sizeof(T));
@@ -111,6 +124,10 @@ inline constexpr bool kIsFloat = kIsFloat32<V> || kIsFloat64<V>;
 template <class V>
 FASTNN_HD V splat(ElemOf<V> x) {
   return Traits<V>::splat(x);
+}
+template <class V>
+FASTNN_HD V constant(double x) {
+  return Traits<V>::splat(static_cast<ElemOf<V>>(x));
 }
 // `m ? a : b` lane by lane; m is the result of a comparison of V.
 template <class M, class V>
@@ -179,6 +196,14 @@ FASTNN_HD V absolute(V x) {
     using U = UIntOf<V>;  // unsigned: the most negative value wraps, as in NumPy
     return select(x < 0, bits_as<V>(splat<U>(0) - bits_as<U>(x)), x);
   }
+}
+
+// The magnitude of a with the sign of b (floats).
+template <class V>
+FASTNN_HD V copysign(V a, V b) {
+  using U = UIntOf<V>;
+  const U sign = splat<U>(1) << (8 * sizeof(ElemOf<V>) - 1);
+  return bits_as<V>((bits_as<U>(a) & ~sign) | (bits_as<U>(b) & sign));
 }
 
 FASTNN_END_NAMESPACE

@@ -13,6 +13,13 @@
 #include "base/tensor_view.hpp"
 #include "shared/hd.h"
 
+// One copy per file: without it GCC clones a driver for every constant argument.
+#if defined(__clang__)
+#define FASTNN_OUTLINE __attribute__((noinline, unused)) static
+#else
+#define FASTNN_OUTLINE __attribute__((noinline, noclone, unused)) static
+#endif
+
 FASTNN_BEGIN_NAMESPACE
 
 template <class T>
@@ -80,7 +87,11 @@ FASTNN_INLINE Vec<T> load_n(const T* p, int n) {
   }
 #endif
   Vec<T> v = {};
-  for (int i = 0; i < n; ++i) v[i] = p[i];
+  if constexpr (sizeof(T) < 4) {
+    __builtin_memcpy(&v, p, n);
+  } else {
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+  }
   return v;
 #endif
 }
@@ -108,7 +119,11 @@ FASTNN_INLINE void store_n(T* p, Vec<T> v, int n) {
     return;
   }
 #endif
-  for (int i = 0; i < n; ++i) p[i] = v[i];
+  if constexpr (sizeof(T) < 4) {
+    __builtin_memcpy(p, &v, n);
+  } else {
+    for (int i = 0; i < n; ++i) p[i] = v[i];
+  }
 #endif
 }
 
@@ -161,7 +176,10 @@ struct VectorTraits {
   using UInt = Vec<U>;
   static constexpr int kLanes = lanes<T>;
   static FASTNN_INLINE V splat(T x) { return x - V{}; }
-  static FASTNN_INLINE V select(Int m, V a, V b) { return m ? a : b; }
+  template <class M>
+  static FASTNN_INLINE V select(M m, V a, V b) {
+    return m ? a : b;
+  }
   static FASTNN_INLINE V sqrt(V x) {
     if constexpr (sizeof(T) == 4) {
       return FASTNN_SQRT_F32(x);

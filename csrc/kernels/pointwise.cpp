@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Emits the pointwise kernels from the list in shared/pointwise.h.
+#include "shared/pointwise.h"
+
+#include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/tiles.hpp"
+#include "kernels/table.hpp"
+
+FASTNN_BEGIN_NAMESPACE
+namespace {
+
+using Selectable = Types<float, double, int32_t, int64_t, bool>;
+using Comparable = Types<float, double, int32_t, int64_t, bool, uint8_t>;
+using Bools = Types<bool>;
+
+template <class F>
+FASTNN_INLINE F load_functor(const void* state) {
+  F f{};
+  if constexpr (!__is_empty(F)) __builtin_memcpy(&f, state, sizeof f);
+  return f;
+}
+
+// `bools` is a vector of bytes with as many lanes as V.
+template <class V>
+using BoolsOf = typename NarrowVec<uint8_t, Traits<V>::kLanes>::type;
+
+template <Form form, class V>
+FASTNN_INLINE void store_result(char* to, V v) {
+  if constexpr (form == Form::kTest) {
+    using Bytes = typename NarrowVec<uint8_t, sizeof(V) / sizeof(v[0])>::type;
+    const Bytes bytes = __builtin_convertvector(v, Bytes) & 1;
+    __builtin_memcpy(to, &bytes, sizeof bytes);
+  } else {
+    __builtin_memcpy(to, &v, sizeof v);
+  }
+}
+
+template <class F, int n_in, Form form, class T>
+void tile(const TileArgs& args, int64_t vectors, const void* state) {
+  using V = Vec<T>;
+  const F f = load_functor<F>(state);
+  const char *a = args.in[0], *b = args.in[1], *c = args.in[2];
+  const int64_t step_a = args.step[0], step_b = args.step[1], step_c = args.step[2];
+  char* out = args.out[0];
+  constexpr int out_step = form == Form::kTest ? Traits<V>::kLanes : sizeof(V);
+  for (int64_t i = 0; i < vectors; ++i, out += out_step) {
+    if constexpr (form == Form::kSelect) {
+      BoolsOf<V> bytes;
+      __builtin_memcpy(&bytes, a, sizeof bytes);
+      const auto mask = __builtin_convertvector(bytes, UIntOf<V>) != 0;
+      store_result<form>(out, f(mask, load((const T*)b), load((const T*)c)));
+    } else if constexpr (n_in == 1) {
+      store_result<form>(out, f(load((const T*)a)));
+    } else if constexpr (n_in == 2) {
+      store_result<form>(out, f(load((const T*)a), load((const T*)b)));
+    } else {
+      store_result<form>(out,
+                         f(load((const T*)a), load((const T*)b), load((const T*)c)));
+    }
+    a += step_a;
+    if constexpr (n_in > 1) b += step_b;
+    if constexpr (n_in > 2) c += step_c;
+  }
+}
+
+template <class F, int n_in, Form form, class Elements>
+FASTNN_INLINE void run_pointwise(const char* name, const KernelArgs& args, Elements) {
+  const int value = form == Form::kSelect ? 1 : 0;  // an input of the element type
+  const DType dtype = args.in[value].dtype;
+  TileOp op;
+  dispatch(name, dtype, Elements{}, [&](auto tag) {
+    op.tile = tile<F, n_in, form, Stored<typename decltype(tag)::type>>;
+  });
+  const int size = dtype_size(dtype);
+  op.state = args.attrs;
+  op.lanes = FASTNN_VECTOR_BYTES / size;
+  op.n_in = n_in;
+  op.n_out = 1;
+  for (int k = 0; k < n_in; ++k) op.in_size[k] = k < value ? 1 : size;
+  op.out_size[0] = form == Form::kTest ? 1 : size;
+  run_tiles(args, op);
+}
+
+#define X(name, Functor, n_in, form, types, attrs)                        \
+  void name##_kernel(const KernelArgs& args) {                            \
+    run_pointwise<Functor, n_in, Form::form>(#name, args, types{});       \
+  }
+FASTNN_POINTWISE(X)
+#undef X
+
+constexpr const char* kReads[] = {"", "r", "rr", "rrr"};
+constexpr KernelEntry kEntries[] = {
+#define X(name, Functor, n_in, form, types, attrs) \
+  {#name, name##_kernel, Split::kRows, kReads[n_in], 1, attrs},
+    FASTNN_POINTWISE(X)
+#undef X
+};
+
+}  // namespace
+
+extern const KernelFamily kFamily_pointwise;
+const KernelFamily kFamily_pointwise = {"pointwise", kEntries,
+                                        sizeof(kEntries) / sizeof(kEntries[0])};
+FASTNN_END_NAMESPACE
