@@ -13,15 +13,17 @@ EXTRA := $(BIN)/python tools/requirements.py
 SOURCES := $(shell find csrc fastnn cmake tests/cpp -type f \
 	-not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null) \
 	CMakeLists.txt pyproject.toml
+CPP_FILES := find csrc tests/cpp \( -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu*' \) -print0
 WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
 	--config-settings=cmake.define.FASTNN_TESTS=ON
 
-.PHONY: demo test test-cpp test-isas test-sanitized lint wheel smoke bench dev clean help
+.PHONY: demo test test-cpp test-isas test-sanitized lint format wheel smoke bench dev clean help
 
 help:
 	@echo "make demo   train on handwritten digits; curves and weights go to out/demo"
 	@echo "make test   build, install and run every test"
 	@echo "make lint   style, types, floors, size budget"
+	@echo "make format mend style where a tool can"
 	@echo "make wheel  a repaired wheel in dist/, tried in an empty environment"
 	@echo "make bench  compare speed with other frameworks (installs them, about 3 GB)"
 	@echo "make dev    everything for work on the code, with pre-commit hooks"
@@ -57,10 +59,14 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	find csrc tests/cpp \( -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu*' \) -print0 \
-		| xargs -0 $(BIN)/clang-format --dry-run -Werror
+	$(CPP_FILES) | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(CPP_FILES) | xargs -0 $(BIN)/clang-format -i
 
 wheel: dist/.repaired smoke
 
