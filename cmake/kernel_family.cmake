@@ -18,19 +18,23 @@ set(FASTNN_BYTES_avx2 32)
 set(FASTNN_BYTES_avx512 64)
 set(FASTNN_BYTES_neon 16)
 
+# Never -ffast-math: it links start-up code that flushes denormals for the whole
+# process, and it breaks NaN handling.
+function(fastnn_isa_flags target isa)
+  target_compile_definitions(${target} PRIVATE FASTNN_ISA=${isa}
+                                               FASTNN_VECTOR_BYTES=${FASTNN_BYTES_${isa}})
+  target_compile_options(
+    ${target} PRIVATE ${FASTNN_FLAGS_${isa}} -O3 -ffp-contract=fast -fno-math-errno
+                      -fno-trapping-math)
+endfunction()
+
 # fastnn_kernel_sources(<source>...): adds the sources to libfastnn once per ISA.
 function(fastnn_kernel_sources)
   foreach(isa IN LISTS FASTNN_ISAS)
     set(target fastnn_kernels_${isa})
     add_library(${target} OBJECT ${ARGN})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
-    target_compile_definitions(${target} PRIVATE FASTNN_ISA=${isa}
-                                                 FASTNN_VECTOR_BYTES=${FASTNN_BYTES_${isa}})
-    # Never -ffast-math: it would link start-up code that flushes denormals for the
-    # whole process, and it breaks NaN handling.
-    target_compile_options(
-      ${target} PRIVATE ${FASTNN_FLAGS_${isa}} -O3 -ffp-contract=fast -fno-math-errno
-                        -fno-trapping-math)
+    fastnn_isa_flags(${target} ${isa})
     fastnn_warnings(${target})
     fastnn_sanitize(${target})
     target_sources(fastnn PRIVATE $<TARGET_OBJECTS:${target}>)
