@@ -13,7 +13,10 @@ function(fastnn_cython_module name folder)
     INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR}
     OUTPUT_VARIABLE source)
   python_add_library(${name} MODULE ${source} WITH_SOABI)
-  target_link_libraries(${name} PRIVATE fastnn)
+  target_link_libraries(${name} PRIVATE fastnn Python::NumPy)
+  target_compile_definitions(
+    ${name} PRIVATE NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
+                    NPY_TARGET_VERSION=NPY_2_0_API_VERSION)
   fastnn_sanitize(${name})
   file(RELATIVE_PATH up ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_SOURCE_DIR}/fastnn)
   set_target_properties(
