@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callback: what a user can hook into training, evaluation and prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Callback:
+    """Base class: override the hooks you need.
+
+    Hooks get `logs`, a dict of floats. Batch hooks are only called when a callback
+    overrides one: without them, a whole epoch runs natively.
+
+    Attributes:
+        params: dict with `verbose`, `epochs` and `steps`.
+        model: the model that is trained; set `model.stop_training = True` to stop.
+        throttled: True when batch hooks need not see every batch: they are then called
+            at most every 50 ms, and training keeps its full speed.
+    """
+
+    throttled = False
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model this callback is attached to."""
+        return getattr(self, "_model", None)  # __init__ of a subclass may not call ours
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Receives `params` before anything else."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Receives the model before anything else."""
+        self._model = model
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """After the last epoch; `logs` are those of that epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """After an epoch and its validation; `logs` has `val_` values too."""
+
+    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """The same as `on_train_batch_begin`, its older name."""
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        """The same as `on_train_batch_end`, its older name."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Before a training batch, counted from 0 in each epoch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After a training batch; `logs` are running means over the epoch."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Before evaluation, also that of the validation data in `fit`."""
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """After evaluation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Before a batch of evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After a batch of evaluation."""
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Before prediction."""
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """After prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Before a batch of prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After a batch of prediction; `logs["outputs"]` holds what it gave."""
+
+
+def overrides(callback: Callback, *hooks: str) -> bool:
+    """Whether the callback, or its class, defines one of the hooks itself."""
+    cls = type(callback)
+    return any(
+        getattr(cls, hook) is not getattr(Callback, hook) or hook in vars(callback)
+        for hook in hooks
+    )
+
+
+class MonitorMixin:
+    """Comparison of a monitored value, shared by callbacks that watch one."""
+
+    monitor: str
+    mode: str
+    min_delta: float
+
+    # Endings of names whose values should grow.
+    _GROWING = (
+        *("acc", "accuracy", "auc", "precision", "recall", "score", "iou"),
+        "cosine_similarity",
+    )
+
+    def _set_mode(self, mode: str, where: str) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(
+                f"[{where}] mode must be 'auto', 'min' or 'max', received {mode!r}."
+            )
+        if mode == "auto":
+            mode = "max" if self.monitor.endswith(self._GROWING) else "min"
+        self.mode = mode
+        self.min_delta = abs(self.min_delta)
+
+    def _worst(self) -> float:
+        return float("inf") if self.mode == "min" else float("-inf")
+
+    def _improved(self, value: float, reference: float) -> bool:
+        """True when `value` beats `reference` by more than `min_delta`."""
+        if self.mode == "min":
+            return value < reference - self.min_delta
+        return value > reference + self.min_delta
+
+    def _monitored(self, logs: Any, where: str) -> float | None:
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            import warnings
+
+            warnings.warn(
+                f"[{where}] {self.monitor!r} is not among the logged values "
+                f"({', '.join(logs or {}) or 'none'}); give validation data, or another "
+                "monitor.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return value

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays, generators and iterables as one thing: a source of batches (x, y, weights)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn import tree
+from fastnn.data.arrays import check_lengths, is_arrays, to_arrays
+from fastnn.data.weights import class_weight_to_sample_weights
+from fastnn.errors import ShapeError
+
+Batch = tuple[Any, Any, Any]
+
+
+def _rows(value: Any, index: Any) -> Any:
+    if value is None:
+        return None
+    return tree.map_structure(lambda array: array[index], value)
+
+
+class ArrayData:
+    """Data in memory.
+
+    Attributes:
+        x, y, sample_weight: arrays, structures of arrays, or None.
+        num_samples: length of every first axis.
+    """
+
+    def __init__(self, x: Any, y: Any, sample_weight: Any, num_samples: int) -> None:
+        self.x = x
+        self.y = y
+        self.sample_weight = sample_weight
+        self.num_samples = num_samples
+
+    @property
+    def arrays(self) -> Batch:
+        """(x, y, sample_weight)."""
+        return self.x, self.y, self.sample_weight
+
+    def num_batches(self, batch_size: int) -> int:
+        """Number of batches; the last one may be smaller."""
+        return -(-self.num_samples // batch_size)
+
+    def batches(self, batch_size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
+        """Batches in the order given (default: as stored); contiguous ones are views."""
+        for start in range(0, self.num_samples, batch_size):
+            index: Any = slice(start, start + batch_size)
+            if order is not None:
+                index = order[index]
+            yield _rows(self.x, index), _rows(self.y, index), _rows(
+                self.sample_weight, index
+            )
+
+    def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
+        """The first rows, and the LAST `fraction` of the rows, as they are stored.
+
+        Raises:
+            ValueError: when one of the parts would be empty.
+        """
+        if not 0.0 < fraction < 1.0:
+            raise ValueError(
+                "[fit] validation_split must be between 0 and 1 (exclusive), "
+                f"received {fraction!r}."
+            )
+        first = int(self.num_samples * (1.0 - fraction))
+        if first == 0 or first == self.num_samples:
+            raise ValueError(
+                f"[fit] validation_split={fraction} of {self.num_samples} samples leaves "
+                f"{first} for training and {self.num_samples - first} for validation; "
+                "both parts need at least one."
+            )
+        return self._part(slice(0, first)), self._part(slice(first, None))
+
+    def _part(self, rows: slice) -> ArrayData:
+        parts = [_rows(value, rows) for value in self.arrays]
+        return ArrayData(*parts, len(range(*rows.indices(self.num_samples))))
+
+
+class StreamData:
+    """Data that arrives batch by batch: a generator, an iterable or a sequence.
+
+    Args:
+        source: yields x, (x,), (x, y) or (x, y, sample_weight) with a leading batch axis.
+        class_weight: label -> weight, or None.
+        where: name of the method, for messages.
+    """
+
+    def __init__(self, source: Any, class_weight: Any, where: str) -> None:
+        self.source = source
+        self.class_weight = class_weight
+        self.where = where
+        self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        if not self._is_sequence and not isinstance(source, Iterable):
+            raise TypeError(
+                f"[{where}] x must be an array, a list or dict of arrays, or an iterable "
+                f"of batches; received {type(source).__name__}."
+            )
+        # An iterator is used up as it is read, everything else starts again.
+        self.restarts = self._is_sequence or not isinstance(source, Iterator)
+        self._first: list[Any] = []
+
+    @property
+    def length(self) -> int | None:
+        """Batches per epoch, when the source knows."""
+        return len(self.source) if hasattr(self.source, "__len__") else None
+
+    def peek(self) -> Batch:
+        """The first batch, which `batches` will yield as well.
+
+        Raises:
+            ShapeError: when there is none.
+        """
+        if not self._first:
+            raw = iter(self._items())
+            first = next(raw, None)
+            if first is None:
+                raise ShapeError(f"[{self.where}] the data source yielded no batch.")
+            # A source that starts again is read afresh by `batches`.
+            self._first = [first]
+        return self._convert(self._first[0])
+
+    def batches(self) -> Iterator[Batch]:
+        """Converted batches of one pass; a used-up iterator continues where it stopped."""
+        if self._first and not self.restarts:
+            yield self._convert(self._first.pop())
+        self._first.clear()
+        for item in self._items():
+            yield self._convert(item)
+
+    def _items(self) -> Iterable[Any]:
+        if self._is_sequence:
+            return (self.source[i] for i in range(len(self.source)))
+        return self.source
+
+    def end_epoch(self) -> None:
+        """Tells a Keras-style sequence that an epoch is over."""
+        if self._is_sequence and hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
+
+    def _convert(self, item: Any) -> Batch:
+        x, y, sample_weight = unpack_x_y_sample_weight(item)
+        x = to_arrays(x, "x", self.where)
+        y = to_arrays(y, "y", self.where)
+        sample_weight = to_arrays(sample_weight, "sample_weight", self.where)
+        check_lengths({"x": x, "y": y, "sample_weight": sample_weight}, self.where)
+        if self.class_weight is not None and sample_weight is None and y is not None:
+            sample_weight = class_weight_to_sample_weights(y, self.class_weight)
+        return x, y, sample_weight
+
+
+def unpack_x_y_sample_weight(data: Any) -> Batch:
+    """(x, y, sample_weight) from x, (x,), (x, y) or (x, y, sample_weight).
+
+    Raises:
+        ValueError: for a tuple of another length.
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            "[data] a batch must be x, (x,), (x, y) or (x, y, sample_weight); received "
+            f"a tuple of {len(data)}."
+        )
+    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The shortest form that `unpack_x_y_sample_weight` takes apart again."""
+    if y is None and sample_weight is None:
+        return x if not isinstance(x, (tuple, list)) else (x,)
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def adapt(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    where: str = "fit",
+) -> ArrayData | StreamData:
+    """The source of batches that the arguments of fit, evaluate or predict describe.
+
+    Args:
+        x: array, list, tuple or dict of arrays, data frame, generator, iterable of
+            batches, or sequence of batches.
+        y: targets, None when x yields them.
+        sample_weight: one weight per sample, or None.
+        class_weight: label -> weight; ignored with a warning beside sample_weight.
+        where: name of the method, for messages.
+
+    Raises:
+        DTypeError, ShapeError, TypeError, ValueError: naming what was received.
+    """
+    if x is None:
+        raise ValueError(f"[{where}] x is missing.")
+    if isinstance(x, str | bytes):
+        raise TypeError(f"[{where}] x must hold numbers, received {x!r}.")
+    if not is_arrays(x):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                f"[{where}] x is {type(x).__name__}, which yields targets and weights "
+                "itself as (x, y, sample_weight): do not give y or sample_weight."
+            )
+        return StreamData(x, class_weight, where)
+    x = to_arrays(x, "x", where)
+    y = to_arrays(y, "y", where)
+    sample_weight = to_arrays(sample_weight, "sample_weight", where)
+    parts = {"x": x, "y": y, "sample_weight": sample_weight}
+    given = {name: value for name, value in parts.items() if value is not None}
+    num_samples = check_lengths(given, where)
+    if class_weight is not None:
+        sample_weight = _weights_of_classes(y, sample_weight, class_weight, where)
+    return ArrayData(x, y, sample_weight, num_samples)
+
+
+def _weights_of_classes(y: Any, sample_weight: Any, class_weight: Any, where: str) -> Any:
+    if sample_weight is not None:
+        import warnings
+
+        warnings.warn(
+            f"[{where}] sample_weight takes precedence: class_weight is not used.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return sample_weight
+    if not isinstance(y, np.ndarray):
+        raise ValueError(
+            f"[{where}] class_weight needs one array of labels y; "
+            f"received {type(y).__name__}."
+        )
+    return class_weight_to_sample_weights(y, class_weight)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens around `Layer.call`: the state of the running call, and its inputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import ops, tree
+from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
+from fastnn.errors import DTypeError, ShapeError
+from fastnn.layers.input_spec import format_shape
+
+if TYPE_CHECKING:
+    from fastnn.layers.layer import Layer
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class CallState(threading.local):
+    """State of the layer calls that run in this thread.
+
+    Attributes:
+        stack: the layers being built or called, outermost first.
+        training: value of `training` that inner layers inherit.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[Layer] = []
+        self.training: bool | None = None
+
+    def path(self) -> str:
+        """Names of the layers on the stack, as paths of variables begin."""
+        return "/".join(layer.name for layer in self.stack)
+
+
+state = CallState()
+
+
+@lru_cache(maxsize=None)
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of a function's parameters, without `*args` and `**kwargs`.
+
+    Reads the code object: the `inspect` module would cost a third of the import budget.
+    """
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ()
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def takes_argument(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function names `name` among its parameters."""
+    return name in parameters(function)
+
+
+def describe(layer: Layer, inputs: Any) -> str:
+    """The line that an error passing through a layer's call carries."""
+    shapes = [format_shape(x.shape) for x in tree.flatten(inputs) if isinstance(x, Tensor)]
+    return (
+        f"in {type(layer).__name__} '{layer.name}', called on {', '.join(shapes) or '()'}"
+    )
+
+
+def _holds_arrays(value: Any) -> bool:
+    return any(not np.isscalar(leaf) for leaf in tree.flatten(value))
+
+
+def to_tensors(layer: Layer, value: Any) -> Any:
+    """Arrays become tensors; float tensors get the dtype the layer computes in.
+
+    A list or tuple of numbers is one array; a list, tuple or dict of arrays is kept as
+    a structure of tensors.
+    """
+    if isinstance(value, Tensor):
+        return _autocast(layer, value)
+    if isinstance(value, Variable):
+        return _autocast(layer, value.value)
+    if isinstance(value, (list, tuple, dict)) and (
+        isinstance(value, dict) or _holds_arrays(value)
+    ):
+        return tree.map_structure(lambda leaf: to_tensors(layer, leaf), value)
+    if value is None:
+        return None
+    is_array = isinstance(value, (np.ndarray, list, tuple)) or hasattr(
+        value, "__array__"
+    )
+    array = np.asarray(value) if is_array else None
+    if array is None or array.dtype.kind not in "biuf":
+        received = type(value).__name__ if array is None else f"dtype {array.dtype}"
+        raise DTypeError(
+            f"[{type(layer).__name__}] layer '{layer.name}' expects arrays or tensors "
+            f"of numbers; received {received}. Give options such as `training` "
+            "by keyword."
+        )
+    if array.dtype.kind == "f":
+        return convert_to_tensor(array, dtype=layer.compute_dtype)
+    return convert_to_tensor(array)
+
+
+def _autocast(layer: Layer, tensor: Any) -> Any:
+    dtype = tensor.dtype
+    if dtype == layer.compute_dtype or dtype not in _FLOATS:
+        return tensor
+    return ops.cast(tensor, layer.compute_dtype)
+
+
+def open_shape(tensor: Any) -> tuple[int | None, ...]:
+    """The tensor's shape with the batch axis left open."""
+    return (None, *tensor.shape[1:]) if tensor.shape else ()
+
+
+def shapes_of(inputs: Any) -> Any:
+    """The open shape of one tensor, or the structure of shapes of several."""
+    if isinstance(inputs, Tensor):
+        return open_shape(inputs)
+    return tree.map_structure(open_shape, inputs)
+
+
+def probe_output_shape(layer: Layer, input_shape: Any) -> Any:
+    """Output shape found by calling the layer on zeros, a batch of two.
+
+    Raises:
+        ShapeError: when an axis besides the batch is unknown.
+    """
+
+    def is_shape(node: Any) -> bool:
+        return isinstance(node, (list, tuple)) and all(
+            size is None or isinstance(size, int) for size in node
+        )
+
+    def zeros(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: zeros(shape) for key, shape in node.items()}
+        if not is_shape(node):
+            return [zeros(shape) for shape in node]
+        if None in node[1:]:
+            raise ShapeError(
+                f"[{type(layer).__name__}] cannot infer the output shape of layer "
+                f"'{layer.name}' for input shape {format_shape(node)}; implement "
+                "compute_output_shape(self, input_shape)."
+            )
+        return np.zeros((2, *node[1:]), layer.compute_dtype)
+
+    outputs = layer(zeros(input_shape))
+    return tree.map_structure(
+        lambda y: (None if y.shape[:1] == (2,) else y.shape[0], *y.shape[1:]), outputs
+    )

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds variables, layers, metrics and seed generators among an object's attributes.
+
+Nothing is registered when an attribute is set: each question walks the attributes (and
+the lists, tuples, sets and dicts among them) again, so a list that grew later, a deleted
+attribute or a replaced layer can never leave a stale entry behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def _search(value: Any, kind: type[T], found: dict[int, T], seen: set[int]) -> None:
+    if isinstance(value, kind):
+        found.setdefault(id(value), value)
+    elif isinstance(value, (list, tuple, set, frozenset, dict)) and id(value) not in seen:
+        seen.add(id(value))
+        for item in value.values() if isinstance(value, dict) else value:
+            _search(item, kind, found, seen)
+
+
+def tracked(owner: object, kind: type[T]) -> list[T]:
+    """Instances of `kind` held by `owner`'s attributes, each once, in order of setting.
+
+    The search enters containers, not other objects.
+    """
+    found: dict[int, T] = {}
+    seen: set[int] = set()
+    for value in vars(owner).values():
+        _search(value, kind, found, seen)
+    return list(found.values())
+
+
+def unique(items: Iterable[T]) -> list[T]:
+    """The items without repeated objects (by identity), in order."""
+    return list({id(item): item for item in items}.values())

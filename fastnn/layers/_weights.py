@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing all weights of a layer or model at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.autodiff.tensor import Variable
+from fastnn.errors import NotBuiltError, ShapeError
+from fastnn.layers._tracking import tracked, unique
+from fastnn.layers.input_spec import format_shape
+
+if TYPE_CHECKING:
+    from fastnn.layers.layer import Layer
+
+
+class WeightsMixin:
+    """The half of Layer that lists, reads and writes weights."""
+
+    name: str
+    built: bool
+    trainable: bool
+
+    def _sublayers(self) -> list[Layer]:
+        raise NotImplementedError
+
+    def _own_weights(self) -> list[Variable]:
+        """The layer's own variables, trainable ones first, as Keras orders them."""
+        return sorted(tracked(self, Variable), key=lambda v: not v.trainable)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: the layer's own, then those of each inner layer."""
+        own = self._own_weights()
+        return unique([*own, *(w for layer in self._sublayers() for w in layer.weights)])
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """Weights that training may change; empty when `trainable` is False."""
+        if not self.trainable:
+            return []
+        own = [w for w in self._own_weights() if w.trainable]
+        inner = (w for layer in self._sublayers() for w in layer.trainable_weights)
+        return unique([*own, *inner])
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The other weights: frozen ones, and statistics such as moving means."""
+        trained = {id(w) for w in self.trainable_weights}
+        return [w for w in self.weights if id(w) not in trained]
+
+    def _seed_states(self) -> list[Variable]:
+        from fastnn.random import SeedGenerator
+
+        own = [generator.state for generator in tracked(self, SeedGenerator)]
+        return own + [s for layer in self._sublayers() for s in layer._seed_states()]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The weights and the states of random seeds; metrics are not included."""
+        return unique([*self.weights, *self._seed_states()])
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """`variables` without the trainable ones."""
+        trained = {id(w) for w in self.trainable_weights}
+        return [v for v in self.variables if id(v) not in trained]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights, in the order of `weights`."""
+        return [np.array(weight.numpy()) for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all weights from arrays in the order of `weights`.
+
+        Args:
+            weights: one array per weight, each of that weight's shape.
+
+        Raises:
+            ShapeError: listing every mismatch; nothing is changed then.
+        """
+        own = self.weights
+        kind = type(self).__name__
+        arrays = [np.asarray(value) for value in weights]
+        lines = [
+            f"  {weight.path}: expected {format_shape(weight.shape)}, "
+            f"received {format_shape(array.shape)}"
+            for weight, array in zip(own, arrays, strict=False)
+            if tuple(weight.shape) != array.shape
+        ]
+        if len(own) != len(arrays):
+            lines += [f"  {weight.path}: no array given" for weight in own[len(arrays) :]]
+            lines += [
+                f"  array {i} of shape {format_shape(array.shape)}: no weight left"
+                for i, array in enumerate(arrays)
+                if i >= len(own)
+            ]
+        if lines:
+            built = "" if self.built else " (it is not built yet)"
+            raise ShapeError(
+                f"[set_weights] {kind} '{self.name}'{built} has {len(own)} weights, "
+                f"received {len(arrays)} arrays. Mismatches:\n" + "\n".join(lines)
+            )
+        for weight, array in zip(own, arrays, strict=True):
+            if array.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"[set_weights] {weight.path} cannot hold dtype {array.dtype}."
+                )
+        for weight, array in zip(own, arrays, strict=True):
+            weight.assign(array.astype(weight.dtype, copy=False))
+
+    def count_params(self) -> int:
+        """Number of scalars in all weights.
+
+        Raises:
+            NotBuiltError: when the weights do not exist yet.
+        """
+        if not self.built:
+            raise NotBuiltError(
+                f"[count_params] {type(self).__name__} '{self.name}' has no weights "
+                "yet: build it, or call it on data, first."
+            )
+        return sum(int(np.prod(w.shape, dtype=np.int64)) for w in self.weights)

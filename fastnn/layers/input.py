@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The declared input of a model: a shape without data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.errors import ShapeError
+from fastnn.layers.input_spec import InputSpec
+from fastnn.layers.layer import Layer
+from fastnn.serialization import export
+
+
+def _sizes(argument: str, shape: Any) -> tuple[int | None, ...]:
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    for size in sizes:
+        if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
+            raise ShapeError(
+                f"[Input] {argument} must hold positive integers or None, "
+                f"received {shape!r}."
+            )
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+@export("keras.layers")
+class InputLayer(Layer):
+    """Holds the shape and dtype of a model's input; passes data through.
+
+    Args:
+        shape: shape of one sample, without the batch: `(28, 28)`.
+        batch_size: fixed batch size; None accepts any.
+        dtype: dtype that inputs are cast to, the default float dtype if None.
+        batch_shape: the whole shape, in place of `shape` and `batch_size`.
+        name: name of the input.
+        **kwargs: `input_shape`, the old spelling of `shape`; Keras's `sparse`, `ragged`
+            and `optional` are accepted when they are False.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for option in ("sparse", "ragged", "optional"):
+            if kwargs.pop(option, None):
+                raise ValueError(f"[InputLayer] {option}=True is not supported.")
+        shape = kwargs.pop("input_shape", shape)
+        if batch_shape is None:
+            batch_shape = kwargs.pop("batch_input_shape", None)
+        super().__init__(name=name, **kwargs)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError(
+                "[Input] give the shape of one sample, Input((784,)), or batch_shape="
+                f"(None, 784); received shape={shape!r}, batch_shape={batch_shape!r}."
+            )
+        if batch_shape is None:
+            assert shape is not None
+            batch_shape = (batch_size, *_sizes("shape", shape))
+        self.batch_shape = _sizes("batch_shape", batch_shape)
+        self._input_dtype = dtype or config.floatx()
+        self.input_spec = InputSpec(shape=self.batch_shape)
+        self.built = True
+
+    @property
+    def dtype(self) -> str:
+        """Dtype that the model's inputs are cast to."""
+        return self._input_dtype
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape with the batch axis, `(None, 784)`."""
+        return self.batch_shape
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        return self.batch_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self._input_dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": False,
+        }
+
+
+def Input(  # noqa: N802 - Keras's public spelling
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+) -> InputLayer:
+    """Declares the input of a Sequential: its first element.
+
+    Args:
+        shape: shape of one sample, without the batch: `(784,)`.
+        batch_size: fixed batch size; None accepts any.
+        dtype: dtype that inputs are cast to, the default float dtype if None.
+        batch_shape: the whole shape, in place of `shape` and `batch_size`.
+        name: name of the input.
+
+    Example:
+        model = Sequential([Input((784,)), Dense(10, activation="softmax")])
+    """
+    if shape is not None and not isinstance(shape, Sequence):
+        raise ShapeError(
+            f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
+        )
+    return InputLayer(shape, batch_size, dtype, batch_shape, name)
+
+

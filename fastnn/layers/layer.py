@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layer: weights plus a function of tensors; the base of every layer and model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import _names, constraints, initializers, regularizers, tree
+from fastnn.autodiff.tensor import Variable
+from fastnn.errors import ShapeError
+from fastnn.layers import _call, _configs
+from fastnn.layers._tracking import tracked, unique
+from fastnn.layers._weights import WeightsMixin
+from fastnn.layers.input_spec import check_inputs, format_shape
+from fastnn.serialization import export
+
+
+def _wrap_build(build: Any) -> Any:
+    @functools.wraps(build)
+    def wrapper(self: Layer, input_shape: Any = None) -> None:
+        self._run_build(build, input_shape)
+
+    return wrapper
+
+
+@export("keras.layers", "keras")
+class Layer(WeightsMixin):
+    """Base class: make weights in `build`, compute in `call`.
+
+    Layers, variables, metrics and seed generators that are attributes (also inside
+    lists, tuples and dicts) are found by themselves.
+
+    Args:
+        activity_regularizer: regularizer of the outputs, added to `losses`.
+        trainable: whether `trainable_weights` lists the weights.
+        dtype: `"float32"` or `"float64"`, what weights are stored and computed in.
+        name: unique name; by default the class's name in snake case, numbered.
+        input_shape: shape of one sample, for the first layer of a Sequential.
+
+    Example:
+        class Scale(Layer):
+            def build(self, input_shape):
+                self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+
+            def call(self, inputs):
+                return inputs * self.factor
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        self = super().__new__(cls)
+        self._init_arguments = (args, kwargs)
+        return self
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        cls = type(self).__name__
+        shape = kwargs.pop("input_shape", None)
+        batch_shape = kwargs.pop("batch_input_shape", None)
+        if (size := kwargs.pop("input_dim", None)) is not None:
+            shape = (size,)
+        kwargs.pop("autocast", None)  # inputs always get the compute dtype
+        if kwargs:
+            raise ValueError(_configs.unknown_arguments(type(self), kwargs))
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(
+                f"[{cls}] name must be a string without '/', received {name!r}."
+            )
+        self.name: str = name or _names.auto_name(cls)
+        self.built = False
+        self.supports_masking = False
+        self.input_spec: Any = None
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self._dtype = _configs.policy_name(dtype)
+        self._trainable = bool(trainable)
+        self._path = self.name
+        self._build_shape: Any = None
+        self._building = False
+        self._weights: list[Variable] = []
+        self._losses: list[Any] = []
+        self._layers_with_losses: list[Layer] = []
+        self._declared_input_shape: tuple[int | None, ...] | None = None
+        if batch_shape is not None:
+            self._declared_input_shape = tuple(batch_shape)
+        elif shape is not None:
+            sizes = shape if isinstance(shape, Sequence) else (shape,)
+            self._declared_input_shape = (None, *sizes)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only by names that are missing.
+        if "built" not in self.__dict__:
+            raise RuntimeError(
+                f"[{type(self).__name__}] call super().__init__() first in __init__().\n\n"
+                "    class MyLayer(Layer):\n"
+                "        def __init__(self, units, **kwargs):\n"
+                "            super().__init__(**kwargs)     # before anything else\n"
+                "            self.units = units"
+            )
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # -- state -----------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the weights; the same as `compute_dtype`."""
+        return self._dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """Dtype that float inputs are cast to."""
+        return self._dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """Dtype of new float weights."""
+        return self._dtype
+
+    @property
+    def path(self) -> str:
+        """Names of the enclosing layers and the own one: `"sequential/dense"`."""
+        return self._path
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer; setting it sets every inner layer."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self._sublayers():
+            layer.trainable = value
+
+    def _sublayers(self) -> list[Layer]:
+        """Layers one step below, in order."""
+        return [layer for layer in tracked(self, Layer) if layer is not self]
+
+    def _all_layers(self) -> list[Layer]:
+        """This layer and all below it, parents first, each once."""
+        found, stack = {}, [self]
+        while stack:
+            layer = stack.pop()
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                stack.extend(reversed(layer._sublayers()))
+        return list(found.values())
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Metrics held by this layer and the layers below it."""
+        from fastnn.metrics import Metric
+
+        held = [tracked(layer, Metric) for layer in self._all_layers()]
+        return unique(metric for group in held for metric in group)
+
+    # -- losses ----------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar (or a list of scalars) to what training minimises.
+
+        To be called from `call`; the next outermost call starts with no losses.
+        """
+        self._losses.extend(tree.flatten(loss))
+        stack = _call.state.stack
+        (stack[0] if stack else self)._layers_with_losses.append(self)
+
+    @property
+    def losses(self) -> list[Any]:
+        """Losses added by the last call, then the regularization losses, as scalars."""
+        added = [loss for layer in self._all_layers() for loss in layer._losses]
+        return added + [
+            variable.regularizer(variable)
+            for variable in self.trainable_weights
+            if variable.regularizer is not None
+        ]
+
+    def _clear_losses(self) -> None:
+        for layer in self._layers_with_losses:
+            layer._losses.clear()
+        self._layers_with_losses.clear()
+
+    # -- build -----------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights; called once, before the first `call`.
+
+        Args:
+            input_shape: `(None, ...)` for one input, a structure of shapes for several.
+        """
+        self._build_shape = input_shape
+        self.built = True
+
+    def _run_build(self, build: Any, input_shape: Any) -> None:
+        """Runs a `build` method; when it fails, the weights it made are dropped."""
+        stack = _call.state.stack
+        if self._building:  # super().build() of a subclass
+            build(self, input_shape)
+            return
+        kept = len(self._weights)
+        self._building = True
+        stack.append(self)
+        self._path = _call.state.path()
+        try:
+            build(self, input_shape)
+        except BaseException:
+            del self._weights[kept:]
+            self.built = False
+            raise
+        finally:
+            stack.pop()
+            self._building = False
+        self._build_shape = input_shape
+        self.built = True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Input shape that rebuilds the weights, None while there are none."""
+        if self._build_shape is None:
+            return None
+        return {"input_shape": self._build_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the layer for the shape that `get_build_config` gave."""
+        shape = config.get("input_shape")
+        self.build(tuple(shape) if isinstance(shape, list) else shape)
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | str | None = None,
+        initializer: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+        **old: Any,
+    ) -> Variable:
+        """Makes a variable that belongs to this layer.
+
+        Args:
+            shape: its shape, () for a scalar.
+            initializer: name or object; Glorot uniform for floats, else zeros.
+            dtype: the layer's dtype by default.
+            trainable: whether training changes it.
+            regularizer: adds `regularizer(variable)` to `losses`.
+            constraint: replaces the value after each update.
+            name: last part of its path.
+
+        Returns:
+            The variable.
+        """
+        if isinstance(shape, str):  # Keras 2 spelling: add_weight(name, shape, ...)
+            return self.add_weight(initializer, name=shape, **old)
+        if old:
+            raise ValueError(_configs.unknown_arguments(type(self).add_weight, old))
+        shape = tuple(() if shape is None else shape)
+        if any(not isinstance(n, (int, np.integer)) or n < 0 for n in shape):
+            raise ShapeError(
+                f"[{type(self).__name__}] layer '{self.name}' cannot make a weight of "
+                f"shape {format_shape(shape)}: every size must be known."
+            )
+        dtype = dtype or self.variable_dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if "float" in dtype else "zeros"
+        value = initializers.get(initializer)(shape, dtype=dtype)
+        name = name or _names.auto_name("variable")
+        variable = Variable(value, trainable=trainable, dtype=dtype, name=name)
+        variable.path = f"{self._path}/{name}"
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._weights.append(variable)
+        return variable
+
+    # -- call ------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes the outputs; takes `training` as a keyword if it matters."""
+        raise NotImplementedError(
+            f"[{type(self).__name__}] implement call(self, inputs), the function of "
+            "the layer."
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Converts the inputs, builds the layer if needed, and runs `call`.
+
+        `training` reaches every inner layer that takes it.
+        """
+        call = type(self).call
+        if not args:
+            args = self._first_argument(call, kwargs)
+        args = tuple([_call.to_tensors(self, value) for value in args])
+        inputs = args[0] if args else None
+        state = _call.state
+        outer_training = state.training
+        training = kwargs.pop("training", None)
+        if training is None:
+            training = outer_training
+        if training is not None and _call.takes_argument(call, "training"):
+            kwargs["training"] = training
+        if not self.built:
+            self._build_for(inputs)
+        if self.input_spec is not None:
+            check_inputs(self, self.input_spec, tree.flatten(inputs))
+        if not state.stack:
+            self._clear_losses()
+        state.stack.append(self)
+        state.training = training
+        try:
+            outputs = self.call(*args, **kwargs)
+            if self.activity_regularizer is not None:
+                for output in tree.flatten(outputs):
+                    self.add_loss(self.activity_regularizer(output))
+        except Exception as error:
+            error.add_note(_call.describe(self, inputs))
+            raise
+        finally:
+            state.stack.pop()
+            state.training = outer_training
+        return outputs
+
+    def _first_argument(self, call: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        first = _call.parameters(call)[1:2]
+        return tuple(kwargs.pop(name) for name in first if name in kwargs)
+
+    def _build_for(self, inputs: Any) -> None:
+        if inputs is not None:
+            if self.input_spec is not None:
+                check_inputs(self, self.input_spec, tree.flatten(inputs))
+            self.build(_call.shapes_of(inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the outputs for a shape of the inputs; None is the open batch.
+
+        The default calls the layer on zeros; built-in layers compute it.
+        """
+        return _call.probe_output_shape(self, input_shape)
+
+    # -- config ----------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again; subclasses add theirs.
+
+        A subclass whose own arguments are plain values needs no `get_config`.
+        """
+        base = {"name": self.name, "trainable": self.trainable, "dtype": self._dtype}
+        cls = type(self)
+        if cls.get_config is not Layer.get_config or cls.__init__ is Layer.__init__:
+            return base
+        return _configs.automatic_config(self, base)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Makes a layer, without weights, from what `get_config` returned."""
+        return cls(**config)
