@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// C[m, n] = epilogue(A[m, k] B[k, n]): the loops around the microkernel.
+//
+// A may have any strides, B is read in place when its rows are contiguous. Otherwise
+// there are two ways, with the same bits: copy B into panels, or compute
+// C^T = B^T A^T (then B is the operand with free strides) and store transposed.
+#pragma once
+
+#include "kernels/gemm/epilogue.hpp"
+
+FASTNN_BEGIN_NAMESPACE
+
+template <class T>
+struct Product {
+  int64_t m, n, k;
+  const T* a;
+  int64_t rsa, csa;
+  const T* b;
+  int64_t rsb, csb;
+  T* c;
+  int64_t ldc;
+  Epilogue<T> epilogue;
+  // Where row 0 and column 0 of this part lie in the whole C.
+  int64_t row = 0, col = 0;
+};
+
+FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FASTNN_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// A stride along a dimension of size 1 says nothing: take the one that helps.
+template <class T>
+void normalise(Product<T>& p) {
+  if (p.n == 1) p.csb = 1;
+  if (p.m == 1) p.rsa = 1;
+}
+
+// True: compute C^T. In units of vector multiply-adds, with two of them per cycle and
+// about 0.4 cycles per transposed element (64 shuffles for a 16 x 16 block). Decided on
+// the whole product, before it is divided between parts.
+template <class T>
+bool prefers_transposed(const Product<T>& p) {
+  const int64_t n = lanes<T>;
+  if (p.k > kMaxTransposedK) return false;
+  const double rows = 0.5 * p.m * ceil_div(p.n, n) * p.k + (p.csb == 1 ? 0 : 0.4) * p.k * p.n;
+  const double columns = 0.5 * p.n * ceil_div(p.m, n) * p.k + 0.4 * p.m * p.n +
+                         (p.rsa == 1 ? 0 : 0.4) * p.m * p.k;
+  return columns < rows;
+}
+
+template <class T>
+void transpose_operands(Product<T>& p) {
+  Product<T> q = p;
+  q.m = p.n, q.n = p.m;
+  q.a = p.b, q.rsa = p.csb, q.csa = p.rsb;
+  q.b = p.a, q.rsb = p.csa, q.csb = p.rsa;
+  p = q;
+}
+
+// The widest tile that takes all m rows at once, so that B is read once.
+FASTNN_INLINE int tile_width(int64_t m) {
+  int width = kMaxWidth;
+  while (width > kMainWidth && kTileRows[width] < m) --width;
+  return width;
+}
+
+// Vectors of the next panel when `left` columns remain: full panels, then a rest that
+// is never a single vector beside a full panel (one-vector tiles are slower).
+template <class T>
+FASTNN_INLINE int panel_width(int64_t left, int width) {
+  const int64_t vectors = ceil_div(left, lanes<T>);
+  if (vectors == width + 1 && width < kMaxWidth && kTileRows[width + 1] > 1) {
+    return width + 1;
+  }
+  return vectors < width ? static_cast<int>(vectors) : width;
+}
+
+// Scratch: one packed panel of B, then one packed block of A.
+template <class T>
+FASTNN_INLINE int64_t panel_elements(int64_t k) {
+  return k * kMaxWidth * lanes<T>;
+}
+template <class T>
+FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
+  if (transposed) return panel_elements<T>(k);
+  return panel_elements<T>(min_of(k, kBlockK)) + kPackedLd * kBlockK;
+}
+
+// A block of the whole product: its operands and what to do with C.
+template <class T>
+struct Block {
+  Product<T> p;     // k is the length of this block of k
+  bool accumulate;  // not the first block of k
+  bool last;        // the last one: apply the epilogue
+  bool pack_b;
+  T* panel;  // scratch for one panel of B
+};
+
+// Replaces A by a copy whose rows do not compete for the same cache sets.
+template <class T>
+void pack_a(Product<T>& p, T* buffer) {
+  if (p.csa == 1) {
+    pack_block(p.a, p.rsa, p.m, p.k, buffer, kPackedLd);
+    p.rsa = kPackedLd;
+  } else {
+    pack_block(p.a, p.csa, p.k, p.m, buffer, kPackedLd);
+    p.csa = kPackedLd;
+  }
+  p.a = buffer;
+}
+template <class T>
+bool prefers_packed_a(const Product<T>& p) {
+  if (p.csa != 1 && p.rsa != 1) return false;
+  const int64_t stride = (p.csa == 1 ? p.rsa : p.csa) * int64_t{sizeof(T)};
+  return p.m >= kPackRows && p.n >= kPackAColumns && stride % kPackAStride == 0;
+}
+template <class T>
+bool prefers_packed_b(const Product<T>& p) {
+  return p.csb != 1 ||
+         (p.m >= kPackRows && p.k * p.n * int64_t{sizeof(T)} > kPackBBytes);
+}
+
+// The tile of columns j .. j + cols, with B in place or packed. `next`: the panel that
+// will be packed after this one, nullptr if there is none to fetch ahead.
+template <class T>
+Tile<T> panel_tile(const Block<T>& block, int64_t j, int64_t cols, const T** next) {
+  constexpr int n = lanes<T>;
+  const Product<T>& p = block.p;
+  const int64_t width = ceil_div(cols, n);
+  const T* b = p.b + j * p.csb;
+  Tile<T> t = {};
+  t.k = p.k;
+  t.rsa = p.rsa, t.csa = p.csa;
+  t.ldc = p.ldc;
+  t.tail = static_cast<int>(cols - (width - 1) * n);
+  t.accumulate = block.accumulate;
+  if (block.last && !p.epilogue.y) {
+    t.bias = p.epilogue.bias ? p.epilogue.bias + p.col + j : nullptr;
+    t.relu = p.epilogue.activation == kRelu;
+  }
+  *next = nullptr;
+  if (block.pack_b || (!kMaskedLoads && t.tail != n)) {
+    pack_panel(b, p.rsb, p.csb, p.k, cols, block.panel, width * n);
+    t.b = t.ahead = block.panel;
+    t.ldb = width * n;
+    if (p.csb == 1 && j + cols < p.n) *next = b + cols;
+  } else {
+    t.b = b;
+    t.ldb = t.ahead_step = p.rsb;
+    t.ahead = b + kAheadRows * p.rsb;
+  }
+  return t;
+}
+
+template <class T>
+void run_panel(const Block<T>& block, int64_t j, int64_t cols) {
+  const Product<T>& p = block.p;
+  const T* next;
+  Tile<T> t = panel_tile(block, j, cols, &next);
+  const int64_t width = ceil_div(cols, lanes<T>);
+  const int64_t blocks = ceil_div(p.m, kTileRows[width]);
+  // The first row blocks fetch the next panel into L2, each one line of every row.
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t lines = next ? width * FASTNN_VECTOR_BYTES / 64 + 1 : 0;
+  const bool second_pass = block.last && p.epilogue.second_pass();
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t begin = p.m * i / blocks, rows = p.m * (i + 1) / blocks - begin;
+    t.a = p.a + begin * p.rsa;
+    t.c = p.c + begin * p.ldc + j;
+    if (i < lines && width == kMainWidth && rows == kTileRows[kMainWidth]) {
+      Tile<T> streaming = t;
+      streaming.ahead = next + i * kLine;
+      streaming.ahead_step = p.rsb;
+      ukr<T, kTileRows[kMainWidth], kMainWidth, true>(streaming);
+    } else {
+      kTileTable<T>.fn[width][rows](t);
+    }
+    if (second_pass) {
+      const Region<T> r = {t.c, t.ldc, p.row + begin, p.col + j, rows, cols};
+      finish(r, p.epilogue, false);
+    }
+  }
+}
+
+// C by rows: blocks of k, of rows where A is packed, panels of columns, tiles of rows.
+template <class T>
+void run_rows(const Product<T>& p, T* buffer) {
+  const int width = tile_width(p.m);
+  const bool packed_a = prefers_packed_a(p), packed_b = prefers_packed_b(p);
+  T* const a_buffer = buffer + panel_elements<T>(min_of(p.k, kBlockK));
+  int64_t k0 = 0;
+  do {
+    const int64_t kc = min_of(p.k - k0, kBlockK);
+    const int64_t mc = packed_a ? kBlockM : p.m;
+    for (int64_t i0 = 0; i0 < p.m; i0 += mc) {
+      Block<T> block = {p, k0 > 0, k0 + kc == p.k, packed_b, buffer};
+      Product<T>& q = block.p;
+      q.m = min_of(mc, p.m - i0);
+      q.k = kc;
+      q.a += i0 * p.rsa + k0 * p.csa;
+      q.b += k0 * p.rsb;
+      q.c += i0 * p.ldc;
+      q.row += i0;
+      if (packed_a) pack_a(q, a_buffer);
+      for (int64_t j = 0; j < p.n;) {
+        const int64_t w = panel_width<T>(p.n - j, width) * lanes<T>;
+        const int64_t cols = min_of(w, p.n - j);
+        run_panel(block, j, cols);
+        j += cols;
+      }
+    }
+    k0 += kc;
+  } while (k0 < p.k);
+}
+
+// Stores columns j .. j + cols of C^T's rows i .. i + rows, which stand in `strip`, as
+// rows of C.
+template <class T>
+void store_strip(const Product<T>& p, const T* strip, int64_t ld, int64_t i,
+                 int64_t rows, int64_t j, int64_t cols) {
+  constexpr int n = lanes<T>;
+  for (int64_t q = 0; q < cols; q += n) {
+    Vec<T> v[n];
+    const int valid = clip<T>(cols - q);
+    load_transposed(strip + q, ld, static_cast<int>(rows), n, v);
+    T* c = p.c + (j + q) * p.ldc + i;
+    for (int r = 0; r < valid; ++r) store_n(c + r * p.ldc, v[r], static_cast<int>(rows));
+  }
+  const Region<T> region = {p.c + j * p.ldc + i, p.ldc, p.col + j, p.row + i, cols, rows};
+  if (p.epilogue.second_pass() || p.epilogue.bias) finish(region, p.epilogue, true);
+}
+
+// `p` describes C^T; ldc is the stride between the rows of C. Strips of one vector of
+// rows of C^T are computed into L1 and stored transposed.
+template <class T>
+void run_transposed(const Product<T>& p, T* buffer) {
+  constexpr int n = lanes<T>;
+  alignas(64) T strip[n * kMaxWidth * n];
+  const int width = tile_width(p.m);
+  Block<T> block = {p, false, false, p.csb != 1, buffer};
+  for (int64_t j = 0; j < p.n;) {
+    const int64_t w = panel_width<T>(p.n - j, width), ld = w * n;
+    const int64_t cols = min_of(ld, p.n - j);
+    const T* next;
+    Tile<T> t = panel_tile(block, j, cols, &next);
+    t.ldc = ld;
+    for (int64_t i = 0; i < p.m; i += n) {
+      const int64_t rows = min_of(n, p.m - i), blocks = ceil_div(rows, kTileRows[w]);
+      for (int64_t s = 0; s < blocks; ++s) {
+        const int64_t begin = rows * s / blocks, end = rows * (s + 1) / blocks;
+        t.a = p.a + (i + begin) * p.rsa;
+        t.c = strip + begin * ld;
+        kTileTable<T>.fn[w][end - begin](t);
+      }
+      store_strip(p, strip, ld, i, rows, j, cols);
+    }
+    j += cols;
+  }
+}
+
+// Computes a part of a product; `transposed` was decided on the whole one.
+template <class T>
+void run_product(Product<T> p, bool transposed, T* buffer) {
+  if (p.m == 0 || p.n == 0) return;
+  normalise(p);
+  if (!transposed) return run_rows(p, buffer);
+  run_transposed(p, buffer);
+}
+
+FASTNN_END_NAMESPACE
