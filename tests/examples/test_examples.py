@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every example runs, with tiny settings, and does what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import struct
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "examples" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(head + array.tobytes())
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """300 pictures of 4x4 whose class is the place of one bright pixel."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part, count in (("train", 300), ("t10k", 100)):
+        y = draw.integers(0, 10, count, dtype=np.uint8)
+        x = draw.integers(0, 60, (count, 4, 4), dtype=np.uint8)
+        x.reshape(count, 16)[np.arange(count), y] = 255
+        write_idx(folder / f"{part}-images-idx3-ubyte", x)
+        write_idx(folder / f"{part}-labels-idx1-ubyte", y)
+    return folder
+
+
+def test_mnist_mlp(digits, tmp_path, capsys):
+    out = tmp_path / "out"
+    tiny = ["--batch", "16", "--hidden", "32", "--epochs", "12"]
+    accuracy = load("mnist_mlp").main(
+        ["--data", str(digits), "--output", str(out), *tiny]
+    )
+    assert accuracy > 0.95
+    printed = capsys.readouterr().out
+    assert f"test accuracy: {accuracy:.4f}" in printed
+    assert re.search(r"training speed: [\d,]+ samples per second", printed)
+    assert (out / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(out / "weights.npz") as weights:
+        shapes = [weights[f"weight_{i}"].shape for i in range(len(weights.files))]
+    assert shapes == [(16, 32), (32,), (32, 10), (10,)]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "learning_curves.png",
+        "weights.npz",
+    ]
+
+
+def test_mnist_mlp_without_mnist(tmp_path, monkeypatch, capsys):
+    """Neither cached nor given: scikit-learn's digits, and no network."""
+    monkeypatch.setenv("FASTNN_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("FASTNN_DATASETS_URL", "http://127.0.0.1:9")
+    module = load("mnist_mlp")
+    monkeypatch.setattr(module, "SIDE_DATA", tmp_path / "nowhere")
+    accuracy = module.main(["--output", str(tmp_path / "out"), "--hidden", "64"])
+    assert accuracy > 0.85
+    assert "digits of scikit-learn" in capsys.readouterr().out
+
+
+def test_california_mlp(tmp_path):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(800, 3))
+    y = x @ [1.0, -2.0, 0.5] + 3
+    path = tmp_path / "houses.csv"
+    table = np.column_stack([x, y])
+    np.savetxt(path, table, delimiter=",", header="a,b,c,MedHouseVal", comments="")
+    assert load("california_mlp").main(["--data", str(path)]) < 0.2 * y.var()
+
+
+def test_custom_training_loop():
+    assert load("custom_training_loop").main(["--steps", "300"]) > 0.9
+
+
+def test_compile_step():
+    eager, planned = load("compile_step").main(["--steps", "20"])
+    assert planned == pytest.approx(eager, rel=1e-5)
+    assert eager < 0.25  # the loss of the zero weights it starts from
+
+
+def test_every_example_has_a_test():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert EXAMPLES
+    assert [path.stem for path in EXAMPLES if f'load("{path.stem}")' not in text] == []
