@@ -59,6 +59,8 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/cython-lint fastnn
+	$(BIN)/codespell
 	$(CPP_FILES) | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
