@@ -83,10 +83,13 @@ smoke: dist/.repaired
 	cd build/smoke && env -i PATH=/nonexistent HOME="$$PWD" venv/bin/python -P -m pytest \
 		-q -c /dev/null --rootdir . -p no:cacheprovider -W error test_tiny.py
 
-# The peers live apart: their dependencies are large and have opinions.
+# The peers live apart: their dependencies are large and have opinions. For a look
+# instead of a result, make bench BENCH_ARGS=--quick.
 bench: .venv-bench/.peers .venv-bench/.package
-	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.gemm $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.latency $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.report
 
 dev: $(VENV)/.package $(VENV)/.test $(VENV)/.demo $(VENV)/.lint
 	$(PIP) install pre-commit
