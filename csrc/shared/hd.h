@@ -79,6 +79,12 @@ struct ScalarTraits {
   static FASTNN_HD R convert(T x) {
     return static_cast<R>(x);
   }
+  // The 64-bit product of 32-bit numbers, in halves.
+  static FASTNN_HD void multiply_wide(T a, T b, T& hi, T& lo) {
+    const uint64_t product = static_cast<uint64_t>(a) * b;
+    hi = static_cast<T>(product >> 32);
+    lo = static_cast<T>(product);
+  }
   template <class F>
   static FASTNN_HD T map(F f, T x) {
     return f(x);

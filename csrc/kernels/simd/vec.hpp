@@ -20,6 +20,8 @@
 #define FASTNN_OUTLINE __attribute__((noinline, noclone, unused)) static
 #endif
 
+#define FASTNN_LAMBDA_INLINE __attribute__((always_inline))
+
 FASTNN_BEGIN_NAMESPACE
 
 template <class T>
@@ -167,6 +169,19 @@ FASTNN_INLINE V round_vector(V x) {
   }
 }
 
+// The 64-bit products of the even 32-bit lanes (the low halves of 64-bit lanes).
+FASTNN_INLINE Vec<uint64_t> multiply_even(Vec<uint64_t> a, Vec<uint64_t> b) {
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  return (Vec<uint64_t>)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+  return (Vec<uint64_t>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__)
+  return (Vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+  return (Vec<uint64_t>)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#endif
+}
+
 // Traits of Vec<T>; I and U are the integers of the same width.
 template <class T, class I, class U>
 struct VectorTraits {
@@ -213,12 +228,23 @@ struct VectorTraits {
 template <> struct Traits<Vec<float>> : VectorTraits<float, int32_t, uint32_t> {};
 template <> struct Traits<Vec<double>> : VectorTraits<double, int64_t, uint64_t> {};
 template <> struct Traits<Vec<int32_t>> : VectorTraits<int32_t, int32_t, uint32_t> {};
-template <> struct Traits<Vec<uint32_t>> : VectorTraits<uint32_t, int32_t, uint32_t> {};
 template <> struct Traits<Vec<int64_t>> : VectorTraits<int64_t, int64_t, uint64_t> {};
 template <> struct Traits<Vec<uint64_t>> : VectorTraits<uint64_t, int64_t, uint64_t> {};
 template <> struct Traits<Vec<int8_t>> : VectorTraits<int8_t, int8_t, uint8_t> {};
 template <> struct Traits<Vec<uint8_t>> : VectorTraits<uint8_t, int8_t, uint8_t> {};
 // clang-format on
+
+template <>
+struct Traits<Vec<uint32_t>> : VectorTraits<uint32_t, int32_t, uint32_t> {
+  static FASTNN_INLINE void multiply_wide(V a, uint32_t b, V& hi, V& lo) {
+    const Vec<uint64_t> a64 = (Vec<uint64_t>)a, b64 = Vec<uint64_t>{} + b;
+    const Vec<uint64_t> low = Vec<uint64_t>{} + uint64_t{0xffffffff};
+    const Vec<uint64_t> even = multiply_even(a64, b64);
+    const Vec<uint64_t> odd = multiply_even(a64 >> 32, b64);
+    hi = (V)((even >> 32) | (odd & ~low));
+    lo = (V)((even & low) | (odd << 32));
+  }
+};
 
 template <class T, int bytes>
 struct NarrowVec {
@@ -242,6 +268,38 @@ FASTNN_INLINE T fold_lanes(V v, F f) {
     for (int i = 1; i < 16; ++i) r = f(r, T(v[i]));
     return r;
   }
+}
+
+// Four words per lane to four vectors of whole groups of four: within each 16 bytes,
+// element i of w[j] becomes element j of w[i]. (Index lists for shuffles.)
+template <int... i>
+struct Indices {};
+template <int n, int... i>
+struct CountTo : CountTo<n - 1, n - 1, i...> {};
+template <int... i>
+struct CountTo<0, i...> {
+  using type = Indices<i...>;
+};
+template <int per_group, int half, class V, int... i>
+FASTNN_INLINE V interleave(V a, V b, Indices<i...>) {
+  constexpr int n = sizeof...(i);
+  return __builtin_shufflevector(a, b,
+                                 (i / per_group * per_group + i % per_group / 2 +
+                                  half * per_group / 2 + i % 2 * n)...);
+}
+FASTNN_INLINE void transpose_4x4(Vec<uint32_t> (&w)[4]) {
+  using W = CountTo<lanes<uint32_t>>::type;
+  using D = CountTo<lanes<uint64_t>>::type;
+  using V = Vec<uint32_t>;
+  using V64 = Vec<uint64_t>;
+  const V64 a = (V64)interleave<4, 0>(w[0], w[1], W{});
+  const V64 b = (V64)interleave<4, 0>(w[2], w[3], W{});
+  const V64 c = (V64)interleave<4, 1>(w[0], w[1], W{});
+  const V64 d = (V64)interleave<4, 1>(w[2], w[3], W{});
+  w[0] = (V)interleave<2, 0>(a, b, D{});
+  w[1] = (V)interleave<2, 1>(a, b, D{});
+  w[2] = (V)interleave<2, 0>(c, d, D{});
+  w[3] = (V)interleave<2, 1>(c, d, D{});
 }
 
 FASTNN_END_NAMESPACE

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random tensors: the streams are defined in shared/philox.h. A chunk is what one
+// vector of Philox blocks gives; parts that begin or end inside a chunk compute all of
+// it and keep their share, so results do not depend on the partition.
+#include "shared/philox.h"
+
+#include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/strided.hpp"
+#include "kernels/table.hpp"
+
+FASTNN_BEGIN_NAMESPACE
+namespace {
+
+using Words = Vec<uint32_t>;
+constexpr int kBlocks = lanes<uint32_t>;  // Philox blocks per chunk
+
+struct Stream {
+  uint64_t seed, step;
+};
+
+FASTNN_INLINE Stream read_stream(const TensorView& state) {
+  const char* p = state.ptr<const char>();
+  Stream s;
+  __builtin_memcpy(&s.seed, p, 8);
+  __builtin_memcpy(&s.step, p + 8 * state.stride[0], 8);
+  return s;
+}
+
+// Blocks first .. first + kBlocks - 1, in the lane order whose transpose_4x4 is the
+// blocks one after the other: lane 4 q + j holds block j * kBlocks / 4 + q.
+FASTNN_OUTLINE void chunk_blocks(int64_t chunk, Stream stream, Words (&w)[4]) {
+  const uint64_t first = static_cast<uint64_t>(chunk) * kBlocks;
+  const Words i = iota<uint32_t>();
+  const Words lane = i % 4 * (kBlocks / 4) + i / 4;
+  // first is a multiple of kBlocks, a power of two: the sum cannot carry.
+  const Words lo = splat<Words>(static_cast<uint32_t>(first)) + lane;
+  const Words hi = splat<Words>(static_cast<uint32_t>(first >> 32));
+  const PhiloxBlock<Words> b = philox(lo, hi, stream.step, stream.seed);
+  for (int j = 0; j < 4; ++j) w[j] = b.w[j];
+}
+
+struct Uniform {
+  template <class T>
+  static FASTNN_INLINE void fill(T* to, Words (&w)[4], double low, double high) {
+    using V = Vec<T>;
+    transpose_4x4(w);
+    // The result may round up to `high`, which is not in the interval.
+    const T lo = static_cast<T>(low), span = static_cast<T>(high) - lo;
+    const T top = span > 0 ? below(static_cast<T>(high)) : lo;
+    for (int j = 0; j < 4; ++j) {
+      V u;
+      if constexpr (sizeof(T) == 4) {
+        u = upper_24_bits<V>(w[j]) * constant<V>(0x1p-24);
+      } else {
+        u = convert<V>(bits_as<Vec<uint64_t>>(w[j]) >> 11) * constant<V>(0x1p-53);
+      }
+      u = fma(u, splat<V>(span), splat<V>(lo));
+      store(to + j * lanes<T>, select(u > splat<V>(top), splat<V>(top), u));
+    }
+  }
+  static FASTNN_INLINE float below(float x) { return ::nextafterf(x, -INFINITY); }
+  static FASTNN_INLINE double below(double x) { return ::nextafter(x, -INFINITY); }
+};
+
+struct Normal {
+  static FASTNN_INLINE void fill(float* to, Words (&w)[4], double mean,
+                                 double stddev) {
+    using V = Vec<float>;
+    for (int j = 0; j < 4; j += 2) {
+      const NormalPair<V> pair = normal_pair<V>(w[j], w[j + 1]);
+      w[j] = bits_as<Words>(pair.first);
+      w[j + 1] = bits_as<Words>(pair.second);
+    }
+    transpose_4x4(w);
+    for (int j = 0; j < 4; ++j) {
+      const V z = bits_as<V>(w[j]);
+      store(to + j * lanes<float>, fma(z, constant<V>(stddev), constant<V>(mean)));
+    }
+  }
+  static FASTNN_INLINE void fill(double* to, Words (&w)[4], double mean,
+                                 double stddev) {
+    transpose_4x4(w);
+    uint64_t bits[2 * kBlocks];
+    __builtin_memcpy(bits, w, sizeof bits);
+    for (int i = 0; i < 2 * kBlocks; i += 2) {
+      const double u = static_cast<double>((bits[i] >> 11) + 1) * 0x1p-53;
+      const double angle = static_cast<double>(bits[i + 1] >> 11) * 0x1p-53;
+      const double r = ::sqrt(-2.0 * ::log(u)) * stddev;
+      to[i] = mean + r * ::cos(6.28318530717958648 * angle);
+      to[i + 1] = mean + r * ::sin(6.28318530717958648 * angle);
+    }
+  }
+};
+
+struct TruncatedNormal {
+  template <class T>
+  static FASTNN_INLINE void fill(T* to, Words (&w)[4], double mean,
+                                 double stddev) {
+    using V = Vec<T>;
+    transpose_4x4(w);
+    for (int j = 0; j < 4; ++j) {
+      V v;  // odd multiples of 2^-24 or 2^-53 in (-1, 1): exact
+      if constexpr (sizeof(T) == 4) {
+        v = upper_24_bits<V>(w[j]) * constant<V>(0x1p-23);
+        v = v - constant<V>(1 - 0x1p-24);
+      } else {
+        v = convert<V>(bits_as<Vec<uint64_t>>(w[j]) >> 11) * constant<V>(0x1p-52);
+        v = v - constant<V>(1 - 0x1p-53);
+      }
+      const V z = truncated_normal_of(v);
+      store(to + j * lanes<T>, fma(z, constant<V>(stddev), constant<V>(mean)));
+    }
+  }
+};
+
+// Elements [begin, end) of the flat output that this part owns.
+FASTNN_INLINE Range element_range(const TensorView& out, Part part) {
+  const Range rows = row_range(out.rows(), part);
+  const int64_t size = out.row_size();
+  return {rows.begin * size, rows.end * size};
+}
+
+// Calls make(chunk, to) for the chunks of `chunk_size` elements that overlap `range`;
+// a chunk that sticks out goes through a buffer.
+template <class T, int chunk_size, class F>
+FASTNN_INLINE void for_chunks(T* out, Range range, F make) {
+  for (int64_t at = range.begin; at < range.end;) {
+    const int64_t chunk = at / chunk_size, start = chunk * chunk_size;
+    const int64_t stop = start + chunk_size < range.end ? start + chunk_size : range.end;
+    const bool whole = at == start && stop == start + chunk_size;
+    alignas(64) T buffer[chunk_size];
+    make(chunk, whole ? out + start : buffer);
+    if (!whole) __builtin_memcpy(out + at, buffer + (at - start), (stop - at) * sizeof(T));
+    at = stop;
+  }
+}
+
+template <class Distribution>
+FASTNN_INLINE void generate(const char* name, const KernelArgs& args) {
+  const TensorView& y = args.out[0];
+  const Stream stream = read_stream(args.in[0]);
+  const double a = args.attrs[0].f, b = args.attrs[1].f;
+  dispatch(name, y.dtype, Floats{}, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    constexpr int chunk_size = kBlocks * 16 / static_cast<int>(sizeof(T));
+    for_chunks<T, chunk_size>(y.ptr<T>(), element_range(y, args.part),
+                              [&](int64_t chunk, T* to) FASTNN_LAMBDA_INLINE {
+                                Words w[4];
+                                chunk_blocks(chunk, stream, w);
+                                Distribution::fill(to, w, a, b);
+                              });
+  });
+}
+
+void random_uniform(const KernelArgs& args) {
+  generate<Uniform>("random_uniform", args);
+}
+void random_normal(const KernelArgs& args) { generate<Normal>("random_normal", args); }
+void truncated_normal(const KernelArgs& args) {
+  generate<TruncatedNormal>("truncated_normal", args);
+}
+
+// One chunk of dropout: 8 draws of 16 bits per block.
+template <class T>
+FASTNN_INLINE void dropout_chunk(T* to, const T* from, Words (&w)[4],
+                                 DropoutRate rate) {
+  using V = Vec<T>;
+  using U = UIntOf<V>;
+  using Draws = typename NarrowVec<uint16_t, 2 * lanes<T>>::type;
+  transpose_4x4(w);
+  uint16_t draws[8 * kBlocks];
+  __builtin_memcpy(draws, w, sizeof draws);
+  const V scale = constant<V>(rate.scale);
+  const U threshold = splat<U>(rate.threshold);
+  for (int i = 0; i < 8 * kBlocks; i += lanes<T>) {
+    Draws d;
+    __builtin_memcpy(&d, draws + i, sizeof d);
+    const auto keep = __builtin_convertvector(d, U) >= threshold;
+    store(to + i, select(keep, load(from + i) * scale, constant<V>(0)));
+  }
+}
+
+void dropout(const KernelArgs& args) {
+  const TensorView& y = args.out[0];
+  const Stream stream = read_stream(args.in[1]);
+  const DropoutRate rate = dropout_rate(args.attrs[0].f);
+  const Range range = element_range(y, args.part);
+  if (range.begin >= range.end) return;
+  const TensorView* view = &args.in[0];
+  const Walk walk = make_walk(&view, 1, {0, y.rows()});
+  dispatch("dropout", y.dtype, Floats{}, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    constexpr int chunk_size = 8 * kBlocks;
+    const bool contiguous = args.in[0].contiguous();
+    for_chunks<T, chunk_size>(
+        y.ptr<T>(), range, [&](int64_t chunk, T* to) FASTNN_LAMBDA_INLINE {
+          // Only elements of this part are read: the rest may be in use.
+          const int64_t start = chunk * chunk_size, stop = start + chunk_size;
+          const int64_t first = start > range.begin ? start : range.begin;
+          const int64_t last = stop < range.end ? stop : range.end;
+          const T* from = args.in[0].ptr<T>() + start;
+          alignas(64) T gathered[chunk_size];
+          if (!contiguous || last - first < chunk_size) {
+            __builtin_memset(gathered, 0, sizeof gathered);
+            gather((char*)(gathered + (first - start)), walk, 0, first, last - first,
+                   sizeof(T));
+            from = gathered;
+          }
+          Words w[4];
+          chunk_blocks(chunk, stream, w);
+          dropout_chunk(to, from, w, rate);
+        });
+  });
+}
+
+constexpr KernelEntry kEntries[] = {
+    {"random_uniform", random_uniform, Split::kRows, "a", 1, "low high"},
+    {"random_normal", random_normal, Split::kRows, "a", 1, "mean stddev"},
+    {"truncated_normal", truncated_normal, Split::kRows, "a", 1, "mean stddev"},
+    {"dropout", dropout, Split::kRows, "ra", 1, "rate"},
+};
+
+}  // namespace
+
+extern const KernelFamily kFamily_random;
+const KernelFamily kFamily_random = {"random", kEntries,
+                                     sizeof(kEntries) / sizeof(kEntries[0])};
+FASTNN_END_NAMESPACE
