@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metric: numbers accumulated over batches in variables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import config as _config
+from fastnn import initializers, ops
+from fastnn._names import auto_name
+from fastnn.autodiff.tensor import Variable
+from fastnn.serialization import export
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor
+
+# Sums and counts are kept in float64: float32 stops counting at 2**24 instances.
+ACCUMULATOR = "float64"
+
+
+@export("keras.metrics", "keras")
+class Metric:
+    """Base of metrics: define `update_state` and `result`.
+
+    Variables and metrics assigned to attributes are tracked, as are those made by
+    `add_variable`. `update_state` is traced into the compiled step, so it must use
+    `fastnn.ops` and `Variable.assign_add` only.
+
+    Args:
+        dtype: dtype of the result, default `floatx()`.
+        name: shown in logs.
+    """
+
+    # "up" or "down": where the metric goes when the model gets better.
+    _direction: str | None = None
+
+    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
+        self._variables: list[Variable] = []
+        self._metrics: list[Metric] = []
+        self.name = name or auto_name(type(self).__name__)
+        self._dtype = dtype or _config.floatx()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        tracked = self.__dict__
+        if isinstance(value, Variable) and "_variables" in tracked:
+            if all(value is not known for known in tracked["_variables"]):
+                tracked["_variables"].append(value)
+        elif isinstance(value, Metric) and "_metrics" in tracked:
+            tracked["_metrics"].append(value)
+        super().__setattr__(name, value)
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the result."""
+        return self._dtype
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state, that of tracked metrics last."""
+        nested = [v for metric in self._metrics for v in metric.variables]
+        return [*self._variables, *nested]
+
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        dtype: str | None = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Makes a tracked variable.
+
+        Args:
+            shape: shape.
+            initializer: name or initializer, default zeros.
+            dtype: default `floatx()`.
+            aggregation: how replicas would be merged; there is one.
+            name: last part of the variable's path.
+        """
+        if "_variables" not in self.__dict__:
+            raise RuntimeError(
+                f"[{type(self).__name__}] call super().__init__() before add_variable."
+            )
+        dtype = dtype or _config.floatx()
+        shape = tuple(shape)
+        if initializer in (None, "zeros"):
+            value = np.zeros(shape, dtype)  # also while a function is traced
+        else:
+            value = initializers.get(initializer)(shape, dtype=dtype)
+        variable = Variable(value, trainable=False, dtype=dtype, name=name)
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | str = (),
+        initializer: Any = None,
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_variable`, with Keras 2's order `add_weight(name, ...)` accepted too."""
+        if isinstance(shape, str):
+            warnings.warn(
+                f'add_weight("{shape}", ...) is the old order: write '
+                f'add_weight(name="{shape}", ...).',
+                FutureWarning,
+                stacklevel=2,
+            )
+            shape, name = (), shape
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Adds a batch to the state."""
+        raise NotImplementedError(f"[{type(self).__name__}] must define update_state.")
+
+    def result(self) -> Any:
+        """The value so far: a tensor, or a dict of tensors."""
+        raise NotImplementedError(f"[{type(self).__name__}] must define result.")
+
+    def reset_state(self) -> None:
+        """Sets all variables to 0."""
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def reset_states(self) -> None:
+        """Old spelling of `reset_state`."""
+        warnings.warn(
+            "reset_states() is the old spelling of reset_state().",
+            FutureWarning,
+            stacklevel=2,
+        )
+        self.reset_state()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Updates the state, then returns `result()`."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild this object."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Rebuilds the object from `get_config()`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def safe_divide(a: Any, b: Any) -> Tensor:
+    """`a / b`, and 0 where `b` is 0."""
+    nothing = ops.equal(b, 0.0)
+    return ops.where(nothing, 0.0, a / ops.where(nothing, 1.0, b))
