@@ -51,6 +51,7 @@ template <class T>
 void transpose_operands(Product<T>& p) {
   Product<T> q = p;
   q.m = p.n, q.n = p.m;
+  q.row = p.col, q.col = p.row;
   q.a = p.b, q.rsa = p.csb, q.csa = p.rsb;
   q.b = p.a, q.rsb = p.csa, q.csb = p.rsa;
   p = q;

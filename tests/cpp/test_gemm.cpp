@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+// The matrix products against a plain loop in double, for every tile edge, layout and
+// activation, and the same bits for every partition.
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "kernels/table.hpp"
+
+namespace {
+
+using namespace fastnn;
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
+  uint64_t below(uint64_t n) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return (state_ >> 33) % n;
+  }
+  double value() { return static_cast<double>(below(2001)) / 1000.0 - 1.0; }
+
+ private:
+  uint64_t state_;
+};
+
+enum Layout { kRowMajor, kTransposed, kPadded, kEveryOther, kReversed, kLayouts };
+
+// A matrix in memory of its own. Every byte around its elements is NaN or a canary.
+template <class T>
+class Matrix {
+ public:
+  Matrix(int64_t rows, int64_t cols, Layout layout, Random* random) {
+    const int64_t pad = layout == kRowMajor || layout == kTransposed ? 0 : 5;
+    const int64_t step = layout == kEveryOther ? 2 : 1;
+    int64_t rs = cols * step + pad, cs = step, first = random ? random->below(16) : 16;
+    if (layout == kTransposed) rs = 1, cs = rows;
+    const int64_t span = (rows + 1) * (cols + 1) * step + (rows + 1) * pad + first + 64;
+    storage_.assign(span, std::numeric_limits<T>::quiet_NaN());
+    if (layout == kReversed && rows) first += (rows - 1) * rs, rs = -rs;
+    view_.data = storage_.data() + first;
+    view_.ndim = 2;
+    view_.shape[0] = rows, view_.shape[1] = cols;
+    view_.stride[0] = rs, view_.stride[1] = cs;
+    view_.dtype = dtype_of<T>();
+    if (!random) return;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < cols; ++j) at(i, j) = static_cast<T>(random->value());
+    }
+  }
+  T& at(int64_t i, int64_t j) {
+    return view_.ptr<T>()[i * view_.stride[0] + j * view_.stride[1]];
+  }
+  const TensorView& view() const { return view_; }
+  int64_t rows() const { return view_.shape[0]; }
+  int64_t cols() const { return view_.shape[1]; }
+  TensorView vector_view() const {  // the single row of a 1 x n matrix
+    TensorView v = view_;
+    v.ndim = 1;
+    v.shape[0] = view_.shape[1], v.stride[0] = view_.stride[1];
+    return v;
+  }
+
+ private:
+  std::vector<T> storage_;
+  TensorView view_;
+};
+
+double act(int64_t kind, double x) {
+  const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
+  switch (kind) {
+    case 1: return x > 0 ? x : 0;
+    case 2: return 1 / (1 + std::exp(-x));
+    case 3: return std::tanh(x);
+    case 4: return x > 0 ? x : std::expm1(x);
+    case 5: return scale * (x > 0 ? x : alpha * std::expm1(x));
+  }
+  return x;
+}
+
+double act_gradient(int64_t kind, double y) {
+  const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
+  switch (kind) {
+    case 1: return y > 0;
+    case 2: return y * (1 - y);
+    case 3: return 1 - y * y;
+    case 4: return y > 0 ? 1 : y + 1;
+    case 5: return y > 0 ? scale : y + scale * alpha;
+  }
+  return 1;
+}
+
+// a[i, :] . b[:, j] and the sum of the magnitudes, which bounds the rounding error.
+template <class T>
+double dot(Matrix<T>& a, bool ta, Matrix<T>& b, bool tb, int64_t i, int64_t j, int64_t k,
+           double* magnitude) {
+  double sum = 0;
+  *magnitude = 0;
+  for (int64_t p = 0; p < k; ++p) {
+    const double term = double{ta ? a.at(p, i) : a.at(i, p)} *
+                        double{tb ? b.at(j, p) : b.at(p, j)};
+    sum += term;
+    *magnitude += std::fabs(term);
+  }
+  return sum;
+}
+
+template <class T>
+void require_close(T got, double want, double magnitude, int64_t k,
+                   const std::string& where) {
+  const double eps = std::numeric_limits<T>::epsilon();
+  const double tolerance = eps * ((0.5 * static_cast<double>(k) + 4) * magnitude + 8);
+  REQUIRE_MSG(std::fabs(static_cast<double>(got) - want) <= tolerance,
+              where + ": got " + std::to_string(got) +
+                  ", expected " + std::to_string(want));
+}
+
+void launch(const char* name, const std::vector<TensorView>& in,
+            const std::vector<TensorView>& out, int64_t option, int parts) {
+  const KernelEntry* entry = find_kernel(name);
+  REQUIRE_MSG(entry, name);
+  const AttrValue attr = {option};
+  for (int index = 0; index < parts; ++index) {
+    entry->fn({in.data(), out.data(), &attr, {index, parts}});
+  }
+}
+
+constexpr int64_t kGuard = 16;  // elements around an output, NaN before and after
+
+// The outputs of one part; 2, 3 and 7 parts must give the same bits. Nothing outside
+// the outputs may change, and all of the inside must.
+template <class T>
+std::vector<std::vector<T>> run(const char* name, const std::vector<TensorView>& in,
+                                std::vector<TensorView> out, int64_t option,
+                                const std::string& where) {
+  std::vector<std::vector<T>> first;
+  for (int parts : {1, 2, 3, 7}) {
+    std::vector<std::vector<T>> memory;
+    for (TensorView& o : out) {
+      memory.emplace_back(o.numel() + 2 * kGuard, std::numeric_limits<T>::quiet_NaN());
+      o.data = memory.back().data() + kGuard;
+    }
+    launch(name, in, out, option, parts);
+    if (parts == 1) first = memory;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const int64_t end = kGuard + out[i].numel();
+      for (int64_t q = 0; q < end + kGuard && parts == 1; ++q) {
+        const bool inside = q >= kGuard && q < end;
+        REQUIRE_MSG(inside == !std::isnan(memory[i][q]), where + " writes outside");
+      }
+      REQUIRE_MSG(!std::memcmp(memory[i].data(), first[i].data(),
+                               memory[i].size() * sizeof(T)),
+                  where + " differs with parts=" + std::to_string(parts));
+    }
+  }
+  return first;
+}
+
+template <class T>
+TensorView output(std::initializer_list<int64_t> shape) {
+  TensorView v;
+  v.dtype = dtype_of<T>();
+  for (int64_t size : shape) v.shape[v.ndim++] = size;
+  int64_t stride = 1;
+  for (int d = v.ndim - 1; d >= 0; --d) v.stride[d] = stride, stride *= v.shape[d];
+  return v;
+}
+
+struct Case {
+  int64_t m, n, k;
+  Layout a = kRowMajor, b = kRowMajor, c = kRowMajor;
+  int64_t activation = 0;
+};
+
+std::string show(const char* name, const Case& t) {
+  return std::string(name) + " m=" + std::to_string(t.m) + " n=" + std::to_string(t.n) +
+         " k=" + std::to_string(t.k) + " layouts " + std::to_string(t.a) +
+         std::to_string(t.b) + std::to_string(t.c) +
+         " activation=" + std::to_string(t.activation);
+}
+
+template <class T>
+void test_matmul(const Case& t, Random& random) {
+  Matrix<T> a(t.m, t.k, t.a, &random), b(t.k, t.n, t.b, &random);
+  const std::string where = show("matmul", t);
+  const auto got =
+      run<T>("matmul", {a.view(), b.view()}, {output<T>({t.m, t.n})}, 0, where);
+  for (int64_t i = 0; i < t.m; ++i) {
+    for (int64_t j = 0; j < t.n; ++j) {
+      double size;
+      const double want = dot(a, false, b, false, i, j, t.k, &size);
+      require_close(got[0][kGuard + i * t.n + j], want, size, t.k, where);
+    }
+  }
+}
+
+template <class T>
+void test_linear(const Case& t, Random& random) {
+  Matrix<T> x(t.m, t.k, t.a, &random), w(t.k, t.n, t.b, &random);
+  Matrix<T> b(1, t.n, t.c, &random);
+  const std::string where = show("linear", t);
+  const auto got = run<T>("linear", {x.view(), w.view(), b.vector_view()},
+                          {output<T>({t.m, t.n})}, t.activation, where);
+  for (int64_t i = 0; i < t.m; ++i) {
+    for (int64_t j = 0; j < t.n; ++j) {
+      double size;
+      const double z = dot(x, false, w, false, i, j, t.k, &size) + double{b.at(0, j)};
+      require_close(got[0][kGuard + i * t.n + j], act(t.activation, z), 2 * size + 2,
+                    t.k, where);
+    }
+  }
+}
+
+// m x n is the shape of dx, k the columns of dy.
+template <class T>
+void test_grad_input(const Case& t, Random& random) {
+  Matrix<T> dy(t.m, t.k, t.a, &random), w(t.n, t.k, t.b, &random);
+  Matrix<T> y(t.m, t.n, t.c, &random);
+  const std::string where = show("linear_grad_input", t);
+  const auto got = run<T>("linear_grad_input", {dy.view(), w.view(), y.view()},
+                          {output<T>({t.m, t.n})}, t.activation, where);
+  for (int64_t i = 0; i < t.m; ++i) {
+    for (int64_t j = 0; j < t.n; ++j) {
+      double size;
+      const double g = dot(dy, false, w, true, i, j, t.k, &size);
+      const double want = g * act_gradient(t.activation, double{y.at(i, j)});
+      require_close(got[0][kGuard + i * t.n + j], want, 3 * size, t.k, where);
+    }
+  }
+}
+
+// m x n is the shape of dw, k the rows of the batch.
+template <class T>
+void test_grad_params(const Case& t, Random& random) {
+  Matrix<T> x(t.k, t.m, t.a, &random), dy(t.k, t.n, t.b, &random);
+  const std::string where = show("linear_grad_params", t);
+  const auto got = run<T>("linear_grad_params", {x.view(), dy.view()},
+                          {output<T>({t.m, t.n}), output<T>({t.n})}, 0, where);
+  for (int64_t j = 0; j < t.n; ++j) {
+    double size, sum = 0, sum_size = 0;
+    for (int64_t p = 0; p < t.k; ++p) {
+      sum += double{dy.at(p, j)};
+      sum_size += std::fabs(double{dy.at(p, j)});
+    }
+    require_close(got[1][kGuard + j], sum, sum_size, t.k, where + " db");
+    for (int64_t i = 0; i < t.m; ++i) {
+      const double want = dot(x, true, dy, false, i, j, t.k, &size);
+      require_close(got[0][kGuard + i * t.n + j], want, size, t.k, where + " dw");
+    }
+  }
+}
+
+template <class T>
+void test_all(const Case& t, Random& random) {
+  test_matmul<T>(t, random);
+  test_linear<T>(t, random);
+  test_grad_input<T>(t, random);
+  test_grad_params<T>(t, random);
+}
+
+Layout any_layout(Random& random) { return static_cast<Layout>(random.below(kLayouts)); }
+
+constexpr int64_t kEdges[] = {0,  1,  2,  3,  4,  7,  8,  9,  15, 16,
+                              17, 25, 31, 32, 33, 47, 48, 49, 65, 70};
+
+}  // namespace
+
+TEST("gemm: every pair of edge sizes, float32 and float64") {
+  Random random(1);
+  for (int64_t m : kEdges) {
+    for (int64_t n : kEdges) {
+      Case t = {m, n, kEdges[random.below(std::size(kEdges))]};
+      t.activation = random.below(6);
+      test_all<float>(t, random);
+      test_all<double>(t, random);
+    }
+  }
+}
+
+TEST("gemm: any layout of any operand") {
+  Random random(2);
+  for (int i = 0; i < 400; ++i) {
+    Case t = {int64_t(random.below(71)), int64_t(random.below(71)),
+              int64_t(random.below(71))};
+    t.a = any_layout(random), t.b = any_layout(random), t.c = any_layout(random);
+    t.activation = random.below(6);
+    test_all<float>(t, random);
+    test_all<double>(t, random);
+  }
+}
+
+TEST("gemm: blocks of k, packed operands and the transposed form") {
+  Random random(3);
+  const Case cases[] = {
+      {9, 35, 1000},  // three blocks of k
+      {70, 300, 800},                           // packed B
+      {70, 300, 800, kPadded, kTransposed},     // packed transposed B
+      {80, 210, 1024},                          // packed A: rows 4 KiB apart
+      {300, 200, 512, kRowMajor, kRowMajor},    // two blocks of rows
+      {256, 200, 300, kTransposed, kRowMajor},  // packed transposed A
+      {17, 300, 100, kRowMajor, kTransposed},   // C^T, A packed
+      {33, 20, 90, kTransposed, kTransposed},   // C^T, A in place
+      {3, 5, 4100, kRowMajor, kTransposed},     // too long for C^T
+      {1, 300, 784},
+      {300, 1, 784},
+      {784, 10, 32},
+  };
+  for (Case t : cases) {
+    for (int64_t activation : {0, 1, 3}) {
+      t.activation = activation;
+      test_all<float>(t, random);
+    }
+    test_all<double>(t, random);
+  }
+}
+
+TEST("matmul: batches, equal and broadcast") {
+  Random random(4);
+  const int64_t m = 7, n = 19, k = 11;
+  Matrix<float> a(6 * m, k, kRowMajor, &random), b(2 * k, n, kRowMajor, &random);
+  TensorView va = a.view(), vb = b.view();
+  va.ndim = vb.ndim = 4;  // a (3, 2, m, k), b (3, 2, k, n) with stride 0 in front
+  const int64_t a_shape[] = {3, 2, m, k}, a_stride[] = {2 * m * k, m * k, k, 1};
+  const int64_t b_shape[] = {3, 2, k, n}, b_stride[] = {0, k * n, n, 1};
+  for (int d = 0; d < 4; ++d) {
+    va.shape[d] = a_shape[d], va.stride[d] = a_stride[d];
+    vb.shape[d] = b_shape[d], vb.stride[d] = b_stride[d];
+  }
+  const auto got =
+      run<float>("matmul", {va, vb}, {output<float>({3, 2, m, n})}, 0, "batched");
+  for (int64_t q = 0; q < 6; ++q) {
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double want = 0;
+        for (int64_t p = 0; p < k; ++p) {
+          want += double{a.at(q * m + i, p)} * double{b.at(q % 2 * k + p, j)};
+        }
+        require_close(got[0][kGuard + (q * m + i) * n + j], want, k, k, "batched");
+      }
+    }
+  }
+}
+
+// The same element, alone and inside any larger product: the order of summation may
+// not depend on the tile, the block or the form that computes it.
+TEST("matmul: an element has the same bits in every product") {
+  Random random(5);
+  const int64_t m = 90, n = 330, k = 700;
+  Matrix<float> a(m, k, kRowMajor, &random), b(k, n, kRowMajor, &random);
+  Matrix<float> bt(n, k, kRowMajor, &random);
+  for (int64_t p = 0; p < k; ++p) {
+    for (int64_t j = 0; j < n; ++j) bt.at(j, p) = b.at(p, j);
+  }
+  const auto whole =
+      run<float>("matmul", {a.view(), b.view()}, {output<float>({m, n})}, 0, "whole");
+  for (int64_t rows : {1, 2, 5, 8, 17, 64, 90}) {
+    for (int64_t cols : {1, 3, 16, 40, 65, 330}) {
+      TensorView va = a.view(), vb = b.view(), vbt = bt.view();
+      va.shape[0] = rows, vb.shape[1] = cols;
+      vbt.shape[0] = k, vbt.shape[1] = cols;
+      vbt.stride[0] = 1, vbt.stride[1] = k;
+      for (const TensorView& v : {vb, vbt}) {
+        const auto part = run<float>("matmul", {va, v}, {output<float>({rows, cols})}, 0,
+                                     show("matmul", {rows, cols, k}));
+        for (int64_t i = 0; i < rows; ++i) {
+          REQUIRE(!std::memcmp(&part[0][kGuard + i * cols], &whole[0][kGuard + i * n],
+                               cols * sizeof(float)));
+        }
+      }
+    }
+  }
+}
+
+TEST("linear: NaN and infinity reach exactly their row") {
+  Random random(6);
+  Matrix<float> x(20, 30, kRowMajor, &random), w(30, 20, kRowMajor, &random);
+  Matrix<float> b(1, 20, kRowMajor, &random);
+  x.at(3, 7) = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> out(400);
+  TensorView view = output<float>({20, 20});
+  view.data = out.data();
+  launch("linear", {x.view(), w.view(), b.vector_view()}, {view}, 1, 1);
+  for (int64_t i = 0; i < 400; ++i) REQUIRE(std::isnan(out[i]) == (i / 20 == 3));
+}
+
+TEST("gemm: wrong operands are refused") {
+  Random random(7);
+  Matrix<float> a(3, 4, kRowMajor, &random), b(5, 6, kRowMajor, &random);
+  Matrix<double> d(4, 6, kRowMajor, &random);
+  TensorView ints = a.view();
+  ints.dtype = DType::kInt32;
+  const TensorView out = output<float>({3, 6});
+  REQUIRE_THROWS(launch("matmul", {a.view(), b.view()}, {out}, 0, 1),
+                 "[matmul] the inner dimensions differ: 4 and 5");
+  REQUIRE_THROWS(launch("matmul", {a.view(), d.view()}, {out}, 0, 1),
+                 "[matmul] operand 1 is float64, operand 0 is float32");
+  TensorView ints_b = b.view();
+  ints_b.shape[0] = 4, ints_b.dtype = DType::kInt32;
+  REQUIRE_THROWS(launch("matmul", {ints, ints_b}, {out}, 0, 1),
+                 "[matmul] dtype int32 is not supported (float32, float64)");
+  TensorView w = b.view();
+  w.shape[0] = 4;
+  REQUIRE_THROWS(launch("linear", {a.view(), w, b.vector_view()}, {out}, 9, 1),
+                 "[linear] activation is 9, expected 0 to 5");
+}
