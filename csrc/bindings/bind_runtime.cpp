@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/arena.hpp"
+#include "base/peak.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
 #include "kernels/table.hpp"
@@ -35,6 +36,13 @@ void bind_runtime(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
   m.def("memory_stats", &memory_dict,
         "Live bytes and allocations since start of arenas and kernel scratch.");
+  using Release = py::call_guard<py::gil_scoped_release>;
+  m.def("fma_peak_gflops", &fma_peak_gflops, py::arg("threads") = 1,
+        py::arg("seconds") = 0.005, Release(),
+        "float32 multiply-add ceiling of the instruction set in use.");
+  m.def("copy_bandwidth_gbs", &copy_bandwidth_gbs, py::arg("threads") = 1,
+        py::arg("seconds") = 0.005, Release(),
+        "Bytes read plus written per second, in 1e9, by copies beyond the caches.");
 }
 
 }  // namespace fastnn
