@@ -72,11 +72,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     The result remembers `x`, so that a cross-entropy after it is computed from the
     logits, which neither overflows nor loses digits.
     """
-    x = ops.convert_to_tensor(x)
-    y = ops.softmax(x, axis)
-    if axis in (-1, len(x.shape) - 1):
-        y._logits = ("softmax", x)
-    return y
+    return ops.softmax(x, axis)
 
 
 @export(_MODULE)
@@ -88,10 +84,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 @export(_MODULE)
 def sigmoid(x: Any) -> Tensor:
     """`1 / (1 + exp(-x))`; the result remembers `x`, as `softmax` does."""
-    x = ops.convert_to_tensor(x)
-    y = ops.sigmoid(x)
-    y._logits = ("sigmoid", x)
-    return y
+    return ops.sigmoid(x)
 
 
 @export(_MODULE)

@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizer: what surrounds the update rule of one variable.
+
+Order of one step, as in Keras 3: clip the gradients, decay the weights, update each
+variable, apply its constraint, move the averages, count the iteration. Everything is
+operations and assignments without Python branches on values, so that a step can be
+traced once and run natively.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import config as _config
+from fastnn import initializers, ops
+from fastnn._names import auto_name
+from fastnn.autodiff.tensor import Variable
+from fastnn.optimizers._gradients import clip_gradients, drop_missing
+from fastnn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from fastnn.serialization import (
+    deserialize_keras_object,
+    export,
+    serialize_keras_object,
+)
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor
+
+LearningRate = float | LearningRateSchedule | Callable[[], Any]
+
+
+@export("keras.optimizers", "keras")
+class Optimizer:
+    """Base of optimizers: define `update_step`, and `build` for slot variables.
+
+    Args:
+        learning_rate: number, schedule, or function of no arguments.
+        weight_decay: subtract `learning_rate * weight_decay * w` before each update.
+        clipnorm: scale each gradient to at most this norm.
+        clipvalue: clip each component of the gradients to this magnitude.
+        global_clipnorm: scale all gradients together to at most this norm.
+        use_ema: keep an exponential moving average of the weights.
+        ema_momentum: momentum of that average.
+        ema_overwrite_frequency: iterations after which the average replaces the
+            weights; None leaves that to `finalize_variable_values`.
+        loss_scale_factor: factor the loss was multiplied by; gradients are divided by
+            it.
+        gradient_accumulation_steps: update every so many steps, with the mean gradient.
+        name: name, default from the class.
+        **kwargs: the old spellings `lr` and `decay`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        learning_rate = _old_spellings(type(self).__name__, learning_rate, kwargs)
+        self.name = name or auto_name(type(self).__name__)
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._check_options()
+        self.built = False
+        self._variables: list[Variable] = []
+        self._trainable_variables: list[Variable] = []
+        self._indices: dict[int, int] = {}
+        self._averages: list[Variable] = []
+        self._accumulators: list[Variable] = []
+        self._undecayed: set[int] = set()
+        self._undecayed_names: str | None = None
+        # While gradients accumulate: a bool tensor, True when this step updates.
+        self._updates: Tensor | None = None
+        self._iterations = self._own(Variable(np.int64(0), False, "int64", "iteration"))
+        self._learning_rate: Any = learning_rate
+        if not callable(learning_rate):
+            self._learning_rate = self._own(
+                Variable(
+                    float(learning_rate), False, _config.floatx(), "learning_rate"
+                )
+            )
+
+    def _check_options(self) -> None:
+        name = type(self).__name__
+        clips = (self.clipnorm, self.clipvalue, self.global_clipnorm)
+        if sum(clip is not None for clip in clips) > 1:
+            raise ValueError(
+                f"[{name}] give one of clipnorm, clipvalue and global_clipnorm, got "
+                f"clipnorm={clips[0]}, clipvalue={clips[1]}, global_clipnorm={clips[2]}."
+            )
+        steps = self.gradient_accumulation_steps
+        if steps is not None and not steps >= 2:
+            raise ValueError(
+                f"[{name}] gradient_accumulation_steps must be >= 2, got {steps!r}."
+            )
+        if self.use_ema and not 0.0 <= self.ema_momentum <= 1.0:
+            raise ValueError(
+                f"[{name}] ema_momentum must be in [0, 1], got {self.ema_momentum!r}."
+            )
+        frequency = self.ema_overwrite_frequency
+        if self.use_ema and frequency is not None and not frequency >= 1:
+            raise ValueError(
+                f"[{name}] ema_overwrite_frequency must be >= 1, got {frequency!r}."
+            )
+
+    @staticmethod
+    def _epsilon_or_default(epsilon: float | None) -> float:
+        return _config.epsilon() if epsilon is None else epsilon
+
+    # -- state -----------------------------------------------------------------------
+
+    def _own(self, variable: Variable) -> Variable:
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """iteration, learning_rate (unless it is a schedule), then the slots."""
+        return list(self._variables)
+
+    @property
+    def iterations(self) -> Tensor:
+        """Updates made so far; while accumulating, the steps divided by their number."""
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The variable that holds the rate, or the rate of the next update."""
+        rate = self._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            return rate(self._iterations)
+        return rate if isinstance(rate, Variable) else rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: LearningRate) -> None:
+        current = self._learning_rate
+        if callable(value):
+            self._variables = [v for v in self._variables if v is not current]
+            self._learning_rate = value
+        elif isinstance(current, Variable):
+            current.assign(float(value))
+        else:
+            raise TypeError(
+                f"[{self.name}] the learning rate follows {type(current).__name__} and "
+                "cannot be set to a number: make the optimizer with a number instead."
+            )
+
+    @property
+    def lr(self) -> Any:
+        """Old spelling of `learning_rate`."""
+        _warn_old("lr", "learning_rate")
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: LearningRate) -> None:
+        _warn_old("lr", "learning_rate")
+        self.learning_rate = value
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Makes the slots of these variables; subclasses call it before their own."""
+        if self.use_ema:
+            self._averages = self.add_optimizer_variables(variables, "average")
+        self._indices = {id(variable): i for i, variable in enumerate(variables)}
+        if self.gradient_accumulation_steps:
+            self._accumulators = self.add_optimizer_variables(
+                variables, "gradient_accumulator"
+            )
+        self._trainable_variables = list(variables)
+        self.built = True
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Makes a variable that belongs to the optimizer."""
+        values = initializers.get(initializer)(tuple(shape), dtype=dtype)
+        return self._own(Variable(values, False, dtype, name))
+
+    def add_variable_from_reference(
+        self,
+        reference_variable: Variable,
+        name: str | None = None,
+        initializer: Any = "zeros",
+    ) -> Variable:
+        """Makes a slot with the shape and dtype of a variable."""
+        prefix = reference_variable.path.replace("/", "_")
+        return self.add_variable(
+            reference_variable.shape,
+            initializer,
+            reference_variable.dtype,
+            f"{prefix}_{name or 'var'}",
+        )
+
+    def add_optimizer_variables(
+        self,
+        trainable_variables: Sequence[Variable],
+        name: str | Sequence[str],
+        initializer: Any = "zeros",
+    ) -> Any:
+        """Makes one slot per variable, or several.
+
+        Args:
+            trainable_variables: variables to be updated.
+            name: name of the slot, or a list of names.
+            initializer: one for all names, or a list of as many.
+
+        Returns:
+            A list of slots, or one list for each name.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        several = isinstance(initializer, (list, tuple))
+        fillers = list(initializer) if several else [initializer] * len(names)
+        slots: tuple[list[Variable], ...] = tuple([] for _ in names)
+        for variable in trainable_variables:  # slots of a variable are neighbours
+            for slot, own, filler in zip(slots, names, fillers, strict=True):
+                slot.append(self.add_variable_from_reference(variable, own, filler))
+        return slots[0] if isinstance(name, str) else slots
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        return self._indices[id(variable)]
+
+    # -- one step --------------------------------------------------------------------
+
+    def update_step(
+        self, gradient: Tensor, variable: Variable, learning_rate: Tensor
+    ) -> None:
+        """Updates one variable and its slots through `assign`."""
+        raise NotImplementedError(f"[{type(self).__name__}] must define update_step.")
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Assigns, unless gradients are only being accumulated in this step."""
+        if self._updates is not None:
+            value = ops.where(self._updates, value, variable.value)
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """`assign` of the sum."""
+        self.assign(variable, variable.value + value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """`assign` of the difference."""
+        self.assign(variable, variable.value - value)
+
+    def apply_gradients(
+        self, grads_and_vars: Iterable[tuple[Any, Variable]]
+    ) -> Variable:
+        """`apply` of (gradient, variable) pairs; returns the step counter."""
+        pairs = list(grads_and_vars)
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        return self._iterations
+
+    def apply(
+        self,
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Variable] | None = None,
+    ) -> None:
+        """Makes one step.
+
+        Args:
+            grads: gradients; None leaves its variable alone, with a warning.
+            trainable_variables: their variables, default those of `build`.
+
+        Raises:
+            ValueError: for variables the optimizer was not built with, and when no
+                gradient is given.
+        """
+        if not grads:
+            return
+        variables = self._known(grads, trainable_variables)
+        grads, variables = drop_missing(grads, variables)
+        if self.loss_scale_factor:
+            grads = [g * (1.0 / self.loss_scale_factor) for g in grads]
+        if self.gradient_accumulation_steps:
+            grads = self._accumulate(grads, variables)
+        try:
+            grads = clip_gradients(
+                grads, self.clipnorm, self.global_clipnorm, self.clipvalue
+            )
+            rate = self.learning_rate
+            self._decay_weights(variables, rate)
+            for grad, variable in zip(grads, variables, strict=True):
+                self.update_step(grad, variable, rate)
+        finally:
+            self._updates = None
+        if self.use_ema:
+            self._move_averages()
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+        self._iterations.assign_add(1)
+
+    def _known(
+        self, grads: Sequence[Any], variables: Sequence[Variable] | None
+    ) -> list[Variable]:
+        if variables is None:
+            if not self.built:
+                raise ValueError(
+                    f"[{self.name}] apply(grads) needs build(variables) first, or "
+                    "apply(grads, variables)."
+                )
+            variables = self._trainable_variables
+        if not self.built:
+            self.build(list(variables))
+        if len(variables) != len(grads):
+            raise ValueError(
+                f"[{self.name}] received {len(grads)} gradients for {len(variables)} "
+                "variables."
+            )
+        for variable in variables:
+            if id(variable) not in self._indices:
+                raise ValueError(
+                    f"[{self.name}] does not know variable {variable.path}: it was "
+                    f"built with {[v.path for v in self._trainable_variables]}. Make a "
+                    "new optimizer, or build it with all variables at first."
+                )
+        return list(variables)
+
+    def _accumulate(
+        self, grads: list[Tensor], variables: list[Variable]
+    ) -> list[Tensor]:
+        """Adds up the gradients; the mean counts when `_updates` is true."""
+        steps = self.gradient_accumulation_steps
+        self._updates = ops.equal((self._iterations.value + 1) % steps, 0)
+        means = []
+        for grad, variable in zip(grads, variables, strict=True):
+            accumulator = self._accumulators[self._get_variable_index(variable)]
+            total = accumulator.value + grad
+            accumulator.assign(ops.where(self._updates, 0.0, total))
+            means.append(total * (1.0 / steps))
+        return means
+
+    def _decay_weights(self, variables: list[Variable], rate: Any) -> None:
+        if self.weight_decay is None:
+            return
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                factor = ops.cast(rate, variable.dtype) * self.weight_decay
+                self.assign_sub(variable, variable.value * factor)
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
+        """Leaves variables out of the weight decay, before the optimizer is built.
+
+        Args:
+            var_list: variables.
+            var_names: regular expressions searched in the names of variables.
+        """
+        if self.built:
+            raise ValueError(
+                f"[{self.name}] exclude_from_weight_decay must come before build."
+            )
+        self._undecayed = {id(variable) for variable in var_list or ()}
+        self._undecayed_names = "|".join(var_names) if var_names else None
+
+    def _use_weight_decay(self, variable: Variable) -> bool:
+        if id(variable) in self._undecayed:
+            return False
+        names = self._undecayed_names
+        return names is None or re.search(names, variable.path) is None
+
+    def _move_averages(self) -> None:
+        started = ops.not_equal(self.iterations, 0)
+        replace = None
+        if self.ema_overwrite_frequency:
+            position = (self.iterations + 1) % self.ema_overwrite_frequency
+            replace = ops.equal(position, 0)
+        for variable, average in zip(
+            self._trainable_variables, self._averages, strict=True
+        ):
+            momentum = ops.cast(started, variable.dtype) * self.ema_momentum
+            moved = average.value * momentum + variable.value * (1.0 - momentum)
+            average.assign(moved)
+            if replace is not None:
+                variable.assign(ops.where(replace, moved, variable.value))
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """Replaces the weights by their averages at the end of training (`use_ema`)."""
+        if self.use_ema:
+            for variable in var_list:
+                average = self._averages[self._get_variable_index(variable)]
+                variable.assign(average.value)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """`loss * loss_scale_factor`."""
+        factor = self.loss_scale_factor
+        return loss if factor is None else loss * factor
+
+    # -- saving ----------------------------------------------------------------------
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assigns all variables, in the order of `variables`."""
+        if len(weights) != len(self._variables):
+            raise ValueError(
+                f"[{self.name}] has {len(self._variables)} variables "
+                f"(built: {self.built}), received {len(weights)} arrays."
+            )
+        for variable, weight in zip(self._variables, weights, strict=True):
+            variable.assign(weight)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the variables to a mapping, keyed `"0"`, `"1"`, ..."""
+        for i, variable in enumerate(self._variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote."""
+        self.set_weights([store[str(i)] for i in range(len(store.keys()))])
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild this object; the rate is the current one."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate.numpy())
+        return {
+            "name": self.name,
+            "learning_rate": serialize_keras_object(rate),
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Optimizer:
+        """Rebuilds the object from `get_config()`."""
+        rate = deserialize_keras_object(config["learning_rate"], custom_objects)
+        return cls(**{**config, "learning_rate": rate})
+
+
+def _warn_old(old: str, new: str) -> None:
+    warnings.warn(
+        f"{old} is the old spelling of {new}.", FutureWarning, stacklevel=4
+    )
+
+
+def _old_spellings(
+    name: str, learning_rate: LearningRate, kwargs: dict[str, Any]
+) -> LearningRate:
+    """Learning rate after `lr=` and `decay=` of Keras 2; other kwargs are errors."""
+    if "lr" in kwargs:
+        _warn_old("lr", "learning_rate")
+        learning_rate = kwargs.pop("lr")
+    decay = kwargs.pop("decay", None)
+    if decay is not None:
+        _warn_old(
+            f"decay={decay}",
+            f"learning_rate=schedules.InverseTimeDecay(learning_rate, 1, {decay})",
+        )
+    if kwargs:
+        raise TypeError(f"[{name}] unknown arguments {sorted(kwargs)}.")
+    if not callable(learning_rate):
+        learning_rate = float(learning_rate)
+        if decay:
+            return InverseTimeDecay(learning_rate, 1, decay)
+    return learning_rate

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gradient descent scaled by a moving average of squared gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastnn import ops
+from fastnn.ops import _raw
+from fastnn.optimizers.optimizer import LearningRate, Optimizer
+from fastnn.serialization import export
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor, Variable
+
+
+@export("keras.optimizers")
+class RMSprop(Optimizer):
+    """`v = rho * v + (1 - rho) * g**2`, `w -= learning_rate * g / sqrt(v + epsilon)`.
+
+    `centered` subtracts the square of the average gradient from `v`; `momentum` adds the
+    steps up, `m = momentum * m + step`, `w -= m` (Tieleman and Hinton, 2012).
+
+    Args:
+        learning_rate: number, schedule or function.
+        rho: momentum of the average of squares.
+        momentum: momentum of the steps; 0 keeps no slot.
+        epsilon: keeps the quotient finite; None is `config.epsilon()`.
+        centered: scale by the variance instead of the mean square.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name, **kwargs: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float | None = 1e-7,
+        centered: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            use_ema,
+            ema_momentum,
+            ema_overwrite_frequency,
+            loss_scale_factor,
+            gradient_accumulation_steps,
+            name,
+            **kwargs,
+        )
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = self._epsilon_or_default(epsilon)
+        self.centered = centered
+        self._velocities: list[Variable] = []
+        self._momentums: list[Variable] = []
+        self._average_gradients: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Makes the averages of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+        if self.momentum > 0:
+            self._momentums = self.add_optimizer_variables(variables, "momentum")
+        if self.centered:
+            self._average_gradients = self.add_optimizer_variables(
+                variables, "average_gradient"
+            )
+
+    def update_step(
+        self, gradient: Tensor, variable: Variable, learning_rate: Tensor
+    ) -> None:
+        """Updates one variable; in one kernel when plain."""
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        index = self._get_variable_index(variable)
+        velocity = self._velocities[index]
+        if not self.momentum > 0 and not self.centered:
+            w, v = _raw.rmsprop(
+                variable, gradient, velocity, rate, rho=self.rho, epsilon=self.epsilon
+            )
+            self.assign(variable, w)
+            self.assign(velocity, v)
+            return
+        v = velocity.value * self.rho + ops.square(gradient) * (1.0 - self.rho)
+        self.assign(velocity, v)
+        if self.centered:
+            average = self._average_gradients[index]
+            mean = average.value * self.rho + gradient * (1.0 - self.rho)
+            self.assign(average, mean)
+            v = v - ops.square(mean)
+        step = gradient * rate / ops.sqrt(v + self.epsilon)
+        if self.momentum > 0:
+            slot = self._momentums[index]
+            step = slot.value * self.momentum + step
+            self.assign(slot, step)
+        self.assign_sub(variable, step)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "rho": self.rho,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "centered": self.centered,
+        }

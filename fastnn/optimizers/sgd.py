@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastnn import ops
+from fastnn.ops import _raw
+from fastnn.optimizers.optimizer import LearningRate, Optimizer
+from fastnn.serialization import export
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor, Variable
+
+
+@export("keras.optimizers")
+class SGD(Optimizer):
+    """`w -= learning_rate * g`, or with momentum `m = momentum * m - learning_rate * g`.
+
+    Then `w += m`, and with Nesterov's form `w += momentum * m - learning_rate * g`
+    (Sutskever et al., 2013).
+
+    Args:
+        learning_rate: number, schedule or function.
+        momentum: in [0, 1]; 0 keeps no slot.
+        nesterov: look ahead along the momentum.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name, **kwargs: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            use_ema,
+            ema_momentum,
+            ema_overwrite_frequency,
+            loss_scale_factor,
+            gradient_accumulation_steps,
+            name,
+            **kwargs,
+        )
+        if not 0.0 <= momentum <= 1.0:
+            raise ValueError(f"[SGD] momentum must be in [0, 1], got {momentum!r}.")
+        self.momentum = float(momentum)
+        self.nesterov = nesterov
+        self.momentums: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Makes the momentum of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        if self.momentum:
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(
+        self, gradient: Tensor, variable: Variable, learning_rate: Tensor
+    ) -> None:
+        """Updates one variable, in one kernel."""
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        if not self.momentum:
+            self.assign(variable, _raw.sgd(variable, gradient, rate))
+            return
+        slot = self.momentums[self._get_variable_index(variable)]
+        w, m = _raw.sgd_momentum(
+            variable,
+            gradient,
+            slot,
+            rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+        )
+        self.assign(variable, w)
+        self.assign(slot, m)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "nesterov": self.nesterov,
+        }
