@@ -116,10 +116,20 @@ class MonitorMixin:
             raise ValueError(
                 f"[{where}] mode must be 'auto', 'min' or 'max', received {mode!r}."
             )
-        if mode == "auto":
+        self._auto = mode == "auto"
+        if self._auto:
             mode = "max" if self.monitor.endswith(self._GROWING) else "min"
         self.mode = mode
         self.min_delta = abs(self.min_delta)
+
+    def _ask_model(self, model: Any) -> None:
+        """With mode "auto", the monitored metric itself knows where it should go."""
+        if not self._auto:
+            return
+        name = self.monitor.removeprefix("val_")
+        for metric in model.metrics:
+            if metric.name == name and metric._direction is not None:
+                self.mode = "max" if metric._direction == "up" else "min"
 
     def _worst(self) -> float:
         return float("inf") if self.mode == "min" else float("-inf")

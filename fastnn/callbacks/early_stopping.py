@@ -57,6 +57,7 @@ class EarlyStopping(MonitorMixin, Callback):
         self.best_weights: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self._ask_model(self.model)
         self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

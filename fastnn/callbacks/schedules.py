@@ -96,6 +96,7 @@ class ReduceLROnPlateau(MonitorMixin, Callback):
         self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self._ask_model(self.model)
         self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

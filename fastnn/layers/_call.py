@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,24 @@ class CallState(threading.local):
 
     def path(self) -> str:
         """Names of the layers on the stack, as paths of variables begin."""
-        return "/".join(layer.name for layer in self.stack)
+        names = []
+        for i, layer in enumerate(self.stack):
+            if i == 0 or layer is not self.stack[i - 1]:  # once while building itself
+                names.append(layer.name)
+        return "/".join(names)
 
 
 state = CallState()
+
+
+@contextmanager
+def inside(layer: Layer) -> Iterator[None]:
+    """Paths of variables made meanwhile begin with the layer's."""
+    state.stack.append(layer)
+    try:
+        yield
+    finally:
+        state.stack.pop()
 
 
 @lru_cache(maxsize=None)

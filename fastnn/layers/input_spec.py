@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from fastnn.errors import ShapeError
@@ -79,7 +80,7 @@ class InputSpec:
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
         return cls(**config)
 
-    def problem(self, shape: Sequence[int | None], dtype: str) -> str | None:
+    def problem(self, shape: Sequence[int | None], dtype: str | None) -> str | None:
         """What the layer expects, in words, when the input does not fit; else None."""
         rank = len(shape)
         if self.ndim is not None and rank != self.ndim and not self._squeezable(shape):
@@ -91,7 +92,7 @@ class InputSpec:
             return f"an input of rank {self.max_ndim} or less"
         if self.min_ndim is not None and rank < self.min_ndim:
             return f"an input of rank {self.min_ndim} or more"
-        if self.dtype is not None and str(dtype) != self.dtype:
+        if None not in (self.dtype, dtype) and dtype != self.dtype:
             return f"an input of dtype {self.dtype}"
         for axis, size in self.axes.items():
             got = shape[axis] if -rank <= axis < rank else None
@@ -112,25 +113,56 @@ class InputSpec:
         return len(shape) == len(self.shape) - 1 and self.shape[-1] == 1
 
 
+def _advice(spec: InputSpec, shape: Sequence[int | None]) -> str:
+    """A reshape that makes the samples fit, when they have the right number of values."""
+    wanted = () if spec.shape is None else spec.shape[1:]
+    if None in (*wanted, *shape[1:]) or not wanted or tuple(shape[1:]) == wanted:
+        return ""
+    if prod(shape[1:]) != prod(wanted):  # type: ignore[arg-type]
+        return ""
+    sizes = ", ".join(map(str, (-1, *wanted)))
+    return f" x.reshape({sizes}) has the expected shape."
+
+
+def check_shape(
+    layer: Any,
+    spec: InputSpec | None,
+    shape: Sequence[int | None],
+    dtype: str | None = None,
+    where: str | None = None,
+) -> None:
+    """Raises ShapeError unless an input of this shape fits the spec.
+
+    Args:
+        layer: the layer or model, for its class and name in the message.
+        spec: what it demands; None for nothing.
+        shape: shape of the input, None for open axes.
+        dtype: dtype of the input, None when it does not matter.
+        where: what the message begins with, the layer's class by default.
+    """
+    problem = None if spec is None else spec.problem(shape, dtype)
+    if spec is not None and problem is not None:
+        seen = "" if dtype is None else f", dtype {dtype}"
+        raise ShapeError(
+            f"[{where or type(layer).__name__}] {layer._kind} '{layer.name}' expects "
+            f"{problem}; received shape {format_shape(shape)}{seen}."
+            f"{_advice(spec, shape)}"
+        )
+
+
 def check_inputs(layer: Any, spec: Any, inputs: Sequence[Any]) -> None:
     """Raises ShapeError unless each input fits its spec.
 
     Args:
         layer: the layer, for its class and name in the message.
         spec: an InputSpec, or a list of one per input.
-        inputs: tensors.
+        inputs: tensors or arrays.
     """
     specs = spec if isinstance(spec, (list, tuple)) else [spec]
-    kind, name = type(layer).__name__, layer.name
     if len(specs) != len(inputs):
         raise ShapeError(
-            f"[{kind}] layer '{name}' expects {len(specs)} inputs, "
-            f"received {len(inputs)}."
+            f"[{type(layer).__name__}] {layer._kind} '{layer.name}' expects "
+            f"{len(specs)} inputs, received {len(inputs)}."
         )
     for one, tensor in zip(specs, inputs, strict=True):
-        problem = None if one is None else one.problem(tensor.shape, tensor.dtype)
-        if problem is not None:
-            raise ShapeError(
-                f"[{kind}] layer '{name}' expects {problem}; "
-                f"received shape {format_shape(tensor.shape)}, dtype {tensor.dtype}."
-            )
+        check_shape(layer, one, tensor.shape, str(tensor.dtype))

@@ -50,6 +50,8 @@ class Layer(WeightsMixin):
                 return inputs * self.factor
     """
 
+    _kind = "layer"  # word for error messages
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         self = super().__new__(cls)
         self._init_arguments = (args, kwargs)
@@ -210,22 +212,20 @@ class Layer(WeightsMixin):
 
     def _run_build(self, build: Any, input_shape: Any) -> None:
         """Runs a `build` method; when it fails, the weights it made are dropped."""
-        stack = _call.state.stack
         if self._building:  # super().build() of a subclass
             build(self, input_shape)
             return
         kept = len(self._weights)
         self._building = True
-        stack.append(self)
-        self._path = _call.state.path()
         try:
-            build(self, input_shape)
+            with _call.inside(self):
+                self._path = _call.state.path()
+                build(self, input_shape)
         except BaseException:
             del self._weights[kept:]
             self.built = False
             raise
         finally:
-            stack.pop()
             self._building = False
         self._build_shape = input_shape
         self.built = True

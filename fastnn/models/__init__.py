@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models: layers that can be compiled, trained, evaluated and asked."""
+
+from fastnn.models.model import Model
+from fastnn.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential"]

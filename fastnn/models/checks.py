@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that are found before the first step, when nothing has changed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses
+from fastnn.errors import ShapeError
+
+
+def check_count(where: str, name: str, value: Any, least: int = 1) -> int:
+    """The value as an int.
+
+    Raises:
+        ValueError: when it is no integer, or smaller than `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"[{where}] {name} must be an integer, received {value!r}.")
+    if value < least:
+        raise ValueError(f"[{where}] {name} must be at least {least}, received {value}.")
+    return int(value)
+
+
+def _is_sparse(loss: Any) -> bool:
+    if isinstance(loss, losses.SparseCategoricalCrossentropy):
+        return True
+    fn = getattr(loss, "fn", None)
+    return fn is losses.sparse_categorical_crossentropy
+
+
+def _is_own(loss: Any) -> bool:
+    """Losses of this package have no use for a NaN target; a user's loss may."""
+    fn = getattr(loss, "fn", type(loss))
+    return str(fn.__module__).startswith("fastnn.losses")
+
+
+def _first(mask: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def check_targets(
+    loss: Any, y: np.ndarray, output_shape: Sequence[int | None], where: str
+) -> None:
+    """Looks for NaN targets, labels outside the classes, and shapes that cannot fit.
+
+    Args:
+        loss: a Loss, or None.
+        y: targets of one output.
+        output_shape: shape of that output with an open batch axis.
+        where: name of the method, for the message.
+
+    Raises:
+        ValueError: naming the row and the value.
+    """
+    if loss is None or not _is_own(loss):
+        return
+    # A sum is the cheapest look at all values; only then search for the culprit.
+    if y.dtype.kind == "f" and np.isnan(np.sum(y)) and np.isnan(y).any():
+        row = _first(np.isnan(y))
+        raise ValueError(
+            f"[{where}] y is NaN in row {row[0]}: {loss.name} would make every weight "
+            "NaN. Drop such rows, or replace the value."
+        )
+    classes = output_shape[-1] if len(output_shape) else None
+    if _is_sparse(loss) and classes is not None:
+        _check_labels(loss, y, int(classes), output_shape, where)
+
+
+def _check_labels(
+    loss: Any, y: np.ndarray, classes: int, output_shape: Sequence[Any], where: str
+) -> None:
+    one_hot = y.ndim == len(output_shape) and y.shape[-1] == classes != 1
+    if one_hot:
+        raise ShapeError(
+            f"[{where}] {loss.name} takes one integer per row, received y {y.shape}: "
+            "these look like one-hot rows. Use loss='categorical_crossentropy', or "
+            "y.argmax(axis=-1)."
+        )
+    low, high = y.min(), y.max()
+    if low >= 0 and high < classes:
+        return
+    bad = (y < 0) | (y >= classes)
+    ignored = getattr(loss, "ignore_class", None)
+    if ignored is not None:
+        bad &= y != ignored
+    if bad.any():
+        row = _first(bad)
+        raise ValueError(
+            f"[{where}] label {y[row].item()} in row {row[0]} is not a class: the model "
+            f"has {classes} outputs, so labels must be 0..{classes - 1}."
+        )
+
+
+def check_sample_weight(weight: np.ndarray, y: np.ndarray | None, where: str) -> None:
+    """Weights stand for the leading axes of the targets.
+
+    Raises:
+        ShapeError: when they have more axes than the targets.
+    """
+    rank = 1 if y is None else max(y.ndim, 1)
+    trimmed = weight.ndim - 1 if weight.shape[-1:] == (1,) else weight.ndim
+    if trimmed > rank:
+        raise ShapeError(
+            f"[{where}] sample_weight {weight.shape} has more axes than y "
+            f"{None if y is None else y.shape}; give one weight per sample, shape (n,)."
+        )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model: a layer that can be compiled, trained, evaluated and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastnn.layers import _call
+from fastnn.layers._tracking import unique
+from fastnn.layers.input import InputLayer
+from fastnn.layers.layer import Layer
+from fastnn.models.trainer import Trainer
+from fastnn.serialization import export, suggest
+
+
+@export("keras", "keras.models")
+class Model(Trainer, Layer):
+    """Groups layers into something that can be trained.
+
+    Make layers in `__init__` and use them in `call`:
+
+        class WideAndDeep(Model):
+            def __init__(self, units=30, **kwargs):
+                super().__init__(**kwargs)
+                self.hidden = layers.Dense(units, activation="relu")
+                self.out = layers.Dense(1)
+
+            def call(self, inputs):
+                return self.out(self.hidden(inputs))
+
+    Args:
+        name: unique name; by default the class's name in snake case, numbered.
+        trainable: whether `trainable_weights` lists the weights.
+        dtype: `"float32"` or `"float64"`.
+    """
+
+    _kind = "model"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._reset_compilation()
+
+    # -- structure -------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Layers one step below the model, without its input."""
+        return [
+            layer for layer in self._sublayers() if not isinstance(layer, InputLayer)
+        ]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of a name, or at an index of `layers`.
+
+        Raises:
+            ValueError: when there is none, naming those that exist.
+        """
+        layers = self.layers
+        if (name is None) == (index is None):
+            raise ValueError(
+                "[get_layer] give either name or index; received "
+                f"name={name!r}, index={index!r}."
+            )
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(
+                    f"[get_layer] there is no layer {index}: model '{self.name}' has "
+                    f"{len(layers)} layers."
+                )
+            return layers[index]
+        names = [layer.name for layer in layers]
+        if name not in names:
+            raise ValueError(
+                f"[get_layer] model '{self.name}' has no layer {name!r}."
+                f"{suggest(str(name), names)} Layers: {', '.join(names)}."
+            )
+        return layers[names.index(str(name))]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss, the compiled metrics, and metrics held by the layers."""
+        return unique([*self._compiled_metrics(), *super().metrics])
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of `metrics`, in the order in which `evaluate` returns values."""
+        return [metric.name for metric in self.metrics]
+
+    # -- build -----------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights by running `call` on zeros.
+
+        Args:
+            input_shape: shape with the batch axis, `(None, 784)`, or a structure of
+                shapes for several inputs.
+        """
+        super().build(input_shape)
+        try:
+            _call.probe_output_shape(self, input_shape)
+        except BaseException:
+            self.built = False
+            raise
+
+    def _build_for(self, inputs: Any) -> None:
+        if type(self).call is Layer.call or self._builds_itself():
+            super()._build_for(inputs)
+        else:  # `call`, which runs next, makes the weights of the layers it uses
+            Layer.build(self, _call.shapes_of(inputs))
+
+    def _builds_itself(self) -> bool:
+        return type(self).build is not Model.build
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Prints a table of the layers and the numbers of parameters.
+
+        Args:
+            line_length: width of the table in characters.
+            positions: ends of the columns as shares of the width, `[0.45, 0.8, 1.0]`.
+            print_fn: called with each line; `print` by default.
+            expand_nested: list the layers of nested models as well.
+            show_trainable: add a column that says which layers are trained.
+            layer_range: names of the first and the last layer to list.
+        """
+        from fastnn.models.summary import print_summary
+
+        print_summary(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequential: a stack of layers, each fed by the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastnn import ops
+from fastnn.errors import NOT_BUILT, NotBuiltError, ShapeError
+from fastnn.layers import _call
+from fastnn.layers.input import InputLayer
+from fastnn.layers.input_spec import InputSpec, check_shape
+from fastnn.layers.layer import Layer
+from fastnn.models.model import Model
+from fastnn.serialization import (
+    deserialize_keras_object,
+    export,
+    serialize_keras_object,
+)
+
+Shape = tuple[int | None, ...]
+
+
+@export("keras", "keras.models")
+class Sequential(Model):
+    """A stack of layers with one input and one output each.
+
+    With an `Input` (or `input_shape=` of the first layer) the weights exist at once;
+    otherwise they are made by `build` or by the first data.
+
+    Args:
+        layers: the layers, or None to `add` them later.
+        trainable: whether training changes the weights.
+        name: unique name, `"sequential"` and a number by default.
+
+    Example:
+        model = Sequential([Input((784,)), Dense(300, activation="relu"), Dense(10)])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._layers: list[Layer] = []
+        self._output_shape: Shape | None = None
+        if isinstance(layers, Layer):
+            raise TypeError(
+                f"[Sequential] expected a list of layers, received {layers!r}."
+            )
+        for layer in layers or ():
+            self.add(layer)
+        if not trainable:
+            self.trainable = False
+
+    # -- composition -----------------------------------------------------------------
+
+    def add(self, layer: Layer) -> None:
+        """Puts a layer on top; it is built at once when the input shape is known.
+
+        Raises:
+            TypeError: for what is no layer.
+            ValueError: for a second input, or a name that is taken.
+            ShapeError: when the layer does not fit the output below it.
+        """
+        self._check_addable(layer)
+        if isinstance(layer, InputLayer):
+            self._layers.append(layer)
+            self._set_input(layer)
+            return
+        if not self._layers and (shape := _declared_shape(layer)) is not None:
+            source = InputLayer(batch_shape=shape, dtype=_input_dtype(layer, self))
+            self._layers.append(source)
+            self._set_input(source)
+        if self._output_shape is None:
+            self._layers.append(layer)
+            return
+        try:
+            shape = self._stack(layer, self._output_shape)
+        except BaseException:
+            if len(self._layers) == 1 and layer._declared_input_shape is not None:
+                self._forget_input()
+            raise
+        self._layers.append(layer)
+        self._output_shape = shape
+        self.built = True
+
+    def _check_addable(self, layer: Any) -> None:
+        if not isinstance(layer, Layer):
+            hint = ""
+            if isinstance(layer, type) and issubclass(layer, Layer):
+                hint = f" Make an instance: {layer.__name__}(...)."
+            raise TypeError(
+                "[Sequential.add] only layers can be added, received "
+                f"{layer!r} ({type(layer).__name__}).{hint}"
+            )
+        if isinstance(layer, InputLayer) and self._layers:
+            raise ValueError(
+                f"[Sequential.add] an input must come first; '{self.name}' has "
+                f"{len(self.layers)} layers already."
+            )
+        if any(layer.name == other.name for other in self._layers):
+            raise ValueError(
+                f"[Sequential.add] '{self.name}' already has a layer called "
+                f"'{layer.name}'; names must be unique: {type(layer).__name__}(..., "
+                "name=...)."
+            )
+
+    def pop(self) -> Layer:
+        """Takes the top layer off and returns it.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        if not self.layers:
+            raise ValueError(f"[Sequential.pop] '{self.name}' has no layers.")
+        layer = self._layers.pop()
+        if self.layers:
+            if self._output_shape is not None:
+                self._output_shape = self._shape_after(self._layers[1:])
+        else:
+            self.built = False
+            self._output_shape = self._layers[0].batch_shape if self._layers else None
+        self._reset_compilation()
+        return layer
+
+    def _set_input(self, source: InputLayer) -> None:
+        self._output_shape = source.batch_shape
+        self._build_shape = source.batch_shape
+        self.input_spec = InputSpec(
+            shape=source.batch_shape, allow_last_axis_squeeze=True
+        )
+
+    def _forget_input(self) -> None:
+        del self._layers[:1]
+        self._output_shape = self._build_shape = self.input_spec = None
+
+    def _stack(self, layer: Layer, shape: Shape) -> Shape:
+        """Builds a layer for an input shape; returns its output shape."""
+        if not isinstance(layer.input_spec, (list, tuple)):
+            check_shape(layer, layer.input_spec, shape)
+        if not layer.built:
+            with _call.inside(self):
+                layer.build(shape)
+        result = layer.compute_output_shape(shape)
+        if not isinstance(result, tuple):
+            raise ShapeError(
+                f"[Sequential] layer '{layer.name}' must have one output; its output "
+                f"shape is {result!r}."
+            )
+        return result
+
+    def _shape_after(self, layers: Sequence[Layer]) -> Shape:
+        shape = self._layers[0].batch_shape
+        for layer in layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    # -- build and call --------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for an input shape with its batch axis, `(None, 784)`."""
+        if input_shape is None:
+            if self.built:
+                return
+            raise NotBuiltError(NOT_BUILT.format(method="build", name=self._described()))
+        if not self.layers:
+            raise ValueError(
+                f"[Sequential.build] '{self.name}' has no layers: add one first."
+            )
+        if self.built:
+            check_shape(self, self.input_spec, input_shape)
+            return
+        shape = tuple(input_shape)
+        first = self._layers[0]
+        if isinstance(first, InputLayer):
+            check_shape(self, self.input_spec, shape)
+            shape, source = first.batch_shape, first
+        else:
+            source = InputLayer(batch_shape=shape, dtype=_input_dtype(first, self))
+        for layer in self.layers:
+            shape = self._stack(layer, shape)
+        if first is not source:
+            self._layers.insert(0, source)
+        self._set_input(source)
+        self._output_shape = shape
+        self.built = True
+
+    def _builds_itself(self) -> bool:
+        return True
+
+    def _build_for(self, inputs: Any) -> None:
+        if not self.layers:
+            self.built = True  # an empty stack is the identity
+            return
+        super()._build_for(inputs)
+        self._build_shape = self._layers[0].batch_shape
+
+    def call(self, inputs: Any) -> Any:
+        layers = self._layers
+        if layers and isinstance(layers[0], InputLayer):
+            inputs = _conform(inputs, layers[0])
+            layers = layers[1:]
+        for layer in layers:
+            inputs = layer(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        shape = tuple(input_shape)
+        for layer in self.layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def _described(self) -> str:
+        return f"Sequential '{self.name}'"
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input with the batch axis.
+
+        Raises:
+            NotBuiltError: when it is not known yet.
+        """
+        if not self._layers or not isinstance(self._layers[0], InputLayer):
+            text = NOT_BUILT.format(method="input_shape", name=self._described())
+            raise NotBuiltError(text)
+        return self._layers[0].batch_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output with the batch axis.
+
+        Raises:
+            NotBuiltError: when it is not known yet.
+        """
+        if self._output_shape is None:
+            text = NOT_BUILT.format(method="output_shape", name=self._described())
+            raise NotBuiltError(text)
+        return self._output_shape
+
+    # -- data ------------------------------------------------------------------------
+
+    def _conform_x(self, x: Any, where: str) -> Any:
+        """One array of the declared rank.
+
+        Raises:
+            ShapeError: naming the expected and the received shape.
+        """
+        if isinstance(x, (list, tuple, dict)):
+            arrays = list(x.values()) if isinstance(x, dict) else list(x)
+            if len(arrays) != 1:
+                raise ShapeError(
+                    f"[{where}] Sequential '{self.name}' has one input, received "
+                    f"{len(arrays)} arrays. One array of samples is np.stack(arrays)."
+                )
+            return self._conform_x(arrays[0], where)
+        if not self._layers or not isinstance(self._layers[0], InputLayer):
+            return x
+        check_shape(self, self.input_spec, x.shape, where=where)
+        rank, wanted = x.ndim, len(self.input_shape)
+        if rank == wanted:
+            return x
+        return x.reshape((*x.shape, 1) if rank < wanted else x.shape[:-1])
+
+    def _output_shapes(self, x: Any) -> list[Shape]:
+        if self._output_shape is not None:
+            return [self._output_shape]
+        return [self.compute_output_shape((None, *x.shape[1:]))]
+
+    def _ensure_built(self, x: Any) -> None:
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+
+    # -- config ----------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype,
+            "layers": [serialize_keras_object(layer) for layer in self._layers],
+        }
+        if self.built and self._layers:
+            config["build_input_shape"] = self._layers[0].batch_shape
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> Sequential:
+        """Makes the model, with new weights, from what `get_config` returned."""
+        config = dict(config)
+        shape = config.pop("build_input_shape", None)
+        layers = [
+            deserialize_keras_object(layer, custom_objects)
+            for layer in config.pop("layers")
+        ]
+        model = cls(layers, **config)
+        if shape is not None and not model.built and model.layers:
+            model.build(tuple(shape))
+        return model
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return None  # `build_input_shape` of the config says it
+
+
+def _declared_shape(layer: Layer) -> Shape | None:
+    """`input_shape=` of a first layer, or the input of a model used as one."""
+    if isinstance(layer, Sequential) and layer.built:
+        return layer.input_shape
+    return layer._declared_input_shape
+
+
+def _input_dtype(first: Layer, model: Layer) -> str:
+    """Layers that read integers (an embedding) say so; others get floats."""
+    return getattr(first, "input_dtype", model.compute_dtype)
+
+
+def _conform(inputs: Any, source: InputLayer) -> Any:
+    """Inputs in the declared dtype; a missing or extra last axis of size 1 is mended."""
+    if inputs.dtype != source.dtype:
+        inputs = ops.cast(inputs, source.dtype)
+    rank, wanted = len(inputs.shape), len(source.batch_shape)
+    if rank == wanted - 1:
+        return ops.reshape(inputs, (*inputs.shape, 1))
+    if rank == wanted + 1:
+        return ops.reshape(inputs, inputs.shape[:-1])
+    return inputs

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an epoch's batches come from, and how its progress is reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastnn import seeds
+from fastnn.callbacks import CallbackList
+from fastnn.data import ArrayData
+from fastnn.models.checks import check_count
+from fastnn.models.eager_runner import permutation
+
+_PROGRESS_INTERVAL = 0.05  # seconds between reports; reading metrics is not free
+
+
+class ArraySource:
+    """All batches of arrays in memory, run by the runner in one call."""
+
+    def __init__(self, data: ArrayData, batch_size: int, shuffle: bool) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.steps: int | None = data.num_batches(batch_size)
+        self.exhausted = False
+
+    def run(self, runner: Any, kind: str, progress: Progress) -> None:
+        """One epoch of training ("train") or evaluation ("test")."""
+        progress.begin(0)
+        arrays, every = self.data.arrays, progress.every
+        if kind == "train":
+            seed = seeds.next_seed() if self.shuffle else None
+            runner.train_epoch(
+                arrays, self.batch_size, seed, progress.report, every_batch=every
+            )
+        else:
+            runner.test_epoch(
+                arrays, self.batch_size, progress.report, every_batch=every
+            )
+        if not progress.stopped:
+            progress.done = self.steps or 0
+
+
+class StreamSource:
+    """Batches that arrive one by one.
+
+    Args:
+        start: begins a pass and returns its iterator.
+        steps: batches per epoch; None for a whole pass.
+        restarts: whether a pass can begin again in the middle of an epoch.
+        end_epoch: called after each pass.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Iterator[Any]],
+        steps: int | None,
+        restarts: bool,
+        end_epoch: Callable[[], None] | None = None,
+    ) -> None:
+        self._start = start
+        self._fixed = steps is not None
+        self._restarts = restarts
+        self._end_epoch = end_epoch
+        self._iterator: Iterator[Any] | None = None
+        self.steps = steps
+        self.exhausted = False
+
+    def batches(self) -> Iterator[Any]:
+        """The batches of one epoch; sets `exhausted` when too few are left."""
+        taken = 0
+        while not self._fixed or taken < (self.steps or 0):
+            fresh = self._iterator is None
+            if self._iterator is None:
+                self._iterator = self._start()
+            batch = next(self._iterator, None)
+            if batch is None:
+                self._iterator = None
+                if self._end_epoch is not None:
+                    self._end_epoch()
+                if not self._fixed and taken:
+                    self.steps = taken
+                    return
+                if fresh or not self._restarts:
+                    self.exhausted = True
+                    return
+                continue
+            taken += 1
+            yield batch
+
+    def run(self, runner: Any, kind: str, progress: Progress) -> None:
+        """One epoch of training ("train") or evaluation ("test")."""
+        step = runner.train_batch if kind == "train" else runner.test_batch
+        progress.begins = False
+        for i, batch in enumerate(self.batches()):
+            progress.begin(i)
+            step(*batch)
+            if progress.report(i + 1):
+                return
+
+
+def make_source(
+    data: Any, batch_size: int, shuffle: bool, steps: int | None, where: str
+) -> ArraySource | StreamSource:
+    """The source for prepared data."""
+    if steps is not None:
+        check_count(where, "steps", steps)
+    if not isinstance(data, ArrayData):
+        length = data.stream.length if steps is None else steps
+        source = StreamSource(
+            data.batches, steps, data.stream.restarts, data.stream.end_epoch
+        )
+        source.steps = length
+        return source
+    if steps is None or (steps == data.num_batches(batch_size)):
+        return ArraySource(data, batch_size, shuffle)
+
+    def start() -> Iterator[Any]:
+        order = permutation(seeds.next_seed(), data.num_samples) if shuffle else None
+        return data.batches(batch_size, order)
+
+    return StreamSource(start, steps, restarts=True)
+
+
+def logs_of(model: Any, runner: Any, step: str) -> dict[str, float]:
+    """Results so far as floats, sorted by name as Keras shows them.
+
+    A step that the user overrode decides itself what is logged.
+    """
+    from fastnn.models.trainer import Trainer
+
+    results = None
+    if getattr(type(model), step) is not getattr(Trainer, step):
+        results = getattr(runner, "logs", None)
+    if results is None:
+        results = model.get_metrics_result()
+    return {name: float(results[name]) for name in sorted(results)}
+
+
+class Progress:
+    """Passes what a runner reports on to callbacks.
+
+    Args:
+        model, runner, callbacks: whom to ask and to tell.
+        kind: "train" or "test".
+        total: number of batches, None when unknown.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        runner: Any,
+        callbacks: CallbackList,
+        kind: str,
+        total: int | None,
+    ) -> None:
+        self.model = model
+        self.runner = runner
+        self.callbacks = callbacks
+        self.kind = kind
+        self.total = total
+        self.every = (
+            callbacks.has_batch_hooks
+            if kind == "train"
+            else callbacks.has_test_batch_hooks
+        )
+        self.begins = True  # the source does not announce batches itself
+        self.done = 0
+        self.stopped = False
+        self._last = time.perf_counter()
+
+    def logs(self) -> dict[str, float]:
+        """Running means at this moment."""
+        return logs_of(self.model, self.runner, f"{self.kind}_step")
+
+    def begin(self, batch: int) -> None:
+        """A batch is about to run."""
+        if self.every:
+            self.callbacks.on_batch(self.kind, "begin", batch, {})
+
+    def report(self, done: int) -> bool:
+        """`done` batches have run; returns whether to stop."""
+        self.done = done
+        if self.every:
+            self.callbacks.on_batch(self.kind, "end", done - 1, self.logs())
+        if self.callbacks.has_throttled_hooks:
+            now = time.perf_counter()
+            if now - self._last >= _PROGRESS_INTERVAL:
+                self._last = now
+                self.callbacks.on_progress(self.kind, done - 1, self.logs())
+        self.stopped = self.kind == "train" and self.model.stop_training
+        if self.begins and not self.stopped and self.total and done < self.total:
+            self.begin(done)
+        return self.stopped
+
+    def finish(self) -> dict[str, float]:
+        """The epoch is over; returns its logs."""
+        logs = self.logs()
+        if self.callbacks.has_throttled_hooks and self.done:
+            self.callbacks.on_progress(self.kind, self.done - 1, logs)
+        return logs

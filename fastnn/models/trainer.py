@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compile, the three steps, fit, evaluate and predict: the half of Model that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import optimizers, tree
+from fastnn.autodiff.grad import GradientTape
+from fastnn.callbacks import CallbackList, History
+from fastnn.data import adapt, unpack_x_y_sample_weight
+from fastnn.errors import NOT_COMPILED, NotCompiledError
+from fastnn.metrics import Mean
+from fastnn.models import loops
+from fastnn.models.checks import check_count
+from fastnn.models.compile_utils import CompileLoss, CompileMetrics
+from fastnn.models.prepare import PrepareMixin
+from fastnn.models.sources import logs_of, make_source
+
+
+class Trainer(PrepareMixin):
+    """Mixed into Model."""
+
+    name: str
+    losses: list[Any]
+    metrics: list[Any]
+    trainable_weights: list[Any]
+
+    # -- compile ---------------------------------------------------------------------
+
+    def _reset_compilation(self) -> None:
+        self.optimizer: Any = None
+        self.loss: Any = None
+        self.compiled = False
+        self.stop_training = False
+        self.run_eagerly = False
+        self.history: History | None = None
+        self._compile_loss: CompileLoss | None = None
+        self._compile_metrics: tuple[CompileMetrics, ...] = ()
+        self._loss_tracker: Any = None
+        self._runner: Any = None
+        self._runner_key: Any = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Chooses how the model learns. Names, functions and objects are all accepted.
+
+        Args:
+            optimizer: `"sgd"`, `SGD(learning_rate=0.01)`.
+            loss: `"mse"`, a function of (y_true, y_pred), a Loss; None when layers add
+                their own losses.
+            loss_weights: factors of the outputs' losses.
+            metrics: list of what to report; `"accuracy"` takes the form that targets
+                and outputs ask for.
+            weighted_metrics: the same, computed with sample weights.
+            run_eagerly: run every step in Python, where it can be debugged.
+            steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's
+                signature; a whole epoch runs natively anyway.
+
+        Raises:
+            ValueError: for an unknown name, with near ones; nothing is changed then.
+        """
+        check_count("compile", "steps_per_execution", steps_per_execution)
+        made = optimizers.get(optimizer)
+        compile_loss = CompileLoss(loss, loss_weights)
+        compile_metrics = (
+            CompileMetrics(metrics),
+            CompileMetrics(weighted_metrics, weighted=True),
+        )
+        self._reset_compilation()
+        self.optimizer = made
+        self.loss = loss
+        self.run_eagerly = bool(run_eagerly)
+        self._compile_loss = compile_loss
+        self._compile_metrics = compile_metrics
+        self._loss_tracker = Mean(name="loss")
+        self.compiled = True
+
+    def _compiled_metrics(self) -> list[Any]:
+        if self._loss_tracker is None:
+            return []
+        groups = [group.metrics for group in self._compile_metrics]
+        return [self._loss_tracker, *(m for group in groups for m in group)]
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise NotCompiledError(NOT_COMPILED.format(method=method))
+
+    # -- steps, which are traced into plans and may be overridden --------------------
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss plus the losses added by layers, a scalar tensor."""
+        parts = []
+        if self._compile_loss is not None:
+            main = self._compile_loss(y, y_pred, sample_weight)
+            parts = [] if main is None else [main]
+        parts += self.losses
+        if not parts:
+            raise ValueError(
+                "[compute_loss] there is nothing to minimise: compile(loss=...) was not "
+                "given a loss, and no layer added one."
+            )
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Updates the compiled metrics with a batch; returns all results so far."""
+        for group in self._compile_metrics:
+            group.update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Name -> value so far, tensors; a metric with a dict of results gives them all."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return results
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Forward, backward and update for one batch.
+
+        Args:
+            data: (x, y, sample_weight), the last two optional.
+
+        Returns:
+            Name -> running value of each metric.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)  # type: ignore[operator]
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+        variables = self.trainable_weights
+        if variables:
+            gradients = tape.gradient(loss, variables)
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Forward and metrics for one batch; see `train_step`."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        if self._compile_loss is not None and y is not None:
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+            self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Outputs for one batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def reset_metrics(self) -> None:
+        """Starts the running means of all metrics again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # -- runners ---------------------------------------------------------------------
+
+    def _get_runner(self) -> Any:
+        """What runs the steps; made again when the set of trained weights changed."""
+        key = (self.run_eagerly, tuple(id(w) for w in self.trainable_weights))
+        if self._runner is None or self._runner_key != key:
+            self._runner = _make_runner(self)
+            self._runner_key = key
+        return self._runner
+
+    # -- training --------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Trains the model, going on from its current weights.
+
+        Args:
+            x: array, data frame, list or dict of arrays; or a generator, iterable or
+                sequence of batches (x, y) or (x, y, sample_weight).
+            y: targets.
+            batch_size: samples per step, 32 by default; the last batch may be smaller.
+            epochs: number of the epoch to stop before.
+            verbose: 0 silent, 1 progress bar, 2 one line per epoch, "auto" is 1.
+            callbacks: list of Callback objects.
+            validation_split: share of the data, its LAST rows, to validate on.
+            validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
+            shuffle: new order in each epoch (arrays only).
+            class_weight: label -> weight of its samples.
+            sample_weight: one weight per sample; takes precedence over class_weight.
+            initial_epoch: number of the first epoch, to continue a count.
+            steps_per_epoch: batches per epoch; all of them by default.
+            validation_steps, validation_batch_size: the same for validation.
+            validation_freq: validate every n epochs, or after the listed ones
+                (counted from 1).
+
+        Returns:
+            The History: `history.history["loss"]` has one value per epoch.
+        """
+        self._require_compiled("fit")
+        plan = loops.FitSettings(
+            batch_size=batch_size,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+            shuffle=bool(shuffle),
+            verbose=loops.check_verbose(verbose),
+        )
+        data = adapt(x, y, sample_weight, class_weight, "fit")
+        validation = None
+        if validation_data is not None:
+            validation = adapt(
+                *loops.validation_parts(validation_data), where="validation_data"
+            )
+        elif validation_split:
+            data, validation = loops.split(data, validation_split)
+        data = self._prepare(data, "fit")
+        if validation is not None:
+            validation = self._prepare(validation, "validation_data")
+        self._build_optimizer()
+        return loops.fit(self, data, validation, plan, callbacks)
+
+    def _build_optimizer(self) -> None:
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_weights)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics on data, in inference mode.
+
+        Args:
+            x, y, sample_weight, batch_size, verbose, callbacks: as for `fit`.
+            steps: number of batches; all of them by default.
+            return_dict: return name -> value.
+
+        Returns:
+            The loss, or a list [loss, metrics...], or a dict.
+        """
+        self._require_compiled("evaluate")
+        batch_size = loops.check_batch_size("evaluate", batch_size)
+        verbose = loops.check_verbose(verbose)
+        data = self._prepare(adapt(x, y, sample_weight, where="evaluate"), "evaluate")
+        source = make_source(data, batch_size, False, steps, "evaluate")
+        logs = loops.evaluate(self, source, callbacks, verbose)
+        return logs if return_dict else self._in_order(logs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Outputs for all of `x`, in inference mode.
+
+        Args:
+            x, batch_size, verbose, callbacks: as for `fit`; targets in x are ignored.
+            steps: number of batches; all of them by default.
+
+        Returns:
+            An array, or a list of arrays when there are several outputs.
+        """
+        batch_size = loops.check_batch_size("predict", batch_size)
+        verbose = loops.check_verbose(verbose)
+        data = self._prepare(adapt(x, where="predict"), "predict")
+        if isinstance(callbacks, CallbackList) or callbacks or verbose or steps:
+            return loops.predict(self, data, batch_size, steps, callbacks, verbose)
+        return loops.predict_quietly(self, data, batch_size)
+
+    def predict_classes(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Any:
+        """Old spelling of `predict(x).argmax(axis=-1)`; of `> 0.5` for one output."""
+        import warnings
+
+        warnings.warn(
+            "[predict_classes] is the old spelling: write model.predict(x).argmax(-1), "
+            "or (model.predict(x) > 0.5).astype('int32') for one sigmoid output.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        outputs = self.predict(x, batch_size, verbose=verbose)
+        if outputs.shape[-1] > 1:
+            return outputs.argmax(axis=-1)
+        return (outputs > 0.5).astype("int32")
+
+    # -- single batches --------------------------------------------------------------
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update on one batch; metrics run on until `reset_metrics`.
+
+        Returns:
+            The loss, or a list [loss, metrics...], or a dict.
+        """
+        self._require_compiled("train_on_batch")
+        data = adapt(x, y, sample_weight, class_weight, "train_on_batch")
+        data = self._prepare(data, "train_on_batch")
+        self._build_optimizer()
+        runner = self._get_runner()
+        runner.train_batch(*data.arrays)
+        logs = logs_of(self, runner, "train_step")
+        return logs if return_dict else self._in_order(logs)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics with one more batch; they run on until `reset_metrics`.
+
+        Returns:
+            The loss, or a list [loss, metrics...], or a dict.
+        """
+        self._require_compiled("test_on_batch")
+        data = adapt(x, y, sample_weight, where="test_on_batch")
+        data = self._prepare(data, "test_on_batch")
+        runner = self._get_runner()
+        runner.test_batch(*data.arrays)
+        logs = logs_of(self, runner, "test_step")
+        return logs if return_dict else self._in_order(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch, an array (or a structure of arrays)."""
+        data = self._prepare(adapt(x, where="predict_on_batch"), "predict_on_batch")
+        return self._get_runner().predict_batch(data.x)
+
+    def _in_order(self, logs: dict[str, float]) -> Any:
+        """Values in the order of `metrics_names`, others after them; one alone."""
+        names = [metric.name for metric in self.metrics if metric.name in logs]
+        names += [name for name in logs if name not in names]
+        values = [logs[name] for name in names]
+        return values[0] if len(values) == 1 else values
+
+
+def _batch_size(x: Any) -> int:
+    return tree.flatten(x)[0].shape[0]
+
+
+def _make_runner(model: Any) -> Any:
+    if model.run_eagerly:
+        from fastnn.models.eager_runner import EagerRunner
+
+        return EagerRunner(model)
+    from fastnn.models.steps import StepRunner
+
+    return StepRunner(model)
