@@ -63,7 +63,8 @@ _CPP_NOISE = re.compile(
     re.S | re.M | re.X,
 )
 _NOT_FUNCTION = re.compile(
-    r"^(?:(?:inline )?namespace|class|struct|union|enum|extern|concept)\b|=\s*$"
+    r"^(?:class|struct|union|enum|extern|concept)\b|=\s*$"
+    r"|(?:^|\n)\s*(?:inline )?namespace\b[^()]*$"  # maybe after a macro without a ;
 )
 _LEADING = re.compile(r"(?:\s|(?:public|private|protected)\s*:(?!:))*")
 _NAME = re.compile(r"(operator\s*(?:\(\)|[^\s\w(]+)|~?\w+)\s*\(")

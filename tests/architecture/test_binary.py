@@ -31,7 +31,9 @@ LIBRARIES = sorted(PACKAGE.rglob("*.so"))
 LIBFASTNN = PACKAGE / "libfastnn.so"
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
-INSTRUCTION = re.compile(r"^\s*[0-9a-f]+:\t(?:(?:rep[nez]*|lock|bnd|notrack) )*(\S+)(.*)")
+INSTRUCTION = re.compile(
+    r"^\s*[0-9a-f]+:\t(?:(?:rep[nez]*|lock|bnd|notrack) )*(\S+)(.*)"
+)
 # Mangled names carry the length: fastnn::avx512::f is _ZN6fastnn6avx5121fE...
 NAMESPACE = re.compile(r"6fastnn(?:6(avx512)|4(avx2)|5(sse42))")
 EVEX = re.compile(r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])\b|%k[0-7]\b")

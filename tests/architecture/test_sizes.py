@@ -8,6 +8,8 @@ import check_sizes
 CPP = """
 #define MACRO(x) \\
   if (x) {
+DECLARE_ALL(MACRO)
+
 namespace a {
 // void not_me() {
 template <class T, int N = (3)>
