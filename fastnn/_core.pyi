@@ -2,7 +2,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-import numpy as np
 from numpy.typing import NDArray
 
 version: str

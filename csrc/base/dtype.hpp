@@ -51,9 +51,11 @@ constexpr const char* dtype_name(DType t) { return kDTypeNames[static_cast<int>(
 
 template <class T>
 constexpr DType dtype_of();
-#define X(code, type, name) \
-  template <>               \
-  constexpr DType dtype_of<type>() { return DType::code; }
+#define X(code, type, name)          \
+  template <>                        \
+  constexpr DType dtype_of<type>() { \
+    return DType::code;              \
+  }
 FASTNN_DTYPES(X)
 #undef X
 

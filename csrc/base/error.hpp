@@ -13,8 +13,8 @@ void fail(const char* format, ...);
 
 }  // namespace fastnn
 
-#define FASTNN_CHECK(condition, ...)      \
-  do {                                    \
-    if (!(condition)) [[unlikely]]        \
-      ::fastnn::fail(__VA_ARGS__);        \
+#define FASTNN_CHECK(condition, ...) \
+  do {                               \
+    if (!(condition)) [[unlikely]]   \
+      ::fastnn::fail(__VA_ARGS__);   \
   } while (0)

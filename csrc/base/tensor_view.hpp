@@ -27,14 +27,16 @@ struct TensorView {
   }
   FASTNN_INLINE int64_t numel() const {
     int64_t n = 1;
-    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    for (int i = 0; i < ndim; ++i)
+      n *= shape[i];
     return n;
   }
   // Size of the leading dimension, the unit of row ownership (1 for a scalar).
   FASTNN_INLINE int64_t rows() const { return ndim ? shape[0] : 1; }
   FASTNN_INLINE int64_t row_size() const {
     int64_t n = 1;
-    for (int i = 1; i < ndim; ++i) n *= shape[i];
+    for (int i = 1; i < ndim; ++i)
+      n *= shape[i];
     return n;
   }
   // Row-major without gaps. Dimensions of size 1 may have any stride.

@@ -59,7 +59,8 @@ class Pool {
 
   int grow(int threads) {
     try {
-      while (static_cast<int>(workers_.size()) + 1 < threads) start_worker();
+      while (static_cast<int>(workers_.size()) + 1 < threads)
+        start_worker();
     } catch (const std::system_error&) {
       // The system refuses more threads: work with those that exist.
     }
@@ -81,7 +82,8 @@ class Pool {
     context_ = context;
     count_ = count;
     pending_.store(static_cast<uint32_t>(count - 1), std::memory_order_relaxed);
-    for (int i = 1; i < count; ++i) wake(*workers_[i - 1]);
+    for (int i = 1; i < count; ++i)
+      wake(*workers_[i - 1]);
 
     std::exception_ptr error;
     try {

@@ -41,7 +41,8 @@ void run_team(int wanted, F&& fn) {
 template <class F>
 void run_parts(int count, F&& fn) {
   run_team(count, [&](int index, int threads) {
-    for (int part = index; part < count; part += threads) fn(part);
+    for (int part = index; part < count; part += threads)
+      fn(part);
   });
 }
 

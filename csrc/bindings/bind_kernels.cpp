@@ -70,7 +70,8 @@ void bind_kernels(py::module_& m) {
         "Run one kernel; `cost` is its single-thread work in nanoseconds.");
   m.def("dtype_codes", [] {
     py::dict codes;
-    for (int code = 0; code < kNumDTypes; ++code) codes[kDTypeNames[code]] = code;
+    for (int code = 0; code < kNumDTypes; ++code)
+      codes[kDTypeNames[code]] = code;
     return codes;
   });
 }

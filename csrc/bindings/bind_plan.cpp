@@ -63,8 +63,10 @@ void add_instruction(PyPlan& self, const std::string& name, const py::sequence& 
                      bool barrier) {
   const KernelEntry& kernel = require_kernel(name);
   std::vector<Operand> in, out;
-  for (const py::handle operand : inputs) in.push_back(operand_from(operand));
-  for (const py::handle operand : outputs) out.push_back(operand_from(operand));
+  for (const py::handle operand : inputs)
+    in.push_back(operand_from(operand));
+  for (const py::handle operand : outputs)
+    out.push_back(operand_from(operand));
   const std::vector<AttrValue> attrs = attrs_from(attributes, kernel.name);
   const py::gil_scoped_release release;
   self.plan.add(kernel, in, out, attrs, barrier);
@@ -108,7 +110,8 @@ py::array arena_view(const py::object& self, int64_t offset, int dtype_code,
                "[plan] arena_view: %lld bytes at %lld are outside the arena of %lld",
                static_cast<long long>(bytes), static_cast<long long>(offset),
                static_cast<long long>(arena_size));
-  FASTNN_CHECK(offset % size == 0, "[plan] arena_view: offset %lld is not aligned to %s",
+  FASTNN_CHECK(offset % size == 0,
+               "[plan] arena_view: offset %lld is not aligned to %s",
                static_cast<long long>(offset), dtype_name(dtype));
   return py::array(numpy_dtype(dtype), shape, arena.data() + offset, self);
 }
@@ -153,9 +156,8 @@ void bind_plan(py::module_& m) {
       .def_property(
           "step_barrier", [](const PyPlan& self) { return self.plan.step_barrier(); },
           [](PyPlan& self, bool on) { self.plan.set_step_barrier(on); })
-      .def_property_readonly("arena_bytes", [](const PyPlan& self) {
-        return self.plan.arena().size();
-      });
+      .def_property_readonly(
+          "arena_bytes", [](const PyPlan& self) { return self.plan.arena().size(); });
 }
 
 }  // namespace fastnn

@@ -12,7 +12,8 @@ namespace {
 
 py::list isa_list() {
   py::list list;
-  for (const char* isa : available_isas()) list.append(isa);
+  for (const char* isa : available_isas())
+    list.append(isa);
   return list;
 }
 

@@ -18,37 +18,31 @@
 #error "fastnn has kernels for x86-64 and aarch64"
 #endif
 
-#define X(family) extern const KernelFamily kFamily_##family;
-#define DECLARE_ISA(isa) \
-  namespace isa {        \
-  FASTNN_FAMILIES(X)     \
-  }
 namespace fastnn {
-FASTNN_ISAS(DECLARE_ISA)
-}  // namespace fastnn
+
+using Families = std::vector<const KernelFamily*>;
+
+#define DECLARE(family) extern const KernelFamily kFamily_##family;
+#define ADDRESS(family) &kFamily_##family,
+#define X(isa)                                                      \
+  namespace isa {                                                   \
+  FASTNN_FAMILIES(DECLARE)                                          \
+  static Families families() { return {FASTNN_FAMILIES(ADDRESS)}; } \
+  }
+FASTNN_ISAS(X)
 #undef X
 
-namespace fastnn {
 namespace {
 
 struct IsaFamilies {
   const char* isa;
-  std::vector<const KernelFamily*> families;
+  Families families;
 };
 
 std::vector<IsaFamilies> compiled_isas() {
-#define ISA_ROW(isa) {#isa, isa##_families()},
-#define X(family) &family_namespace::kFamily_##family,
-#define ISA_FUNCTION(isa)                                     \
-  const auto isa##_families = [] {                            \
-    namespace family_namespace = isa;                         \
-    return std::vector<const KernelFamily*>{FASTNN_FAMILIES(X)}; \
-  };
-  FASTNN_ISAS(ISA_FUNCTION)
-  return {FASTNN_ISAS(ISA_ROW)};
-#undef ISA_FUNCTION
+#define X(isa) {#isa, isa::families()},
+  return {FASTNN_ISAS(X)};
 #undef X
-#undef ISA_ROW
 }
 
 class Table {
@@ -102,7 +96,7 @@ class Table {
   }
 
   const char* isa_ = nullptr;
-  std::vector<const KernelFamily*> families_;
+  Families families_;
   std::vector<const char*> available_;
   std::unordered_map<std::string_view, const KernelEntry*> by_name_;
 };

@@ -2,7 +2,8 @@
 // The kernel table of the instruction set chosen at load.
 //
 // A family is one .cpp compiled once per ISA inside `namespace fastnn::FASTNN_ISA`
-// (macro = sse42 | avx2 | avx512 | neon); it defines `const KernelFamily kFamily_<name>`.
+// (macro = sse42 | avx2 | avx512 | neon); it defines `const KernelFamily
+// kFamily_<name>`.
 #pragma once
 
 #include <span>

@@ -25,8 +25,7 @@ size_t count_words(const char* text) {
 
 }  // namespace
 
-void check_arity(const KernelEntry& kernel, size_t n_in, size_t n_out,
-                 size_t n_attrs) {
+void check_arity(const KernelEntry& kernel, size_t n_in, size_t n_out, size_t n_attrs) {
   FASTNN_CHECK(n_in == std::strlen(kernel.reads),
                "[%s] expected %zu inputs, received %zu", kernel.name,
                std::strlen(kernel.reads), n_in);

@@ -107,10 +107,14 @@ void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
   instruction.first_out = instruction.first_in + in.size();
   instruction.end = instruction.first_out + out.size();
   instruction.first_attr = attrs_.size();
-  for (const Operand& operand : in) check_operand(kernel, operand, false);
-  for (const Operand& operand : out) check_operand(kernel, operand, true);
-  for (const Operand& operand : in) add_operand(operand, false);
-  for (const Operand& operand : out) add_operand(operand, true);
+  for (const Operand& operand : in)
+    check_operand(kernel, operand, false);
+  for (const Operand& operand : out)
+    check_operand(kernel, operand, true);
+  for (const Operand& operand : in)
+    add_operand(operand, false);
+  for (const Operand& operand : out)
+    add_operand(operand, true);
   attrs_.insert(attrs_.end(), attrs.begin(), attrs.end());
   instructions_.push_back(instruction);
 }
@@ -129,10 +133,9 @@ void Plan::check_operand(const KernelEntry& kernel, const Operand& operand,
   FASTNN_CHECK(!output || operand.view.contiguous(),
                "[plan] %s: outputs must be contiguous", kernel.name);
   const int64_t end = operand.offset + extent.above;
-  FASTNN_CHECK(
-      operand.slot != kArenaSlot || end <= static_cast<int64_t>(arena_.size()),
-      "[plan] %s: an operand ends at byte %lld of an arena of %zu", kernel.name,
-      static_cast<long long>(end), arena_.size());
+  FASTNN_CHECK(operand.slot != kArenaSlot || end <= static_cast<int64_t>(arena_.size()),
+               "[plan] %s: an operand ends at byte %lld of an arena of %zu",
+               kernel.name, static_cast<long long>(end), arena_.size());
 }
 
 void Plan::add_operand(const Operand& operand, bool output) {
@@ -183,8 +186,7 @@ void Plan::execute(const Traversal& traversal, int threads) {
   check_bound();
   FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
   Barrier barrier;
-  run_team(threads,
-           [&](int index, int count) { traversal(index, count, barrier); });
+  run_team(threads, [&](int index, int count) { traversal(index, count, barrier); });
 }
 
 void Plan::run(int64_t steps, int threads) {
@@ -200,7 +202,8 @@ std::vector<double> Plan::run_profiled(int64_t steps, int threads) {
   Traversal traversal(*this, steps);
   traversal.times = &times;
   execute(traversal, threads);
-  for (double& time : times) time /= static_cast<double>(steps);
+  for (double& time : times)
+    time /= static_cast<double>(steps);
   return times;
 }
 

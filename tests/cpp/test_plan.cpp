@@ -144,7 +144,8 @@ TEST("profiling times each instruction") {
   plan.bind(1, counter, sizeof counter, true);
   const std::vector<double> times = plan.run_profiled(10, 2);
   REQUIRE(times.size() == plan.instructions().size());
-  for (const double time : times) REQUIRE(time > 0);
+  for (const double time : times)
+    REQUIRE(time > 0);
   REQUIRE(counter[1] == 50);
 }
 
@@ -191,7 +192,8 @@ TEST("arenas are aligned and zero") {
     const int64_t live = memory_stats().arena_bytes;
     Arena arena(bytes);
     REQUIRE(reinterpret_cast<uintptr_t>(arena.data()) % 64 == 0);
-    for (size_t i = 0; i < bytes; ++i) REQUIRE(arena.data()[i] == 0);
+    for (size_t i = 0; i < bytes; ++i)
+      REQUIRE(arena.data()[i] == 0);
     REQUIRE(memory_stats().arena_bytes == live + static_cast<int64_t>(bytes));
   }
 }

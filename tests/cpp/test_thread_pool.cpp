@@ -34,7 +34,8 @@ int size_of_meeting(int wanted) {
   run_team(wanted, [&](int index, int count) {
     if (index == 0) size = count;
     ++arrived;
-    while (arrived < count) std::this_thread::yield();
+    while (arrived < count)
+      std::this_thread::yield();
   });
   return size;
 }
@@ -51,7 +52,8 @@ TEST("the default thread count fits the machine") {
 TEST("each part runs once, for any number of threads") {
   for (const int threads : {1, 2, 4, 3}) {
     set_num_threads(threads);
-    for (const int parts : {1, 2, 7, 100}) REQUIRE(each_part_runs_once(parts));
+    for (const int parts : {1, 2, 7, 100})
+      REQUIRE(each_part_runs_once(parts));
   }
 }
 
@@ -107,10 +109,12 @@ TEST("callers on several threads do not disturb each other") {
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
-      for (int round = 0; round < 200; ++round) good += each_part_runs_once(8);
+      for (int round = 0; round < 200; ++round)
+        good += each_part_runs_once(8);
     });
   }
-  for (std::thread& caller : callers) caller.join();
+  for (std::thread& caller : callers)
+    caller.join();
   REQUIRE(good == 800);
 }
 
@@ -127,7 +131,8 @@ TEST("a forked child makes its own workers and exits") {
   std::atomic<bool> stop{false};
   // Forks also while the pool is in use.
   std::thread busy([&] {
-    while (!stop) each_part_runs_once(3);
+    while (!stop)
+      each_part_runs_once(3);
   });
   int good = 0;
   for (int round = 0; round < 20; ++round) {
