@@ -1,4 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fastnn."""
+"""fastnn: Keras-compatible deep learning on native kernels and compiled plans.
+
+`import fastnn as keras` has Keras 3's top-level names; `from fastnn import keras, tf`
+gives the two facades. Everything is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fastnn import activations as activations
+    from fastnn import callbacks as callbacks
+    from fastnn import config as config
+    from fastnn import constraints as constraints
+    from fastnn import datasets as datasets
+    from fastnn import initializers as initializers
+    from fastnn import keras as keras
+    from fastnn import layers as layers
+    from fastnn import losses as losses
+    from fastnn import metrics as metrics
+    from fastnn import models as models
+    from fastnn import ops as ops
+    from fastnn import optimizers as optimizers
+    from fastnn import random as random
+    from fastnn import regularizers as regularizers
+    from fastnn import tf as tf
+    from fastnn import tree as tree
+    from fastnn import utils as utils
+    from fastnn.autodiff.grad import GradientTape as GradientTape
+    from fastnn.autodiff.grad import custom_gradient as custom_gradient
+    from fastnn.autodiff.grad import grad as grad
+    from fastnn.autodiff.grad import stop_gradient as stop_gradient
+    from fastnn.autodiff.grad import value_and_grad as value_and_grad
+    from fastnn.autodiff.tensor import Tensor as Tensor
+    from fastnn.autodiff.tensor import Variable as Variable
+    from fastnn.autodiff.tensor import convert_to_tensor as convert_to_tensor
+    from fastnn.graph.compile import function as function
+    from fastnn.initializers import Initializer as Initializer
+    from fastnn.layers import Input as Input
+    from fastnn.layers import Layer as Layer
+    from fastnn.losses import Loss as Loss
+    from fastnn.metrics import Metric as Metric
+    from fastnn.models import Model as Model
+    from fastnn.models import Sequential as Sequential
+    from fastnn.optimizers import Optimizer as Optimizer
+    from fastnn.random import SeedGenerator as SeedGenerator
+    from fastnn.regularizers import Regularizer as Regularizer
+
+_MODULES = frozenset(
+    """activations callbacks config constraints datasets initializers keras layers
+    losses metrics models ops optimizers random regularizers tf tree utils""".split()
+)
+_NAMES = {
+    "GradientTape": "fastnn.autodiff.grad",
+    "custom_gradient": "fastnn.autodiff.grad",
+    "grad": "fastnn.autodiff.grad",
+    "stop_gradient": "fastnn.autodiff.grad",
+    "value_and_grad": "fastnn.autodiff.grad",
+    "Tensor": "fastnn.autodiff.tensor",
+    "Variable": "fastnn.autodiff.tensor",
+    "convert_to_tensor": "fastnn.autodiff.tensor",
+    "function": "fastnn.graph.compile",
+    "Initializer": "fastnn.initializers",
+    "Input": "fastnn.layers",
+    "Layer": "fastnn.layers",
+    "Loss": "fastnn.losses",
+    "Metric": "fastnn.metrics",
+    "Model": "fastnn.models",
+    "Sequential": "fastnn.models",
+    "Optimizer": "fastnn.optimizers",
+    "SeedGenerator": "fastnn.random",
+    "Regularizer": "fastnn.regularizers",
+}
+
+__all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"fastnn.{name}")
+    module = _NAMES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+# The native library loads with the package: its absence should be found here.
+from fastnn import _core as _core  # noqa: E402

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`GradientTape`, `grad`, `value_and_grad`, `stop_gradient`, `custom_gradient`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import tree
+from fastnn.autodiff import raw
+from fastnn.autodiff._tape import Record, Tape, fresh_id, record_custom, state
+from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
+from fastnn.errors import DTypeError
+from fastnn.opset._dtypes import is_float
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Context:
+    """What a vjp sees: saved values and attributes by name, ops as `c.op`."""
+
+    op = raw
+
+    def __init__(self, record: Record, needs: tuple[bool, ...]) -> None:
+        op = record.op
+        self._names = op.inputs
+        self._needs = needs
+        self._specs = record.specs
+        fields = self.__dict__
+        fields.update(zip(op.saves, record.saved, strict=True))
+        for attr, value in zip(op.attrs, record.attrs, strict=True):
+            fields[attr.name] = value
+
+    def needs(self, name: str) -> bool:
+        """Whether anybody asks for the gradient of this input."""
+        return self._needs[self._names.index(name)]
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        return self._specs[self._names.index(name)].shape
+
+    def dtype_of(self, name: str) -> str:
+        return self._specs[self._names.index(name)].dtype
+
+    def constant(self, array: np.ndarray) -> Tensor:
+        return Tensor(array)
+
+    def unbroadcast(self, dy: Tensor, name: str) -> Tensor:
+        """Sum of dy over the axes along which the input was repeated."""
+        shape = self.shape_of(name)
+        if dy.shape == shape:
+            return dy
+        lead = dy.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            i + lead for i, n in enumerate(shape) if n == 1 and dy.shape[i + lead] != 1
+        )
+        if axes:
+            dy = raw.sum(dy, axes, True)
+        return raw.reshape(dy, shape)
+
+
+class GradientTape:
+    """Records ops on watched tensors to differentiate them in reverse mode.
+
+    Args:
+        persistent: keep the record after `gradient`, for several calls.
+        watch_accessed_variables: record trainable variables without `watch`.
+
+    Example:
+        >>> x = fastnn.Variable(3.0)
+        >>> with fastnn.GradientTape() as tape:
+        ...     y = x * x
+        >>> float(tape.gradient(y, x))
+        6.0
+    """
+
+    def __init__(
+        self, persistent: bool = False, watch_accessed_variables: bool = True
+    ) -> None:
+        self._persistent = persistent
+        self._tape = Tape(watch_accessed_variables)
+        self._used = False
+
+    def __enter__(self) -> GradientTape:
+        state().tapes.append(self._tape)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        tapes = state().tapes
+        for i in range(len(tapes) - 1, -1, -1):
+            if tapes[i] is self._tape:
+                del tapes[i]
+
+    def watch(self, tensor: Any) -> None:
+        """Record what is done with `tensor` (or a structure of tensors)."""
+        for t in tree.flatten(tensor):
+            if not isinstance(t, Tensor):
+                raise TypeError(
+                    f"[GradientTape.watch] needs tensors, received {type(t).__name__}"
+                )
+            if not is_float(t.dtype):
+                raise DTypeError(
+                    f"[GradientTape.watch] only float tensors have gradients, "
+                    f"received {t.dtype}"
+                )
+            self._tape.watch(t)
+
+    def stop_recording(self) -> Any:
+        """Context in which nothing is recorded on this tape."""
+        return _Paused([self._tape])
+
+    def reset(self) -> None:
+        """Forget everything recorded so far."""
+        self._tape.clear()
+        self._used = False
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str = "none",
+    ) -> Any:
+        """Gradient of the sum of `target` (one or a structure) w.r.t. `sources`.
+
+        Args:
+            target: tensor or structure of tensors; several are summed.
+            sources: tensor, variable or structure; the result has its structure.
+            output_gradients: cotangents of the targets; ones by default.
+            unconnected_gradients: "none" gives None, "zero" zeros, for sources that
+                the target does not depend on.
+
+        Raises:
+            RuntimeError: called twice on a tape that is not persistent.
+        """
+        if self._used and not self._persistent:
+            raise RuntimeError(
+                "[GradientTape.gradient] this tape was already used and its record is "
+                "gone: GradientTape(persistent=True) allows several calls"
+            )
+        if not self._persistent:
+            self._leave()  # gradient() inside the with block: stop recording here
+        self._used = True
+        targets = [convert_to_tensor(t) for t in tree.flatten(target)]
+        seeds = (
+            [None] * len(targets)
+            if output_gradients is None
+            else tree.flatten(output_gradients)
+        )
+        leaves = tree.flatten(sources)
+        found = backward(self._tape, targets, seeds, leaves)
+        if not self._persistent:
+            self._tape.clear()
+        if unconnected_gradients == "zero":
+            found = [
+                Tensor(np.zeros(s.shape, s.dtype)) if g is None else g
+                for g, s in zip(found, leaves, strict=True)
+            ]
+        return tree.pack_sequence_as(sources, found)
+
+
+class _Paused:
+    def __init__(self, tapes: list[Tape]) -> None:
+        self._tapes = tapes
+
+    def __enter__(self) -> None:
+        self._before = [t.paused for t in self._tapes]
+        for t in self._tapes:
+            t.paused = True
+
+    def __exit__(self, *exc: object) -> None:
+        for t, before in zip(self._tapes, self._before, strict=True):
+            t.paused = before
+
+
+def backward(
+    tape: Tape, targets: list[Tensor], seeds: list[Any], sources: list[Any]
+) -> list[Tensor | None]:
+    """Cotangents of `sources`, None where nothing connects them to the targets."""
+    grads: dict[int, Tensor] = {}
+    for t, seed in zip(targets, seeds, strict=True):
+        if t._id not in tape.watched:
+            continue
+        dy = Tensor(np.ones(t.shape, t.dtype)) if seed is None else seed
+        dy = convert_to_tensor(dy, t.dtype)
+        old = grads.get(t._id)
+        grads[t._id] = dy if old is None else raw.add(old, dy)
+    keep = {s._id for s in sources}
+    tape.backward(grads, keep, Context, raw.add)
+    return [grads.get(s._id) for s in sources]
+
+
+def value_and_grad(
+    fun: Callable[..., Any], argnums: int | tuple[int, ...] = 0
+) -> Callable[..., Any]:
+    """A function returning `(fun(*args), gradient w.r.t. args[argnums])`."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        values = [
+            tree.map_structure(convert_to_tensor, a) if i in numbers else a
+            for i, a in enumerate(args)
+        ]
+        with GradientTape() as tape:
+            picked = [values[i] for i in numbers]
+            tape.watch(picked)
+            y = fun(*values, **kwargs)
+        if tree.flatten(y)[0].shape != ():
+            raise ValueError(
+                f"[grad] the function must return a scalar, got shape {y.shape}"
+            )
+        grads = tape.gradient(y, picked)
+        return y, grads[0] if isinstance(argnums, int) else tuple(grads)
+
+    return wrapped
+
+
+def grad(
+    fun: Callable[..., Any], argnums: int | tuple[int, ...] = 0
+) -> Callable[..., Any]:
+    """The gradient function of a scalar function of tensors."""
+    both = value_and_grad(fun, argnums)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same value, through which no gradient flows."""
+
+    def stop(t: Any) -> Tensor:
+        t = convert_to_tensor(t)._snapshot()
+        out = Tensor(t._array, t._value, t._shape, t._dtype)
+        out._id = fresh_id()
+        return out
+
+    return tree.map_structure(stop, x)
+
+
+class _CustomOp:
+    """Stands in a tape record for a function with its own gradient."""
+
+    saves: tuple[str, ...] = ()
+    attrs: tuple = ()
+
+    def __init__(self, count: int, grad_fn: Callable[..., Any]) -> None:
+        self.inputs = tuple(f"x{i}" for i in range(count))
+        self._grad_fn = grad_fn
+
+    def vjp(self, c: Context, *dys: Tensor) -> Any:
+        result = self._grad_fn(*dys)
+        return tuple(result) if isinstance(result, (list, tuple)) else result
+
+
+def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: `fun(*args)` returns `(output, grad_fn)`.
+
+    `grad_fn(*upstream)` returns one gradient per argument; it is used instead of
+    differentiating the inside of `fun`.
+    """
+
+    def wrapped(*args: Any) -> Any:
+        inputs = tuple(convert_to_tensor(a) for a in args)
+        with _Paused(state().tapes):
+            output, grad_fn = fun(*inputs)
+        single = isinstance(output, Tensor)
+        outputs = [stop_gradient(t) for t in ([output] if single else output)]
+        record_custom(_CustomOp(len(inputs), grad_fn), inputs, outputs)
+        return outputs[0] if single else tuple(outputs)
+
+    wrapped.__name__ = getattr(fun, "__name__", "wrapped")
+    wrapped.__doc__ = fun.__doc__
+    return wrapped

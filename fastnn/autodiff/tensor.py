@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Tensor` and `Variable`: arrays with operators that the tape can record."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
+from fastnn.errors import DTypeError, PlanError, ShapeError
+from fastnn.opset import _dtypes
+
+
+def _raw() -> Any:
+    from fastnn.autodiff import raw
+
+    return raw
+
+
+def _binary(name: str, *, swapped: bool = False) -> Any:
+    def method(self: Tensor, other: Any) -> Any:
+        other = _operand(self, other, name)
+        if other is NotImplemented:
+            return other
+        function = getattr(_raw(), name)
+        return function(other, self) if swapped else function(self, other)
+
+    return method
+
+
+def _operand(self: Tensor, other: Any, name: str) -> Any:
+    """The other side of an operator: tensors as they are, numbers and arrays adapt."""
+    if isinstance(other, Tensor):
+        return other
+    if isinstance(other, (bool, int, float, np.ndarray, np.generic, list, tuple)):
+        return _raw().scalar_like(name, other, self.dtype)
+    return NotImplemented
+
+
+class Tensor(TensorBase):
+    """An immutable n-dimensional array whose operations are recorded by tapes.
+
+    Operators broadcast like NumPy's. Two tensors of different dtypes raise DTypeError;
+    Python numbers and NumPy arrays adapt to the tensor beside them.
+
+    Args:
+        array: a NumPy array of a supported dtype; it is not copied, so do not write
+            to it afterwards (`convert_to_tensor` copies what it must).
+    """
+
+    __array_priority__ = 100  # ndarray + Tensor is Tensor's business
+
+    # -- what it is ------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for s in self._shape:
+            n *= s
+        return n
+
+    @property
+    def is_symbolic(self) -> bool:
+        """True while a function is being traced: the value does not exist yet."""
+        return self._array is None
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array of its own (a copy).
+
+        Raises:
+            PlanError: while tracing, where there are no values.
+        """
+        return np.array(self._concrete("numpy()"))
+
+    def _concrete(self, what: str) -> np.ndarray:
+        if self._array is None:
+            where = user_line()
+            raise PlanError(
+                f"[function] {what} at {where} needs the value of a tensor while the "
+                f"function is being traced, when only its shape {self._shape} and "
+                f"dtype {self._dtype} are known. Keep the value inside fastnn.ops, or "
+                f"run eagerly (run_eagerly=True)."
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        array = self._concrete("np.asarray()")
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else _read_only(array)
+
+    def __bool__(self) -> bool:
+        if self._array is None:
+            raise PlanError(
+                f"[function] the condition at {user_line()} depends on the value of a "
+                f"tensor, which does not exist while tracing. Use ops.where(condition, "
+                f"a, b), or run eagerly (run_eagerly=True)."
+            )
+        return bool(self._array)
+
+    def __int__(self) -> int:
+        return int(self._concrete("int()"))
+
+    def __float__(self) -> float:
+        return float(self._concrete("float()"))
+
+    def __index__(self) -> int:
+        return self._concrete("an index").__index__()
+
+    def __format__(self, spec: str) -> str:
+        if self._array is not None and self._array.ndim == 0 and spec:
+            return format(self._array.item(), spec)
+        return format(str(self), spec)
+
+    def item(self) -> Any:
+        return self._concrete("item()").item()
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("[Tensor] len() of a scalar tensor")
+        return self._shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        values = "symbolic" if self._array is None else f"numpy={self._array!r}"
+        return f"<fastnn.Tensor shape={self._shape}, dtype={self._dtype}, {values}>"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.numpy(),)
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return Tensor(self.numpy())
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "[Tensor] tensors are immutable: use ops.where, or a Variable's assign()"
+        )
+
+    def __getitem__(self, key: Any) -> Tensor:
+        from fastnn.autodiff.indexing import getitem
+
+        return getitem(self, key)
+
+    def _snapshot(self) -> Tensor:
+        return self
+
+    # -- operators -------------------------------------------------------------------
+
+    __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
+    __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
+    __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
+    __pow__, __rpow__ = _binary("power"), _binary("power", swapped=True)
+    __floordiv__ = _binary("floor_divide")
+    __rfloordiv__ = _binary("floor_divide", swapped=True)
+    __mod__, __rmod__ = _binary("mod"), _binary("mod", swapped=True)
+    __lt__, __le__ = _binary("less"), _binary("less_equal")
+    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __eq__ = _binary("equal")
+    __ne__ = _binary("not_equal")
+    __and__, __rand__ = _binary("logical_and"), _binary("logical_and", swapped=True)
+    __or__, __ror__ = _binary("logical_or"), _binary("logical_or", swapped=True)
+    __xor__, __rxor__ = _binary("logical_xor"), _binary("logical_xor", swapped=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _divide(self, other, swapped=False)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _divide(self, other, swapped=True)
+
+    def __matmul__(self, other: Any) -> Any:
+        from fastnn.autodiff.indexing import matmul
+
+        other = _operand(self, other, "matmul")
+        return other if other is NotImplemented else matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        from fastnn.autodiff.indexing import matmul
+
+        other = _operand(self, other, "matmul")
+        return other if other is NotImplemented else matmul(other, self)
+
+    def __neg__(self) -> Any:
+        return _raw().negative(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return _raw().abs(self)
+
+    def __invert__(self) -> Any:
+        return _raw().logical_not(self)
+
+
+def _divide(self: Tensor, other: Any, *, swapped: bool) -> Any:
+    raw = _raw()
+    x = self
+    if not _dtypes.is_float(x.dtype):
+        x = raw.cast(x, config.floatx())  # true division of integers gives floats
+        if isinstance(other, Tensor) and not _dtypes.is_float(other.dtype):
+            other = raw.cast(other, config.floatx())
+    other = _operand(x, other, "divide")
+    if other is NotImplemented:
+        return other
+    return raw.divide(other, x) if swapped else raw.divide(x, other)
+
+
+set_tensor_class(Tensor)
+
+
+def user_line() -> str:
+    """`file:line` of the innermost frame outside fastnn."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(("fastnn.", "importlib")) and name != "fastnn":
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "<unknown>"
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Variable(Tensor):
+    """A tensor whose value can be replaced in place.
+
+    Args:
+        initial_value: array-like, Tensor, or a function of no arguments returning one.
+        trainable: whether tapes record it without being told to.
+        dtype: dtype of the variable; that of the initial value when None (Python
+            floats become `floatx()`).
+        name: shown in `path` and in errors.
+    """
+
+    def __init__(
+        self,
+        initial_value: Any,
+        trainable: bool = True,
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        value = initial_value() if callable(initial_value) else initial_value
+        value = convert_to_tensor(value, dtype)._concrete("Variable()")
+        super().__init__(np.array(value, order="C"))
+        self._is_variable = True
+        self._shared = False  # True: someone else may hold this very array
+        self.trainable = trainable
+        self.name = name or "variable"
+        self.path = self.name
+        self.regularizer: Any = None
+        self.constraint: Any = None
+        tracer = state().tracer
+        if tracer is not None:
+            tracer.variable_created(self)
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self._watch = self._trainable and _dtypes.is_float(self._dtype)
+
+    @property
+    def value(self) -> Tensor:
+        """The current value as a Tensor; later assignments do not change it."""
+        return self._snapshot()
+
+    def _snapshot(self) -> Tensor:
+        tracer = state().tracer
+        if tracer is not None:
+            return tracer.read_variable(self)
+        self._shared = True
+        snapshot = Tensor(self._array)
+        snapshot._id = self._id
+        return snapshot
+
+    def _buffer(self) -> np.ndarray:
+        """The array itself, for writing in place: nobody else sees it change."""
+        if self._shared:
+            self._array = self._array.copy()
+            self._shared = False
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        self._shared = True
+        return super().__array__(dtype, copy)
+
+    def numpy(self) -> np.ndarray:
+        return self._array.copy()
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the value; shape must match, numbers and arrays take the dtype.
+
+        Raises:
+            ShapeError: for another shape. DTypeError: for a tensor of another dtype.
+        """
+        if isinstance(value, Tensor):
+            if value.dtype != self.dtype:
+                raise DTypeError(
+                    f"[Variable.assign] {self.path} is {self.dtype}, received a "
+                    f'{value.dtype} tensor: cast(value, "{self.dtype}") first'
+                )
+            tensor = value
+        else:
+            tensor = Tensor(np.array(value, dtype=self.dtype))
+        if tensor.shape != self.shape:
+            raise ShapeError(
+                f"[Variable.assign] {self.path} has shape {self.shape}, received "
+                f"{tensor.shape}"
+            )
+        tracer = state().tracer
+        if tracer is not None:
+            tracer.assign_variable(self, tensor)
+        else:
+            array = tensor._concrete("assign()")
+            self._array = np.array(array, order="C")
+            self._shared = False
+        return self
+
+    def assign_add(self, delta: Any) -> Variable:
+        return self.assign(self + delta)
+
+    def assign_sub(self, delta: Any) -> Variable:
+        return self.assign(self - delta)
+
+    def __repr__(self) -> str:
+        return (
+            f"<fastnn.Variable '{self.path}' shape={self._shape}, "
+            f"dtype={self._dtype}, numpy={self._array!r}>"
+        )
+
+    def __reduce__(self) -> Any:
+        return Variable, (self.numpy(), self.trainable, self.dtype, self.name)
+
+    def __deepcopy__(self, memo: Any) -> Variable:
+        copy = Variable(self.numpy(), self.trainable, self.dtype, self.name)
+        copy.path = self.path
+        memo[id(self)] = copy
+        return copy
+
+
+def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """A tensor of `value`: Python floats become `floatx()`, ints int32, arrays keep.
+
+    Raises:
+        DTypeError: for values that are no numbers (strings, ragged lists, objects).
+    """
+    if isinstance(value, Tensor):
+        if dtype is None or value.dtype == dtype:
+            return value
+        return _raw().cast(value, dtype)
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ShapeError(f"[convert_to_tensor] not a regular array: {error}") from None
+    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
+        if array.dtype.kind == "f" and not _holds_arrays(value):
+            dtype = config.floatx()
+        elif array.dtype == np.int64 and not _holds_arrays(value):
+            dtype = "int32" if _fits_int32(array) else "int64"
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(
+            f"[convert_to_tensor] cannot make a tensor of {type(value).__name__} with "
+            f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
+        )
+    if dtype is None and array.dtype.name not in _dtypes.CODES:
+        dtype = config.floatx()  # float16, longdouble
+    return Tensor(array if dtype is None else array.astype(dtype, copy=False))
+
+
+def _holds_arrays(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array__")
+
+
+def _fits_int32(array: np.ndarray) -> bool:
+    return array.size == 0 or (
+        array.min() >= -(2**31) and array.max() < 2**31
+    )

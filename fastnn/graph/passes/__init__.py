@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph passes, each a function `run(graph)` that edits the graph in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.graph.ir import Graph
+
+
+def optimize(graph: Graph) -> Graph:
+    """All passes in order; the graph is verified after each in debug mode."""
+    from fastnn.graph import spec
+    from fastnn.graph.passes import dce, fold, fuse
+
+    for run in (fold.run, dce.run, fuse.run, dce.run):
+        run(graph)
+        if spec.CHECK:
+            spec.verify(graph)
+    return graph

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constant folding, no-ops and common subexpressions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.autodiff._tape import apply
+from fastnn.autodiff.scopes import init_scope
+from fastnn.autodiff.tensor import Tensor
+from fastnn.graph.ir import CONST
+from fastnn.opset import Spec
+from fastnn.opset._opdef import RANDOM
+
+if TYPE_CHECKING:
+    from fastnn.graph.ir import Graph, Node, Value
+
+MAX_ELEMENTS = 16384  # larger constants stay computed: they would fill the plan
+
+
+def run(graph: Graph) -> None:
+    replaced: dict[Value, Value] = {}
+    seen: dict[Any, Node] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        node.inputs = [replaced.get(v, v) for v in node.inputs]
+        same = _no_op(node)
+        if same is not None:
+            replaced[node.outputs[0]] = same
+            continue
+        if _foldable(node):
+            for old, new in zip(node.outputs, _evaluate(graph, node), strict=True):
+                replaced[old] = new
+            continue
+        key = _key(node)
+        twin = seen.get(key)
+        if twin is not None:
+            replaced.update(zip(node.outputs, twin.outputs, strict=True))
+            continue
+        seen[key] = node
+        nodes.append(node)
+    graph.nodes = nodes
+    graph.replace(replaced)
+
+
+def _key(node: Node) -> Any:
+    inputs = []
+    for v in node.inputs:
+        if v.kind == CONST and v.size <= 16:
+            inputs.append((v.dtype, v.shape, v.payload.tobytes()))
+        else:
+            inputs.append(v)
+    return node.op.name, tuple(inputs), node.attrs
+
+
+def _no_op(node: Node) -> Value | None:
+    """The input that the node's output equals, if it does."""
+    x, y = node.inputs[0], node.outputs[0]
+    same = (x.shape, x.dtype) == (y.shape, y.dtype)
+    if not same:
+        if node.op.name in ("multiply", "add") and len(node.inputs) == 2:
+            return _neutral(node)
+        return None
+    name = node.op.name
+    if name in ("cast", "reshape", "broadcast_to", "copy"):
+        return x
+    if name == "transpose" and node.attrs[0] == tuple(range(len(x.shape))):
+        return x
+    if name == "sum" and not node.attrs[0]:
+        return x
+    return _neutral(node)
+
+
+def _neutral(node: Node) -> Value | None:
+    """x * 1, x / 1: exact for every x (x + 0 is not: -0.0)."""
+    name = node.op.name
+    if name not in ("multiply", "divide"):
+        return None
+    y = node.outputs[0]
+    for i in (1, 0) if name == "multiply" else (1,):
+        const, other = node.inputs[i], node.inputs[1 - i]
+        if (
+            const.kind == CONST
+            and (other.shape, other.dtype) == (y.shape, y.dtype)
+            and bool(np.all(const.payload == 1))
+        ):
+            return other
+    return None
+
+
+def _foldable(node: Node) -> bool:
+    return (
+        node.op.kind != RANDOM
+        and all(v.kind == CONST for v in node.inputs)
+        and all(v.size <= MAX_ELEMENTS for v in node.outputs)
+    )
+
+
+def _evaluate(graph: Graph, node: Node) -> list[Value]:
+    """Run the node now, with the kernel that would run it later: the same bits."""
+    with init_scope():
+        results = apply(node.op, tuple(Tensor(v.payload) for v in node.inputs), node.attrs)
+    if isinstance(results, Tensor):
+        results = (results,)
+    return [
+        graph.add_const(np.ascontiguousarray(t._array), Spec(t.shape, t.dtype))
+        for t in results
+    ]

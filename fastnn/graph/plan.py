@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an optimized graph to the native plan that runs it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _core
+from fastnn.autodiff._tape import encode_attrs
+from fastnn.graph import memory
+from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
+from fastnn.graph.schedule import schedule
+from fastnn.opset import Spec
+from fastnn.opset._dtypes import CODES
+from fastnn.opset._opdef import POINTWISE
+
+if TYPE_CHECKING:
+    from fastnn.graph.ir import Graph, Node, Value
+    from fastnn.graph.schedule import Step
+
+# A second thread costs two or three barriers a step (~1 us each when its core is its
+# own); below this much work a step it only gets in the way.
+MIN_NS_PER_THREAD = 12_000.0
+
+
+class Plan:
+    """A native program over one arena.
+
+    Slots: 0 the arena, 1 the constants, then variables, then inputs. Variables are
+    updated in place; `bind` replaces what an input slot points to.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        layout = Layout(graph)
+        steps = schedule(layout)
+        arena = memory.place(layout, steps)
+        self._steps = steps
+        self._layout = layout
+        self._variables = [var for var, _ in graph.variables.values()]
+        self._written = self._written_variables(layout)
+        self._native = _core.Plan(arena)
+        self._lock = threading.Lock()
+        self._bound: dict[int, Any] = {}
+        consts = self._pack_constants(layout)
+        self.cost = 0.0
+        self._emit(steps)
+        self.phases = max((s.phase for s in steps), default=-1) + 1
+        if consts is not None:
+            self._bind(1, consts)
+        self._outputs = [self._output_view(v) for v in graph.outputs]
+
+    # -- building --------------------------------------------------------------------
+
+    def _written_variables(self, layout: Layout) -> list[bool]:
+        return [key in self.graph.updates for key in self.graph.variables]
+
+    def _pack_constants(self, layout: Layout) -> np.ndarray | None:
+        offset = 0
+        for value in layout.consts:
+            storage = layout.views[value].storage
+            storage.offset = offset
+            offset += memory.padded(storage.nbytes)
+        if not offset:
+            return None
+        packed = np.zeros(offset, np.uint8)
+        for value in layout.consts:
+            storage = layout.views[value].storage
+            raw = np.ascontiguousarray(value.payload).reshape(-1).view(np.uint8)
+            packed[storage.offset : storage.offset + raw.size] = raw
+        return packed
+
+    def _slot(self, storage: Storage) -> int:
+        if storage.home == ARENA:
+            return 0
+        if storage.home == CONSTS:
+            return 1
+        first = 2 if storage.home == VARIABLES else 2 + len(self._variables)
+        return first + storage.key
+
+    def _operand(self, value: Value, shape: tuple[int, ...] | None = None) -> tuple:
+        """(slot, byte offset, dtype code, shape, strides), broadcast to `shape`."""
+        view = self._layout.views[value]
+        dims, strides = value.shape, view.strides
+        if shape is not None and dims != shape:
+            lead = len(shape) - len(dims)
+            strides = (0,) * lead + tuple(
+                0 if n == 1 and m != 1 else s
+                for n, m, s in zip(dims, shape[lead:], strides, strict=True)
+            )
+            dims = shape
+        return (
+            self._slot(view.storage),
+            view.storage.offset + view.offset,
+            CODES[value.dtype],
+            list(dims),
+            list(strides),
+        )
+
+    def _emit(self, steps: list[Step]) -> None:
+        before = 0
+        for step in steps:
+            node = step.node
+            self._native.add_instruction(
+                node.op.name,
+                [self._operand(v, operand_shape(node, v)) for v in node.inputs],
+                [self._operand(v) for v in node.outputs],
+                encode_attrs(node.op, node.attrs),
+                step.phase != before,
+            )
+            before = step.phase
+            self.cost += node_cost(node)
+
+    def _output_view(self, value: Value) -> Any:
+        view = self._layout.view(value)
+        if view.storage.home != ARENA:
+            return value  # a variable, input or constant: read when asked
+        base = self._native.arena_view(
+            view.storage.offset, CODES["uint8"], [view.storage.nbytes]
+        )
+        flat = base.view(value.dtype)
+        item = flat.itemsize
+        return np.lib.stride_tricks.as_strided(
+            flat[view.offset // item :],
+            value.shape,
+            [s * item for s in view.strides],
+        )
+
+    # -- running ---------------------------------------------------------------------
+
+    def _bind(self, slot: int, array: np.ndarray) -> None:
+        if self._bound.get(slot) is not array:
+            self._native.bind(slot, array)
+            self._bound[slot] = array
+
+    def bind_input(self, index: int, array: np.ndarray) -> None:
+        """Point input `index` to a C-contiguous array of its spec."""
+        self._bind(2 + len(self._variables) + index, array)
+
+    def threads(self) -> int:
+        """How many threads a step is worth."""
+        worth = int(self.cost / MIN_NS_PER_THREAD)
+        return max(1, min(_core.num_threads(), worth))
+
+    def run(self, inputs: list[np.ndarray] | None = None, steps: int = 1) -> list:
+        """Bind, run `steps` times, and return copies of the outputs.
+
+        Variables must not be touched by other threads meanwhile; the GIL is free.
+        """
+        with self._lock:
+            for i, array in enumerate(inputs or ()):
+                self.bind_input(i, array)
+            for i, var in enumerate(self._variables):
+                array = var._buffer() if self._written[i] else var._array
+                self._bind(2 + i, array)
+            self._native.run(steps, self.threads())
+            return [self._read(o) for o in self._outputs]
+
+    def _read(self, output: Any) -> np.ndarray:
+        if isinstance(output, np.ndarray):
+            return output.copy()
+        view = self._layout.views[output]
+        if view.storage.home == CONSTS:
+            return np.array(output.payload)
+        array = self._bound[self._slot(view.storage)]
+        flat = array.reshape(-1)[view.offset // array.itemsize :]
+        strides = [s * array.itemsize for s in view.strides]
+        return np.lib.stride_tricks.as_strided(flat, output.shape, strides).copy()
+
+    def profile(self, steps: int = 10) -> list[tuple[str, float]]:
+        """(op name, nanoseconds) of each instruction; variables advance as in run."""
+        times = self._native.run_profiled(steps, self.threads())
+        return [
+            (s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)
+        ]
+
+    def summary(self) -> str:
+        """Instructions with shapes, places and phases, as text."""
+        lines = [
+            f"plan {self.graph.name}: {len(self._steps)} instructions, "
+            f"{self.phases} phases, arena {self._native.arena_bytes} bytes"
+        ]
+        phase = -1
+        for step in self._steps:
+            if step.phase != phase:
+                phase = step.phase
+                lines.append(f"-- phase {phase}")
+            ins = ", ".join(self._describe(v) for v in step.node.inputs)
+            outs = ", ".join(self._describe(v) for v in step.node.outputs)
+            attrs = "".join(
+                f" {a.name}={v}"
+                for a, v in zip(step.node.op.attrs, step.node.attrs, strict=True)
+                if a.kind != "static"
+            )
+            lines.append(f"{outs} = {step.node.op.name}({ins}){attrs}")
+        return "\n".join(lines) + "\n"
+
+    def _describe(self, value: Value) -> str:
+        view = self._layout.views[value]
+        storage = view.storage
+        if storage.home == VARIABLES:
+            place = f"@{self._variables[storage.key].path}"
+        elif storage.home == ARENA:
+            place = f"a{storage.offset + view.offset}"
+        else:
+            place = f"{storage.home}{storage.key}"
+        return f"{place}{list(value.shape)}"
+
+
+def operand_shape(node: Node, value: Value) -> tuple[int, ...] | None:
+    """The shape an input is broadcast to before its kernel sees it."""
+    out = node.outputs[0].shape
+    if node.op.kind == POINTWISE:
+        return out
+    if node.op.name == "matmul" and len(out) > 2:
+        return (*out[:-2], *value.shape[-2:])
+    return None
+
+
+def node_cost(node: Node) -> float:
+    """Work of a node in nanoseconds on one core, as its record estimates it."""
+    cost = node.op.cost
+    outs = [Spec(v.shape, v.dtype) for v in node.outputs]
+    if callable(cost):
+        return cost([Spec(v.shape, v.dtype) for v in node.inputs], outs, node.attrs)
+    return cost * sum(v.size for v in node.outputs)

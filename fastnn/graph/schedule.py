@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Phases: which instructions run between two barriers, and in what order.
+
+Threads own rows. An instruction may follow another without a barrier when each thread
+reads only rows it wrote itself, or when the two touch different memory. Scheduling is
+greedy: everything that can run before the next barrier does, so an MLP step has three
+phases (rows: gather to input gradients; weight gradients; updates).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn.errors import BackendError
+from fastnn.graph.layout import storage_row_bytes
+from fastnn.opset._opdef import POINTWISE
+
+if TYPE_CHECKING:
+    from fastnn.graph.ir import Node, Value
+    from fastnn.graph.layout import Layout, Storage
+
+ROWS, SERIAL, OTHER = "rows", "serial", "any"
+
+
+class Access:
+    """How an instruction touches one storage."""
+
+    __slots__ = ("owner", "storage", "write")
+
+    def __init__(self, storage: Storage, write: bool, owner: tuple | None) -> None:
+        self.storage = storage
+        self.write = write
+        # (split, rows) when each part touches only its own share, else None.
+        self.owner = owner
+
+
+class Step:
+    """A node with its accesses and the phase it runs in."""
+
+    __slots__ = ("accesses", "after", "node", "phase")
+
+    def __init__(self, node: Node, accesses: list[Access]) -> None:
+        self.node = node
+        self.accesses = accesses
+        self.after: list[tuple[Step, bool]] = []  # (earlier step, needs a barrier)
+        self.phase = -1
+
+
+def kernel_table() -> dict[str, dict]:
+    """The native kernel table by name; read once."""
+    global _table
+    if _table is None:
+        from fastnn import _core
+
+        _table = {row["name"]: row for row in _core.kernels()}
+    return _table
+
+
+_table: dict[str, dict] | None = None
+
+
+def schedule(layout: Layout) -> list[Step]:
+    """Steps in execution order, phases set."""
+    steps = [Step(node, _accesses(layout, node)) for node in layout.nodes]
+    _link(steps)
+    return _phases(steps)
+
+
+def _accesses(layout: Layout, node: Node) -> list[Access]:
+    entry = kernel_table().get(node.op.name)
+    if entry is None:
+        raise BackendError(
+            f"[function] {node.op.name} at {node.where} has no kernel on the cpu "
+            f"backend, so this function cannot become a plan: run it eagerly"
+        )
+    split = entry["split"]
+    rows = node.outputs[0].shape[0] if node.outputs[0].shape else 1
+    owner = (SERIAL, 0) if split == SERIAL else (ROWS, rows)
+    found = []
+    for letter, value in zip(entry["reads"], node.inputs, strict=True):
+        own = split == SERIAL or (
+            split == ROWS and letter == "r" and _aligned(layout, node, value, rows)
+        )
+        storage = layout.view(value).storage
+        found.append(Access(storage, False, owner if own else None))
+    for value in node.outputs:
+        own = split == SERIAL or (split == ROWS and (value.shape or (1,))[0] == rows)
+        storage = layout.views[value].storage
+        found.append(Access(storage, True, owner if own else None))
+    return found
+
+
+def _aligned(layout: Layout, node: Node, value: Value, rows: int) -> bool:
+    """Row i of the value lies in row i of its storage, for every i."""
+    if rows == 1:
+        return True
+    if not value.shape or value.shape[0] != rows:
+        return False
+    if node.op.kind == POINTWISE and len(value.shape) != len(node.outputs[0].shape):
+        return False
+    view = layout.views[value]
+    step = storage_row_bytes(view, value)
+    return step > 0 and step * rows == view.storage.nbytes and view.offset < step
+
+
+def _link(steps: list[Step]) -> None:
+    """Read-after-write, write-after-read and write-after-write, in traced order."""
+    writes: dict[Storage, tuple[Step, Access]] = {}
+    reads: dict[Storage, list[tuple[Step, Access]]] = {}
+
+    def depend(step: Step, access: Access, on: tuple[Step, Access]) -> None:
+        earlier, other = on
+        if earlier is step:
+            return
+        private = access.owner is not None and access.owner == other.owner
+        step.after.append((earlier, not private))
+
+    for step in steps:
+        for access in step.accesses:
+            if not access.write:
+                last = writes.get(access.storage)
+                if last is not None:
+                    depend(step, access, last)
+        for access in step.accesses:
+            if access.write:
+                last = writes.get(access.storage)
+                if last is not None:
+                    depend(step, access, last)
+                for reader in reads.get(access.storage, ()):
+                    depend(step, access, reader)
+        for access in step.accesses:
+            if access.write:
+                writes[access.storage] = step, access
+                reads[access.storage] = []
+        for access in step.accesses:
+            if not access.write:
+                reads.setdefault(access.storage, []).append((step, access))
+
+
+def _phases(steps: list[Step]) -> list[Step]:
+    order: list[Step] = []
+    waiting = steps
+    phase = 0
+    while waiting:
+        left = []
+        for step in waiting:
+            if all(
+                earlier.phase >= 0 and (earlier.phase < phase or not barrier)
+                for earlier, barrier in step.after
+            ):
+                step.phase = phase
+                order.append(step)
+            else:
+                left.append(step)
+        waiting = left
+        phase += 1
+    return order

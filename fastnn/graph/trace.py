@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing: the same `apply` as eager execution, yielding nodes instead of arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn.autodiff._tape import infer_specs, state
+from fastnn.autodiff.tensor import Tensor, Variable, user_line
+from fastnn.errors import PlanError
+from fastnn.graph.ir import Graph, Value
+from fastnn.opset import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn.opset import OpDef
+
+SMALL_CONST = 64  # constants of so few bytes are shared by value
+
+
+class Tracer:
+    """Builds a graph while a Python function runs on symbolic tensors."""
+
+    def __init__(self, name: str, *, allow_new_variables: bool = True) -> None:
+        self.graph = Graph(name)
+        self._current: dict[int, Value] = {}  # id(variable) -> value at this point
+        self._consts: dict[Any, Value] = {}
+        self._keep: list[Any] = []  # arrays whose id() is a key above
+        self._allow_new_variables = allow_new_variables
+
+    def __enter__(self) -> Tracer:
+        current = state()
+        if current.tracer is not None:
+            self._outer = current.tracer
+        else:
+            self._outer = None
+        current.tracer = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        state().tracer = self._outer
+
+    # -- called by apply -------------------------------------------------------------
+
+    def emit(self, op: OpDef, inputs: tuple[Tensor, ...], attrs: tuple) -> list[Tensor]:
+        values = [self.value_of(t) for t in inputs]
+        specs = infer_specs(op, inputs, attrs)
+        node = self.graph.make_node(op, values, attrs, specs, user_line())
+        self.graph.nodes.append(node)
+        return [self.tensor(v) for v in node.outputs]
+
+    def tensor(self, value: Value) -> Tensor:
+        return Tensor(None, value, value.shape, value.dtype)
+
+    def value_of(self, t: Tensor) -> Value:
+        """The graph value behind a tensor: traced, variable or constant."""
+        if t._is_variable:
+            return self._variable(t)  # type: ignore[arg-type]
+        if t._array is None:
+            if t._value.graph is not self.graph:
+                raise PlanError(
+                    f"[function] a tensor from another traced function is used at "
+                    f"{user_line()}: return it from that function instead of keeping it"
+                )
+            return t._value
+        return self._constant(t)
+
+    # -- variables -------------------------------------------------------------------
+
+    def _variable(self, var: Variable) -> Value:
+        value = self._current.get(id(var))
+        if value is None:
+            value = self.graph.variable(var, Spec(var.shape, var.dtype))
+            self._current[id(var)] = value
+        return value
+
+    def read_variable(self, var: Variable) -> Tensor:
+        tensor = self.tensor(self._variable(var))
+        tensor._id = var._id
+        return tensor
+
+    def assign_variable(self, var: Variable, tensor: Tensor) -> None:
+        self._variable(var)  # an entry, also when it was never read
+        value = self.value_of(tensor)
+        self._current[id(var)] = value
+        self.graph.updates[id(var)] = value
+
+    def variable_created(self, var: Variable) -> None:
+        if not self._allow_new_variables:
+            raise PlanError(
+                f"[function] {self.graph.name} creates a variable at {user_line()} on "
+                f"a call that is not the first: create variables once, outside the "
+                f"function or guarded by `if self.v is None`"
+            )
+
+    # -- constants -------------------------------------------------------------------
+
+    def _constant(self, t: Tensor) -> Value:
+        array = t._array
+        small = array.nbytes <= SMALL_CONST
+        key = (t.dtype, t.shape, array.tobytes()) if small else id(array)
+        value = self._consts.get(key)
+        if value is None:
+            value = self.graph.add_const(array, Spec(t.shape, t.dtype))
+            self._consts[key] = value
+            self._keep.append(array)
+        return value
+
+
+def trace(
+    fn: Callable[..., Any],
+    specs: list[Spec],
+    name: str = "function",
+    *,
+    allow_new_variables: bool = True,
+) -> tuple[Graph, Any]:
+    """Run `fn` on symbolic tensors.
+
+    Args:
+        fn: takes one tensor per spec, returns a structure of tensors (or None).
+        specs: shapes and dtypes of the inputs.
+        name: shown in dumps and errors.
+
+    Returns:
+        The graph, whose outputs are the leaves of the result, and the result itself
+        (its structure tells how to pack them; None leaves are skipped).
+
+    Raises:
+        PlanError: when `fn` needs a value that does not exist yet; the message has the
+            line of the user's code.
+    """
+    from fastnn import tree
+
+    tracer = Tracer(name, allow_new_variables=allow_new_variables)
+    with tracer:
+        inputs = [tracer.tensor(tracer.graph.add_input(s)) for s in specs]
+        result = fn(*inputs)
+        leaves = [t for t in tree.flatten(result) if t is not None]
+        tracer.graph.outputs = [tracer.value_of(as_tensor(t)) for t in leaves]
+    return tracer.graph, result
+
+
+def as_tensor(t: Any) -> Tensor:
+    from fastnn.autodiff.tensor import convert_to_tensor
+
+    return convert_to_tensor(t)

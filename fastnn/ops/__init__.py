@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations with Keras 3's names, signatures and promotion.
+
+Integers and Python numbers promote as `keras.backend.result_type` says. The strict
+functions that gradients and layers are made of are `fastnn.autodiff.raw`.
+"""
+
+from fastnn.autodiff import raw as _raw  # noqa: F401  (for layers, losses, optimizers)
+from fastnn.autodiff.grad import custom_gradient as custom_gradient
+from fastnn.autodiff.grad import stop_gradient as stop_gradient
+from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
+from fastnn.ops.arrays import __all__ as _arrays
+from fastnn.ops.math import *  # noqa: F403
+from fastnn.ops.math import __all__ as _math
+from fastnn.ops.nn import *  # noqa: F403
+from fastnn.ops.nn import __all__ as _nn
+
+__all__ = [*_arrays, *_math, *_nn, "custom_gradient", "stop_gradient"]

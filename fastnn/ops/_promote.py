@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mixed operands to tensors of one dtype, as Keras's `result_type`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn import config
+from fastnn.autodiff import raw
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.opset._dtypes import INTEGERS, is_float, result_type
+
+
+def _weak(value: Any) -> bool:
+    return isinstance(value, (bool, int, float)) and not hasattr(value, "dtype")
+
+
+def promote(*values: Any) -> tuple[Tensor, ...]:
+    """Tensors of the common dtype; Python numbers are weak and follow the tensors."""
+    tensors = [None if _weak(v) else convert_to_tensor(v) for v in values]
+    dtypes = [t.dtype for t in tensors if t is not None]
+    if not dtypes:
+        return tuple(convert_to_tensor(v) for v in _same_kind(values))
+    dtype = dtypes[0]
+    if any(d != dtype for d in dtypes):
+        dtype = result_type(*dtypes, floatx=config.floatx())
+    for value in values:
+        if not _weak(value):
+            continue
+        if isinstance(value, float) and not is_float(dtype):
+            dtype = config.floatx()
+        elif not isinstance(value, bool) and dtype == "bool":
+            dtype = "int32"
+    out = []
+    for value, t in zip(values, tensors, strict=True):
+        if t is None:
+            out.append(convert_to_tensor(value, dtype))
+        else:
+            out.append(t if t.dtype == dtype else raw.cast(t, dtype))
+    return tuple(out)
+
+
+def _same_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(float(v) for v in values) if any(
+        isinstance(v, float) for v in values
+    ) else values
+
+
+def to_float(x: Any) -> Tensor:
+    """x as it is if it is floating, else cast to floatx()."""
+    t = convert_to_tensor(x)
+    return t if is_float(t.dtype) else raw.cast(t, config.floatx())
+
+
+def is_integer(dtype: str) -> bool:
+    return dtype in INTEGERS
+
+
+def axes_of(axis: Any, rank: int, name: str) -> tuple[int, ...]:
+    """Canonical axes: sorted, non-negative; None is all of them.
+
+    Raises:
+        ValueError: for an axis outside -rank..rank-1 or given twice.
+    """
+    if axis is None:
+        return tuple(range(rank))
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    out = set()
+    for a in given:
+        i = int(a)
+        if not -rank <= i < rank:
+            raise ValueError(f"[{name}] axis {i} is out of range for rank {rank}")
+        out.add(i % rank)
+    if len(out) != len(given):
+        raise ValueError(f"[{name}] axis {axis} names an axis twice")
+    return tuple(sorted(out))

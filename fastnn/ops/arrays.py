@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Creation, shapes, joins and gathers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.autodiff import raw
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.errors import ShapeError
+from fastnn.ops._promote import axes_of, is_integer, promote
+
+# ---- creation and conversion -------------------------------------------------------
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """The values as a NumPy array."""
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
+
+
+def cast(x: Any, dtype: str) -> Tensor:
+    """x with elements of `dtype`."""
+    t = convert_to_tensor(x)
+    return t if t.dtype == dtype else raw.cast(t, str(np.dtype(dtype)))
+
+
+def shape(x: Any) -> tuple[int, ...]:
+    """Shape as a tuple; static, since fastnn traces with known shapes."""
+    return convert_to_tensor(x).shape
+
+
+def ndim(x: Any) -> int:
+    return convert_to_tensor(x).ndim
+
+
+def size(x: Any) -> int:
+    return convert_to_tensor(x).size
+
+
+def copy(x: Any) -> Tensor:
+    """The same values in contiguous memory of their own."""
+    return raw.copy(convert_to_tensor(x))
+
+
+def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
+    """A tensor filled with a number."""
+    return Tensor(np.full(_shape(shape), fill_value, dtype or config.floatx()))
+
+
+def zeros(shape: Any, dtype: str | None = None) -> Tensor:
+    return full(shape, 0, dtype)
+
+
+def ones(shape: Any, dtype: str | None = None) -> Tensor:
+    return full(shape, 1, dtype)
+
+
+def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
+    t = convert_to_tensor(x)
+    return full(t.shape, fill_value, dtype or t.dtype)
+
+
+def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Any, dtype: str | None = None) -> Tensor:
+    return full_like(x, 1, dtype)
+
+
+def arange(
+    start: Any, stop: Any = None, step: Any = None, dtype: str | None = None
+) -> Tensor:
+    """Evenly spaced numbers: int32 for integers, floatx() for floats."""
+    array = np.arange(start) if stop is None else np.arange(start, stop, step)
+    if dtype is None:
+        dtype = config.floatx() if array.dtype.kind == "f" else "int32"
+    return Tensor(array.astype(dtype))
+
+
+def linspace(start: Any, stop: Any, num: int = 50, dtype: str | None = None) -> Tensor:
+    """`num` evenly spaced numbers from start to stop inclusive."""
+    return Tensor(np.linspace(start, stop, num).astype(dtype or config.floatx()))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:
+    """Ones on the k-th diagonal."""
+    return Tensor(np.eye(N, M, k, dtype or config.floatx()))
+
+
+def identity(n: int, dtype: str | None = None) -> Tensor:
+    return eye(n, dtype=dtype)
+
+
+# ---- shapes ------------------------------------------------------------------------
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return (int(value),) if np.ndim(value) == 0 else tuple(int(n) for n in value)
+
+
+def reshape(x: Any, newshape: Any) -> Tensor:
+    """Same elements under another shape; one size may be -1."""
+    t = convert_to_tensor(x)
+    new = _shape(newshape)
+    if -1 in new:
+        rest = 1
+        for n in new:
+            rest *= n if n != -1 else 1
+        if new.count(-1) > 1 or rest == 0 or t.size % rest:
+            raise ShapeError(f"[reshape] cannot make {new} from {t.shape}")
+        new = tuple(t.size // rest if n == -1 else n for n in new)
+    return raw.reshape(t, new)
+
+
+def ravel(x: Any) -> Tensor:
+    return reshape(x, (-1,)) if convert_to_tensor(x).size else reshape(x, (0,))
+
+
+def expand_dims(x: Any, axis: Any) -> Tensor:
+    """New axes of size 1 at the positions `axis` of the result."""
+    t = convert_to_tensor(x)
+    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    new = axes_of(axis, t.ndim + count, "expand_dims")
+    sizes = iter(t.shape)
+    return raw.reshape(
+        t, tuple(1 if i in new else next(sizes) for i in range(t.ndim + count))
+    )
+
+
+def squeeze(x: Any, axis: Any = None) -> Tensor:
+    """Without axes of size 1 (all of them, or those named)."""
+    t = convert_to_tensor(x)
+    if axis is None:
+        return raw.reshape(t, tuple(n for n in t.shape if n != 1))
+    gone = axes_of(axis, t.ndim, "squeeze")
+    if any(t.shape[a] != 1 for a in gone):
+        raise ShapeError(f"[squeeze] axis {axis} of {t.shape} is not of size 1")
+    return raw.reshape(t, tuple(n for i, n in enumerate(t.shape) if i not in gone))
+
+
+def transpose(x: Any, axes: Any = None) -> Tensor:
+    """Axes permuted; reversed when `axes` is None."""
+    t = convert_to_tensor(x)
+    perm = range(t.ndim - 1, -1, -1) if axes is None else axes
+    perm = tuple(int(a) % t.ndim for a in perm)
+    if sorted(perm) != list(range(t.ndim)):
+        raise ValueError(f"[transpose] {axes} is no permutation of {t.ndim} axes")
+    return raw.transpose(t, perm)
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Tensor:
+    t = convert_to_tensor(x)
+    order = [i for i in range(t.ndim) if i != source % t.ndim]
+    order.insert(destination % t.ndim, source % t.ndim)
+    return raw.transpose(t, tuple(order))
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    t = convert_to_tensor(x)
+    order = list(range(t.ndim))
+    a, b = axis1 % t.ndim, axis2 % t.ndim
+    order[a], order[b] = order[b], order[a]
+    return raw.transpose(t, tuple(order))
+
+
+def broadcast_to(x: Any, shape: Any) -> Tensor:
+    return raw.broadcast_to(convert_to_tensor(x), _shape(shape))
+
+
+# ---- joins -------------------------------------------------------------------------
+
+
+def concatenate(xs: Any, axis: int = 0) -> Tensor:
+    """Tensors joined along an axis."""
+    tensors = promote(*xs)
+    (a,) = axes_of(axis, tensors[0].ndim, "concatenate")
+    out = tensors[0]
+    for t in tensors[1:]:
+        out = raw.concatenate(out, t, a)
+    return out
+
+
+def stack(x: Any, axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    return concatenate([expand_dims(t, axis) for t in x], axis)
+
+
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """Pieces along an axis: equal ones, or cut at the given indices."""
+    t = convert_to_tensor(x)
+    (a,) = axes_of(axis, t.ndim, "split")
+    n = t.shape[a]
+    if isinstance(indices_or_sections, int):
+        if n % indices_or_sections:
+            raise ShapeError(f"[split] {n} is not {indices_or_sections} equal parts")
+        step = n // indices_or_sections
+        cuts = list(range(step, n, step)) if step else []
+    else:
+        cuts = [int(i) for i in indices_or_sections]
+    edges = [0, *cuts, n]
+    lead = (slice(None),) * a
+    return [
+        t[(*lead, slice(p, q))] for p, q in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def tile(x: Any, repeats: Any) -> Tensor:
+    """x repeated along each axis."""
+    t = convert_to_tensor(x)
+    reps = _shape(repeats)
+    rank = max(t.ndim, len(reps))
+    reps = (1,) * (rank - len(reps)) + reps
+    shape = (1,) * (rank - t.ndim) + t.shape
+    mixed = tuple(v for n in shape for v in (1, n))
+    wide = tuple(v for r, n in zip(reps, shape, strict=True) for v in (r, n))
+    spread = raw.broadcast_to(raw.reshape(t, mixed), wide)
+    out = tuple(r * n for r, n in zip(reps, shape, strict=True))
+    return raw.reshape(raw.copy(spread), out)
+
+
+def flip(x: Any, axis: Any = None) -> Tensor:
+    """Reversed order along axes."""
+    t = convert_to_tensor(x)
+    axes = axes_of(axis, t.ndim, "flip")
+    return t[tuple(slice(None, None, -1 if i in axes else 1) for i in range(t.ndim))]
+
+
+# ---- gathers -----------------------------------------------------------------------
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Elements of x at `indices` along an axis (of the flattened x when None)."""
+    t = convert_to_tensor(x)
+    i = convert_to_tensor(indices)
+    if not is_integer(i.dtype):
+        raise TypeError(f"[take] indices must be integers, received {i.dtype}")
+    if i.dtype not in ("int32", "int64"):
+        i = raw.cast(i, "int64")
+    if axis is None:
+        return raw.take(raw.reshape(t, (t.size,)), i)
+    (a,) = axes_of(axis, t.ndim, "take")
+    if a == 0:
+        return raw.take(t, i)
+    front = moveaxis(t, a, 0)
+    picked = raw.take(raw.copy(front), i)
+    order = list(range(i.ndim, i.ndim + a)) + list(range(i.ndim))
+    order += list(range(i.ndim + a, picked.ndim))
+    return raw.transpose(picked, tuple(order))
+
+
+def one_hot(
+    x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse=False
+) -> Tensor:
+    """1 at the class index, 0 elsewhere, along a new axis."""
+    if sparse:
+        raise ValueError("[one_hot] sparse tensors are not supported")
+    t = convert_to_tensor(x)
+    if t.dtype not in ("int32", "int64"):
+        t = raw.cast(t, "int64")
+    target = dtype or config.floatx()
+    y = raw.one_hot(t, int(num_classes), target if target[0] == "f" else "float32")
+    y = y if y.dtype == target else raw.cast(y, target)
+    return y if axis in (-1, t.ndim) else moveaxis(y, -1, axis)
+
+
+__all__ = [
+    *"arange broadcast_to cast concatenate convert_to_numpy convert_to_tensor".split(),
+    *"copy expand_dims eye flip full full_like identity is_tensor linspace".split(),
+    *"moveaxis ndim one_hot ones ones_like ravel reshape shape size split".split(),
+    *"squeeze stack swapaxes take tile transpose zeros zeros_like".split(),
+]

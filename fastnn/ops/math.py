@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elementwise mathematics, comparisons and reductions."""
+
+from __future__ import annotations
+
+import math as _math
+from typing import Any
+
+from fastnn.autodiff import raw
+from fastnn.autodiff.indexing import matmul as _matmul
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.ops._promote import axes_of, promote, to_float
+from fastnn.opset import get_op
+
+FLOAT_UNARY = (
+    "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid softplus softsign erf silu "
+    "selu floor ceil"
+).split()
+ANY_UNARY = "negative abs sign square relu".split()
+BINARY = (
+    "add subtract multiply maximum minimum floor_divide mod equal not_equal greater "
+    "greater_equal less less_equal"
+).split()
+FLOAT_BINARY = ("power",)
+LOGICAL = ("logical_and", "logical_or", "logical_xor")
+PREDICATES = ("isnan", "isinf", "isfinite")
+
+
+def _document(function: Any, name: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{get_op(name).doc}."
+    return function
+
+
+def _make_unary(name: str, prepare: Any) -> Any:
+    strict = getattr(raw, name)
+
+    def function(x: Any) -> Tensor:
+        return strict(prepare(x))
+
+    return _document(function, name)
+
+
+def _make_binary(name: str, prepare: Any) -> Any:
+    strict = getattr(raw, name)
+
+    def function(x1: Any, x2: Any) -> Tensor:
+        return strict(*prepare(x1, x2))
+
+    return _document(function, name)
+
+
+def _floats(x1: Any, x2: Any) -> tuple[Tensor, ...]:
+    a, b = promote(x1, x2)
+    return to_float(a), to_float(b)
+
+
+def _bools(*xs: Any) -> tuple[Tensor, ...]:
+    return tuple(raw.cast(convert_to_tensor(x), "bool") for x in xs)
+
+
+for _name in FLOAT_UNARY + list(PREDICATES):
+    globals()[_name] = _make_unary(_name, to_float)
+for _name in ANY_UNARY:
+    globals()[_name] = _make_unary(_name, convert_to_tensor)
+for _name in BINARY:
+    globals()[_name] = _make_binary(_name, promote)
+for _name in FLOAT_BINARY:
+    globals()[_name] = _make_binary(_name, _floats)
+for _name in LOGICAL:
+    globals()[_name] = _make_binary(_name, _bools)
+
+
+def logical_not(x: Any) -> Tensor:
+    """Logical not, of bools or of anything compared with 0."""
+    return raw.logical_not(*_bools(x))
+
+
+def divide(x1: Any, x2: Any) -> Tensor:
+    """x1 / x2; integers divide as floats."""
+    return raw.divide(*_floats(x1, x2))
+
+
+def reciprocal(x: Any) -> Tensor:
+    """1 / x."""
+    return raw.divide(1.0, to_float(x))
+
+
+def log2(x: Any) -> Tensor:
+    """Logarithm to base 2."""
+    return raw.multiply(raw.log(to_float(x)), 1 / _math.log(2))
+
+
+def log10(x: Any) -> Tensor:
+    """Logarithm to base 10."""
+    return raw.multiply(raw.log(to_float(x)), 1 / _math.log(10))
+
+
+def round(x: Any, decimals: int = 0) -> Tensor:  # noqa: A001
+    """x rounded to `decimals` decimals, halves to even."""
+    t = to_float(x)
+    if decimals == 0:
+        return raw.round(t)
+    factor = 10.0**decimals
+    return raw.divide(raw.round(raw.multiply(t, factor)), factor)
+
+
+def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
+    """min(max(x, x_min), x_max)."""
+    t = convert_to_tensor(x)
+    if x_min is not None:
+        t = raw.maximum(*promote(t, x_min))
+    return t if x_max is None else raw.minimum(*promote(t, x_max))
+
+
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
+    """x1 where condition, else x2."""
+    if x1 is None or x2 is None:
+        raise ValueError("[where] needs both x1 and x2")
+    return raw.where(*_bools(condition), *promote(x1, x2))
+
+
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """Matrix product of the last two axes, others broadcast; vectors as in NumPy."""
+    return _matmul(*_floats(x1, x2))
+
+
+def squared_difference(x1: Any, x2: Any) -> Tensor:
+    """(x1 - x2)^2."""
+    return raw.square(raw.subtract(*promote(x1, x2)))
+
+
+# ---- reductions --------------------------------------------------------------------
+
+
+def _reduce(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
+    t = convert_to_tensor(x)
+    if t.dtype == "bool" and name not in ("any", "all"):
+        t = raw.cast(t, "int32")
+    return getattr(raw, name)(t, axes_of(axis, t.ndim, name), bool(keepdims))
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """Sum over axes; bools are counted."""
+    return _reduce("sum", x, axis, keepdims)
+
+
+def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Product over axes."""
+    return _reduce("prod", x, axis, keepdims)
+
+
+def _nonempty(name: str, x: Tensor, axes: tuple[int, ...], initial: Any) -> None:
+    if any(x.shape[a] == 0 for a in axes) and initial is None:
+        raise ValueError(f"[{name}] no elements to reduce in shape {x.shape}")
+
+
+def _extremum(name: str, other: str, x: Any, axis: Any, keepdims: bool, initial: Any):
+    t = convert_to_tensor(x)
+    axes = axes_of(axis, t.ndim, name)
+    _nonempty(name, t, axes, initial)
+    y = getattr(raw, name)(t, axes, bool(keepdims))
+    return y if initial is None else getattr(raw, other)(y, initial)
+
+
+def max(  # noqa: A001
+    x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
+) -> Tensor:
+    """Largest element over axes, at least `initial`."""
+    return _extremum("max", "maximum", x, axis, keepdims, initial)
+
+
+def min(  # noqa: A001
+    x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
+) -> Tensor:
+    """Smallest element over axes, at most `initial`."""
+    return _extremum("min", "minimum", x, axis, keepdims, initial)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Arithmetic mean over axes; integers give floatx()."""
+    t = to_float(x)
+    axes = axes_of(axis, t.ndim, "mean")
+    count = 1
+    for a in axes:
+        count *= t.shape[a]
+    total = raw.sum(t, axes, bool(keepdims))
+    return raw.divide(total, float(count))
+
+
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Mean squared deviation from the mean over axes."""
+    t = to_float(x)
+    deviation = raw.subtract(t, mean(t, axis, True))
+    return mean(raw.square(deviation), axis, keepdims)
+
+
+def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Square root of `var`."""
+    return raw.sqrt(var(x, axis, keepdims))
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """Whether any element over axes is true."""
+    return _reduce("any", _bools(x)[0], axis, keepdims)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """Whether all elements over axes are true."""
+    return _reduce("all", _bools(x)[0], axis, keepdims)
+
+
+def _arg(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
+    t = convert_to_tensor(x)
+    if axis is None:
+        flat = getattr(raw, name)(raw.reshape(t, (t.size,)), 0, False)
+        return raw.reshape(flat, (1,) * t.ndim) if keepdims else flat
+    (a,) = axes_of(axis, t.ndim, name)
+    return getattr(raw, name)(t, a, bool(keepdims))
+
+
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Index of the first largest element, int32."""
+    return _arg("argmax", x, axis, keepdims)
+
+
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Index of the first smallest element, int32."""
+    return _arg("argmin", x, axis, keepdims)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log(sum(e^x)) over axes, shifted by the maximum."""
+    t = to_float(x)
+    axes = axes_of(axis, t.ndim, "logsumexp")
+    top = raw.max(t, axes, True)
+    finite = raw.where(raw.isfinite(top), top, raw.multiply(raw.cast(
+        raw.isfinite(top), t.dtype), 0.0))
+    total = raw.sum(raw.exp(raw.subtract(t, finite)), axes, True)
+    y = raw.add(raw.log(total), finite)
+    shape = tuple(n for i, n in enumerate(t.shape) if i not in axes)
+    return y if keepdims else raw.reshape(y, shape)
+
+
+def count_nonzero(x: Any, axis: Any = None) -> Tensor:
+    """Number of elements that are not 0, int32."""
+    return _reduce("sum", raw.cast(_bools(x)[0], "int32"), axis, False)
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+    """Euclidean norm over axes (ord None or 2), or 1 and inf norms of vectors."""
+    t = to_float(x)
+    if ord in (None, 2, "fro", "euclidean"):
+        return raw.sqrt(sum(raw.square(t), axis, keepdims))
+    if ord == 1:
+        return sum(raw.abs(t), axis, keepdims)
+    if ord == float("inf"):
+        return max(raw.abs(t), axis, keepdims)
+    raise ValueError(f"[norm] ord must be None, 1, 2 or inf, received {ord!r}")
+
+
+absolute = globals()["abs"]
+true_divide = divide
+amax, amin = max, min
+
+__all__ = [
+    *FLOAT_UNARY,
+    *ANY_UNARY,
+    *BINARY,
+    *FLOAT_BINARY,
+    *LOGICAL,
+    *PREDICATES,
+    *"absolute all amax amin any argmax argmin clip count_nonzero divide log10 log2".split(),
+    *"logical_not logsumexp matmul max mean min norm prod reciprocal round".split(),
+    *"squared_difference std sum true_divide var where".split(),
+]

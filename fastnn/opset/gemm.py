@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matrix products and the linear layer with its gradients.
+
+Operands may be any strided view, so a transposed operand is `transpose` + `matmul`
+and costs nothing (csrc/kernels/gemm chooses packing or the transposed form by shape).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.errors import ShapeError
+from fastnn.opset import activations  # noqa: F401  (its gradients are used below)
+from fastnn.opset._infer import check_float, check_same_dtype
+from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, Tol, get_op, op
+from fastnn.opset._samples import uniform
+
+# Activations that the epilogue applies; their derivative is a function of the output.
+EPILOGUES = ("linear", "relu", "sigmoid", "tanh", "elu", "selu")
+ACTIVATION = (Attr("activation", "enum", "linear", EPILOGUES),)
+GEMM_TOL = Tol(4e-6, 2e-14, 4e-5)
+NS_PER_FLOP = 0.015  # 65 GFLOP/s on one core, the lower end of what kernels reach
+
+
+def _matmul_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    a, b = specs
+    check_float("matmul", check_same_dtype("matmul", [a.dtype, b.dtype]))
+    if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"[matmul] shapes {a.shape} and {b.shape} do not match: the last axis of "
+            f"the first must equal the last but one of the second"
+        )
+    from fastnn.opset._infer import broadcast_shapes
+
+    batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
+    return [Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)]
+
+
+def swap(c: Any, x: Any) -> Any:
+    """The last two axes exchanged, as a view."""
+    n = len(x.shape)
+    return c.op.transpose(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _matmul_vjp(c: Any, dy: Any) -> Any:
+    da = db = None
+    if c.needs("a"):
+        da = c.unbroadcast(c.op.matmul(dy, swap(c, c.b)), "a")
+    if c.needs("b"):
+        db = c.unbroadcast(c.op.matmul(swap(c, c.a), dy), "b")
+    return da, db
+
+
+def _flops(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
+    return 2.0 * float(np.prod(outs[0].shape)) * ins[0].shape[-1] * NS_PER_FLOP
+
+
+def _matmul_samples(rng: Any, dtype: str) -> Any:
+    shapes = (
+        ((1, 1), (1, 1)),
+        ((0, 3), (3, 4)),
+        ((3, 0), (0, 4)),
+        ((3, 5), (5, 4)),
+        ((33, 70), (70, 50)),
+        ((1, 19), (19, 10)),
+        ((2, 3, 4), (2, 4, 5)),
+        ((2, 3, 4), (4, 5)),
+        ((3, 1, 2, 4), (5, 4, 2)),
+    )
+    for s1, s2 in shapes:
+        yield Sample((uniform(rng, s1, dtype, -1, 1), uniform(rng, s2, dtype, -1, 1)))
+
+
+op(
+    "matmul",
+    inputs="a b",
+    infer=_matmul_infer,
+    kind=CONTRACT,
+    ref=np.matmul,
+    vjp=_matmul_vjp,
+    saves=("a", "b"),
+    samples=_matmul_samples,
+    tol=GEMM_TOL,
+    cost=_flops,
+    doc="y[..., i, j] = sum_k a[..., i, k] b[..., k, j], float32 accumulation in k",
+)
+
+
+def apply_activation(name: str, x: Any) -> Any:
+    if name == "linear":
+        return x
+    return get_op(name).ref(x, 1.0) if name == "elu" else get_op(name).ref(x)
+
+
+def apply_gradient(name: str, dy: Any, y: Any) -> Any:
+    if name == "linear":
+        return dy
+    ref = get_op(f"{name}_grad").ref
+    return ref(dy, y, 1.0) if name == "elu" else ref(dy, y)
+
+
+def gradient(c: Any, name: str, dy: Any, y: Any) -> Any:
+    """act'(z) * dy written with ops; y = act(z)."""
+    return dy if name == "linear" else getattr(c.op, f"{name}_grad")(dy, y)
+
+
+def _linear_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    x, w, b = specs
+    check_float("linear", check_same_dtype("linear", [s.dtype for s in specs]))
+    if len(x.shape) != 2 or len(w.shape) != 2 or x.shape[1] != w.shape[0]:
+        raise ShapeError(
+            f"[linear] input {x.shape} and kernel {w.shape} do not match: expected "
+            f"(rows, {w.shape[0] if w.shape else '?'})"
+        )
+    if b.shape != w.shape[1:]:
+        raise ShapeError(f"[linear] bias must be {w.shape[1:]}, received {b.shape}")
+    return [Spec((x.shape[0], w.shape[1]), x.dtype)]
+
+
+def _linear_vjp(c: Any, dy: Any) -> Any:
+    dz = gradient(c, c.activation, dy, c.y)
+    dx = c.op.matmul(dz, swap(c, c.w)) if c.needs("x") else None
+    dw = db = None
+    if c.needs("w") or c.needs("b"):
+        dw, db = c.op.linear_grad_params(c.x, dz)
+    return dx, dw, db
+
+
+def _linear_samples(rng: Any, dtype: str) -> Any:
+    sizes = ((1, 1, 1), (0, 3, 4), (5, 19, 3), (33, 70, 50), (4, 3, 1))
+    for m, k, n in sizes:
+        for act in EPILOGUES if m == 5 else ("linear", "relu"):
+            x = uniform(rng, (m, k), dtype, -1, 1)
+            w = uniform(rng, (k, n), dtype, -1, 1)
+            yield Sample((x, w, uniform(rng, (n,), dtype, -1, 1)), (act,))
+
+
+op(
+    "linear",
+    inputs="x w b",
+    attrs=ACTIVATION,
+    infer=_linear_infer,
+    kind=CONTRACT,
+    ref=lambda x, w, b, activation: apply_activation(activation, x @ w + b),
+    vjp=_linear_vjp,
+    saves=("x", "w", "y"),
+    samples=_linear_samples,
+    tol=GEMM_TOL,
+    cost=_flops,
+    doc="activation(x w + b), x (rows, inputs), w (inputs, units), b (units,)",
+)
+
+
+def _grad_input_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    dy, w, y = specs
+    name = "linear_grad_input"
+    check_float(name, check_same_dtype(name, [s.dtype for s in specs]))
+    expected = (dy.shape[0], w.shape[0])
+    if dy.shape[1] != w.shape[1] or y.shape != expected:
+        raise ShapeError(
+            f"[{name}] dy {dy.shape}, w {w.shape} and y {y.shape} do not match: y must "
+            f"be {expected}"
+        )
+    return [Spec(expected, dy.dtype)]
+
+
+def _grad_input_vjp(c: Any, g: Any) -> Any:
+    # out = u * act'(y), u = dy w^T. act' is linear in u, so the gradient op serves
+    # for both factors; the dependence on y goes through the gradient op's own vjp.
+    gu = gradient(c, c.activation, g, c.y)
+    dy = c.op.matmul(gu, c.w)
+    dw = c.op.matmul(swap(c, gu), c.dy)
+    d_y = None
+    if c.needs("y") and c.activation not in ("linear", "relu"):
+        u = c.op.matmul(c.dy, swap(c, c.w))
+        gux = c.op.multiply(g, u)
+        if c.activation == "sigmoid":
+            slope = c.op.subtract(1.0, c.op.multiply(c.y, 2))
+            d_y = c.op.multiply(gux, slope)
+        elif c.activation == "tanh":
+            d_y = c.op.multiply(gux, c.op.multiply(c.y, -2))
+        else:  # elu, selu: y + constant below 0, constant above
+            zero = c.op.multiply(gux, 0)
+            d_y = c.op.where(c.op.greater(c.y, 0), zero, gux)
+    return dy, dw, d_y
+
+
+def _grad_input_samples(rng: Any, dtype: str) -> Any:
+    for m, k, n in ((1, 1, 1), (0, 3, 4), (5, 19, 3), (33, 70, 50), (4, 30, 1)):
+        for act in EPILOGUES if m == 5 else ("linear", "relu"):
+            y = uniform(rng, (m, k), dtype, -0.9, 0.9)
+            y = np.where(np.abs(y) < 0.1, y + np.copysign(0.2, y), y).astype(dtype)
+            dy = uniform(rng, (m, n), dtype, -1, 1)
+            yield Sample((dy, uniform(rng, (k, n), dtype, -1, 1), y), (act,))
+
+
+op(
+    "linear_grad_input",
+    inputs="dy w y",
+    outputs="dx",
+    attrs=ACTIVATION,
+    infer=_grad_input_infer,
+    kind=CONTRACT,
+    ref=lambda dy, w, y, activation: apply_gradient(activation, dy @ w.T, y),
+    vjp=_grad_input_vjp,
+    saves=("dy", "w", "y"),
+    samples=_grad_input_samples,
+    tol=GEMM_TOL,
+    cost=_flops,
+    doc="(dy w^T) * act'(z), with y = act(z) the output of the layer below",
+)
+
+
+def _grad_params_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    x, dy = specs
+    name = "linear_grad_params"
+    check_float(name, check_same_dtype(name, [x.dtype, dy.dtype]))
+    if x.shape[0] != dy.shape[0]:
+        raise ShapeError(f"[{name}] x {x.shape} and dy {dy.shape} differ in rows")
+    return [
+        Spec((x.shape[1], dy.shape[1]), x.dtype),
+        Spec((dy.shape[1],), x.dtype),
+    ]
+
+
+def _grad_params_vjp(c: Any, gw: Any, gb: Any) -> Any:
+    dx = ddy = None
+    if gw is not None:
+        dx = c.op.matmul(c.dy, swap(c, gw))
+        ddy = c.op.matmul(c.x, gw)
+    if gb is not None:
+        rows = c.op.broadcast_to(gb, c.shape_of("dy"))
+        ddy = rows if ddy is None else c.op.add(ddy, rows)
+    return dx, ddy
+
+
+def _grad_params_samples(rng: Any, dtype: str) -> Any:
+    for m, k, n in ((1, 1, 1), (0, 3, 4), (5, 19, 3), (33, 70, 50), (32, 8, 1)):
+        x = uniform(rng, (m, k), dtype, -1, 1)
+        yield Sample((x, uniform(rng, (m, n), dtype, -1, 1)))
+
+
+op(
+    "linear_grad_params",
+    inputs="x dy",
+    outputs="dw db",
+    infer=_grad_params_infer,
+    kind=CONTRACT,
+    ref=lambda x, dy: (x.T @ dy, np.sum(dy, axis=0)),
+    vjp=_grad_params_vjp,
+    saves=("x", "dy"),
+    samples=_grad_params_samples,
+    tol=GEMM_TOL,
+    cost=lambda ins, outs, attrs: (
+        2.0 * float(np.prod(outs[0].shape)) * ins[0].shape[0] * NS_PER_FLOP
+    ),
+    doc="dw = x^T dy and db = sum over rows of dy, in one pass over dy",
+)
