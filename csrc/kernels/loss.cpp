@@ -195,15 +195,16 @@ void mean_squared_error_grad(const KernelArgs& args) {
     using V = Vec<T>;
     T *buffer = static_cast<T*>(space), *dx = args.out[0].ptr<T>();
     const V scale = constant<V>(n > 0 ? 2.0 / static_cast<double>(n) : 0.0);
-    const bool column = is_column(args.in[1], n) && is_column(args.in[2], n);
-    if (column && args.in[0].contiguous()) {
-      const T* dy = args.in[0].ptr<T>() + rows.begin;
+    const int64_t step = args.in[0].stride[0];  // 0: the same dloss for all rows
+    if (is_column(args.in[1], n) && is_column(args.in[2], n) && (step & ~1) == 0) {
+      const T* dy = args.in[0].ptr<T>() + rows.begin * step;
       const T* t = args.in[1].ptr<T>() + rows.begin;
       const T* p = args.in[2].ptr<T>() + rows.begin;
       return map_row(dx + rows.begin, rows.end - rows.begin,
                      [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
                        const V d = load_part(p + i, count) - load_part(t + i, count);
-                       return load_part(dy + i, count) * d * scale;
+                       const V g = step ? load_part(dy + i, count) : splat<V>(*dy);
+                       return g * d * scale;
                      });
     }
     const RowReader<T> y_true(args.in[1], buffer), y_pred(args.in[2], buffer + n);
