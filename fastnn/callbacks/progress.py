@@ -142,7 +142,10 @@ class Progbar:
         self.update(self._seen + n, values)
 
     def _averages(self) -> dict[str, Any]:
-        return {name: total / count for name, (total, count) in self._sums.items()}
+        return {
+            name: total if count == 1 else total / count
+            for name, (total, count) in self._sums.items()
+        }
 
     def _line(self, now: float, live: bool, finalize: bool) -> str:
         elapsed = now - self._start

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _names, constraints, initializers, regularizers, tree
+from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ShapeError
 from fastnn.layers import _call, _configs
@@ -218,7 +219,7 @@ class Layer(WeightsMixin):
         kept = len(self._weights)
         self._building = True
         try:
-            with _call.inside(self):
+            with _call.inside(self), init_scope():
                 self._path = _call.state.path()
                 build(self, input_shape)
         except BaseException:
