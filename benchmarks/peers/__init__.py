@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file per framework, each in its best honest form. `PEERS` lists them all.
+
+Importing this package imports no framework: a peer's module is loaded by name inside
+its own process (see `benchmarks/worker.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PeerInfo:
+    """How a peer is started and shown.
+
+    Attributes:
+        module: file in this folder; its `make(variant)` returns a `Peer`.
+        variant: string handed to `make`.
+        imports: the statement a user writes, timed over `import numpy`.
+        label: name in tables.
+        trains: False for peers that only predict.
+        env: extra environment of its process.
+        slow: compiles for seconds, so it takes part only when asked for by name.
+    """
+
+    module: str
+    label: str
+    imports: str
+    variant: str = ""
+    trains: bool = True
+    env: tuple[tuple[str, str], ...] = ()
+    slow: bool = False
+
+
+_JAX_BACKEND = (("KERAS_BACKEND", "jax"),)
+_TF_BACKEND = (("KERAS_BACKEND", "tensorflow"),)
+
+PEERS: dict[str, PeerInfo] = {
+    "fastnn": PeerInfo("fastnn_", "fastnn `fit`", "import fastnn"),
+    "jax_scan": PeerInfo("jax_", "JAX, epoch in one `scan`", "import jax", "scan"),
+    "jax_step": PeerInfo("jax_", "JAX, jit per step", "import jax", "step"),
+    "keras_jax": PeerInfo(
+        "keras_", "Keras 3 on JAX `fit`", "import keras", "jax", env=_JAX_BACKEND
+    ),
+    "torch": PeerInfo("torch_", "torch eager", "import torch", "eager"),
+    "torch_compile": PeerInfo(
+        "torch_", "torch.compile", "import torch", "compile", slow=True
+    ),
+    "tf_keras": PeerInfo(
+        "keras_", "tf.keras `fit`", "import tensorflow", "tf", env=_TF_BACKEND
+    ),
+    "tf_keras_tuned": PeerInfo(
+        "keras_",
+        "tf.keras, tuned steps_per_execution",
+        "import tensorflow",
+        "tf_tuned",
+        env=_TF_BACKEND,
+    ),
+    "tf_keras_jit": PeerInfo(
+        "keras_",
+        "tf.keras, jit_compile + tuned",
+        "import tensorflow",
+        "tf_jit",
+        env=_TF_BACKEND,
+    ),
+    "sklearn": PeerInfo(
+        "sklearn_", "scikit-learn MLP", "import sklearn.neural_network"
+    ),
+    "onnxruntime": PeerInfo(
+        "onnxruntime_", "ONNX Runtime", "import onnxruntime", trains=False
+    ),
+    "numpy": PeerInfo("numpy_", "NumPy by hand", "import numpy", trains=False),
+}

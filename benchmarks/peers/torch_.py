@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""torch, a plain prepared loop: eager, and with model, loss and optimizer compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.peers.base import Peer
+from benchmarks.workloads import MSE, Optimizer
+
+_ACTIVATIONS = {"relu": nn.ReLU, "linear": None, "softmax": None}
+
+
+class _RMSprop:
+    """torch's foreach RMSprop with epsilon under the root, as Keras has it.
+
+    The same number of multi-tensor calls as `torch.optim.RMSprop(foreach=True)`.
+    """
+
+    def __init__(self, params: list[torch.Tensor], o: Optimizer) -> None:
+        self.params, self.o = params, o
+        self.v = [torch.zeros_like(p) for p in params]
+
+    def zero_grad(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        grads = [p.grad for p in self.params]
+        torch._foreach_mul_(self.v, self.o.rho)
+        torch._foreach_addcmul_(self.v, grads, grads, 1 - self.o.rho)
+        roots = torch._foreach_add(self.v, self.o.epsilon)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_(self.params, grads, roots, -self.o.learning_rate)
+
+
+class _Adam(torch.optim.Adam):
+    """Fused Adam; Keras's epsilon is torch's divided by sqrt(1 - beta_2^t)."""
+
+    def __init__(self, params: list[torch.Tensor], o: Optimizer) -> None:
+        betas = (o.beta_1, o.beta_2)
+        super().__init__(params, o.learning_rate, betas, fused=True)
+        self.t, self.o = 0, o
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        self.t += 1
+        correction = (1 - self.o.beta_2**self.t) ** 0.5
+        self.param_groups[0]["eps"] = self.o.epsilon / correction
+        super().step(closure)
+
+
+def _optimizer(params: Iterable[torch.Tensor], o: Optimizer):
+    params = list(params)
+    if o.name == "sgd":
+        return torch.optim.SGD(params, o.learning_rate, fused=True)
+    return {"rmsprop": _RMSprop, "adam": _Adam}[o.name](params, o)
+
+
+class TorchPeer(Peer):
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def build(self) -> None:
+        modules: list[nn.Module] = []
+        width = int(np.prod(self.workload.input_shape))
+        for layer in self.workload.layers:
+            modules.append(nn.Linear(width, layer.units))
+            activation = _ACTIVATIONS[layer.activation]
+            if activation is not None:
+                modules.append(activation())
+            width = layer.units
+        self.model = nn.Sequential(*modules)
+        self.tx = torch.from_numpy(self.x)
+        regression = self.workload.loss == MSE
+        self.ty = torch.from_numpy(self.y)
+        self.ty = self.ty if regression else self.ty.long()
+        criterion = (
+            nn.functional.mse_loss if regression else nn.functional.cross_entropy
+        )
+        model = self.model
+
+        def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return criterion(model(x), y)
+
+        self.loss_of = torch.compile(loss_of) if self.compiled else loss_of
+        self.reset()
+
+    def reset(self) -> None:
+        with torch.no_grad():
+            for p, w in zip(self.model.parameters(), self.weights, strict=True):
+                p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
+        self.optimizer = _optimizer(self.model.parameters(), self.workload.optimizer)
+
+    def _train(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.optimizer.zero_grad()
+        loss = self.loss_of(x, y)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def step_losses(self, steps: int) -> list[float]:
+        batch = self.workload.batch
+        pairs = zip(self.tx.split(batch)[:steps], self.ty.split(batch), strict=False)
+        return [self._train(x, y).item() for x, y in pairs]
+
+    def run_epochs(self, epochs: int, shuffle: bool) -> list[float]:
+        batch, steps, losses = self.workload.batch, self.workload.steps, []
+        for _ in range(epochs):
+            total = torch.zeros(())
+            if shuffle:
+                for rows in torch.randperm(len(self.tx)).split(batch):
+                    x, y = self.tx.index_select(0, rows), self.ty.index_select(0, rows)
+                    total += self._train(x, y)
+            else:
+                for x, y in zip(
+                    self.tx.split(batch), self.ty.split(batch), strict=True
+                ):
+                    total += self._train(x, y)
+            losses.append(total.item() / steps)
+        return losses
+
+    @torch.inference_mode()
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        out = self.model(torch.from_numpy(x))
+        if self.workload.layers[-1].activation == "softmax":
+            out = torch.softmax(out, -1)
+        return out.numpy()
+
+    def versions(self) -> dict[str, str]:
+        blas = [s for s in torch.__config__.show().split("\n") if "MKL" in s]
+        return {
+            "torch": torch.__version__,
+            "torch blas": "; ".join(s.strip(" -") for s in blas[:2])[:160],
+            "torch cpu": torch.backends.cpu.get_cpu_capability(),
+            "torch threads": str(torch.get_num_threads()),
+        }
+
+
+def make(variant: str) -> Peer:
+    return TorchPeer(compiled=variant == "compile")

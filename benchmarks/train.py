@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training speed: microseconds per sample of `fit` over whole epochs, beside peers.
+
+    python -m benchmarks.train [--quick] [--workloads mlp32 ...] [--peers torch ...]
+
+For each workload: every framework in its own process; time to the first trained step
+(compiling included); losses of the first steps and of one epoch compared with a float64
+NumPy oracle; warm-up; then interleaved rounds. Writes benchmarks/results/train.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import harness, report
+from benchmarks.harness import Limits, Sample
+from benchmarks.machine import machine_sheet
+from benchmarks.peers import PEERS
+from benchmarks.peers.numpy_ import NumpyPeer
+from benchmarks.session import Session
+from benchmarks.workloads import DEFAULT, WORKLOADS, Workload, initial_weights, load
+
+RESULTS = Path(__file__).with_name("results")
+CHECKED_STEPS = 10
+STEPS_RTOL, EPOCH_RTOL = 1e-5, 1e-3
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.train", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    everyday = [n for n, p in PEERS.items() if p.trains and not p.slow]
+    add = parser.add_argument
+    add("--workloads", nargs="+", default=list(DEFAULT), choices=list(WORKLOADS))
+    add("--peers", nargs="+", default=everyday, choices=list(PEERS))
+    add("--ours", default="fastnn", help="the peer every ratio is against")
+    add("--threads", type=int, default=2)
+    add("--rounds", type=int, default=15)
+    add("--seconds", type=float, default=0.4, help="length of one turn")
+    add("--quick", action="store_true", help="5 rounds of 0.2 s: a look, not a result")
+    add("--out", type=Path, default=RESULTS / "train.json")
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.rounds, options.seconds = min(options.rounds, 5), 0.2
+    return options
+
+
+def store(workload: Workload, folder: Path) -> tuple[dict[str, Any], str]:
+    """Arrays and weights where the children read them; the oracle's losses; source."""
+    x, y, source = load(workload)
+    weights = initial_weights(workload)
+    named = {f"w{i}": w for i, w in enumerate(weights)}
+    np.savez(folder / f"{workload.name}.npz", x=x, y=y, **named)
+    oracle = NumpyPeer(np.float64)
+    oracle.setup(workload, weights, x, y)
+    steps = oracle.step_losses(CHECKED_STEPS)
+    oracle.reset()
+    return {"steps": steps, "epoch": oracle.run_epochs(1, False)[0]}, source
+
+
+def prepare(session: Session, workload: Workload, folder: Path, expected: dict) -> dict:
+    """First step, losses and own knobs of each child, one child at a time."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in session.names:
+        answer = session.attempt(
+            name, "setup", workload=workload.name, folder=str(folder)
+        )
+        losses = answer and session.attempt(name, "check", steps=CHECKED_STEPS)
+        tuned = losses and session.attempt(name, "tune")
+        if not (answer and losses and tuned):
+            continue
+        agreement = harness.compare_losses(losses, expected, STEPS_RTOL, EPOCH_RTOL)
+        say(
+            f"{name}: first step {answer['first_step']:.3f} s, losses "
+            f"{'equal' if agreement['ok'] else 'DIFFER'} "
+            f"(10 steps {agreement['steps']:.1e}, epoch {agreement['epoch']:.1e})"
+        )
+        rows[name] = {
+            "first_step": answer["first_step"],
+            "losses": losses,
+            "agreement": agreement,
+            "chosen": tuned["chosen"],
+        }
+    return rows
+
+
+def warm_up(session: Session, workload: Workload, rows: dict, seconds: float) -> None:
+    """Epochs per turn of each child, and turns until they settle."""
+    for name in session.names:
+        per_epoch = session.children[name].ask("train", epochs=1)["seconds"]
+        per_epoch = session.children[name].ask("train", epochs=1)["seconds"]
+        epochs = harness.units_for(seconds, per_epoch, 5000)
+
+        def once(name: str = name, epochs: int = epochs) -> float:
+            return session.children[name].ask("train", epochs=epochs)["seconds"]
+
+        costs = harness.until_stable(once, most=6)
+        rows[name] |= {"epochs": epochs, "warm_up_turns": len(costs)}
+
+
+def measure(options: argparse.Namespace, workload: Workload) -> dict[str, Any]:
+    """One workload from start to ratios."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        say(f"== {workload.name}: oracle")
+        expected, source = store(workload, folder)
+        session = Session("peer", options.peers, options.threads, say)
+        try:
+            rows = prepare(session, workload, folder, expected)
+            warm_up(session, workload, rows, options.seconds)
+
+            def turn(name: str, round_: int) -> Sample:
+                epochs = rows[name]["epochs"]
+                work = epochs * workload.samples
+                return session.turn(name, round_, work, "train", epochs=epochs)
+
+            samples = (
+                harness.run_rounds(session.names, options.rounds, turn, say)
+                if rows
+                else []
+            )
+        finally:
+            session.close()
+    result = {
+        "workload": asdict(workload),
+        "source": source,
+        "flops_per_sample": workload.flops_per_sample(),
+        "expected": expected,
+        "absent": session.absent,
+        "versions": session.versions,
+        "probe": session.probe_kind,
+        "peers": rows,
+    }
+    return result | conclude(samples, rows, options.ours)
+
+
+def conclude(samples: list[Sample], rows: dict, ours: str) -> dict[str, Any]:
+    """Judged samples, cost of each framework and its ratio to ours."""
+    limits = Limits()
+    if samples:
+        harness.judge(samples, limits)
+    for name, row in rows.items():
+        row["cost"] = harness.summary(samples, name)
+        if ours in rows:
+            ratio = harness.paired_ratio(samples, ours, name, limits)
+            row["ratio"] = asdict(ratio)
+    return {"ours": ours, "limits": asdict(limits), "samples": harness.to_json(samples)}
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = arguments(argv)
+    sheet = machine_sheet(options.threads)
+    results = [measure(options, WORKLOADS[name]) for name in options.workloads]
+    document = {
+        "kind": "train",
+        "quick": options.quick,
+        "rounds": options.rounds,
+        "turn_seconds": options.seconds,
+        "machine": sheet,
+        "results": results,
+    }
+    report.write_json(options.out, document)
+    print(report.render(document))
+
+
+if __name__ == "__main__":
+    main()

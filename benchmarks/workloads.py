@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workloads speed is judged on: a table of models, and the arrays they train on.
+
+A workload is data, not code: a row of `WORKLOADS` names the input, the layers, the
+loss, the optimizer and the batch, and every peer builds its own model from that row.
+A new workload is a new row; a new kind of layer is one class here and one branch in
+each peer that has it (a peer without it raises `NotEquivalent` and is shown as absent).
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class NotEquivalent(Exception):
+    """A peer cannot express a workload exactly, so it is not timed on it."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layer; `activation` is a Keras name."""
+
+    units: int
+    activation: str = "linear"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Keras 3 optimizer with Keras 3 defaults; `epsilon` sits where Keras puts it.
+
+    sgd: w -= lr g. rmsprop: v = rho v + (1 - rho) g^2, w -= lr g / sqrt(v + epsilon).
+    adam: w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon).
+    """
+
+    name: str
+    learning_rate: float
+    rho: float = 0.9
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+
+
+SGD = Optimizer("sgd", 0.01)
+RMSPROP = Optimizer("rmsprop", 0.001)
+ADAM = Optimizer("adam", 0.001)
+SPARSE_CE = "sparse_categorical_crossentropy"
+MSE = "mean_squared_error"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One training task. `samples` is a whole number of batches on purpose: no peer
+    has to compile a second shape for a short last batch."""
+
+    name: str
+    data: str
+    input_shape: tuple[int, ...]
+    layers: tuple[Dense, ...]
+    loss: str
+    batch: int
+    optimizer: Optimizer
+    samples: int
+
+    @property
+    def steps(self) -> int:
+        return self.samples // self.batch
+
+    def flops_per_sample(self) -> float:
+        """Multiply-adds counted twice, forward + backward, no input gradient in the
+        first layer: the floor that the peak rate sets for a training step."""
+        total, width = 0, int(np.prod(self.input_shape))
+        for index, layer in enumerate(self.layers):
+            products = 2 if index == 0 else 3
+            total += 2 * products * width * layer.units
+            width = layer.units
+        return float(total)
+
+
+def _mlp(*hidden: int) -> tuple[Dense, ...]:
+    return (*(Dense(units, "relu") for units in hidden), Dense(10, "softmax"))
+
+
+_ROWS = (
+    Workload("mlp32", "mnist", (784,), _mlp(300, 100), SPARSE_CE, 32, SGD, 19_200),
+    Workload("mlp128", "mnist", (784,), _mlp(784), SPARSE_CE, 128, RMSPROP, 19_200),
+    Workload(
+        "reg32", "california", (8,), (Dense(30, "relu"), Dense(1)), MSE, 32, SGD, 11_584
+    ),
+    Workload("wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 4_096),
+)
+WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
+DEFAULT = ("mlp32", "mlp128", "reg32")
+
+
+def initial_weights(workload: Workload, seed: int = 0) -> list[np.ndarray]:
+    """Glorot-uniform kernels and zero biases, float32, in Keras order."""
+    rng = np.random.default_rng(seed)
+    weights: list[np.ndarray] = []
+    width = int(np.prod(workload.input_shape))
+    for layer in workload.layers:
+        limit = np.sqrt(6.0 / (width + layer.units))
+        kernel = rng.uniform(-limit, limit, (width, layer.units))
+        weights += [kernel.astype(np.float32), np.zeros(layer.units, np.float32)]
+        width = layer.units
+    return weights
+
+
+def load(workload: Workload) -> tuple[np.ndarray, np.ndarray, str]:
+    """Arrays of a workload and where they came from.
+
+    Returns:
+        `(x, y, source)`: x float32 `(samples, *input_shape)`, y int32 `(samples,)` for
+        classes or float32 `(samples, 1)`; source is "mnist", "california" or a name
+        that begins with "synthetic".
+    """
+    x, y, source = _LOADERS[workload.data](workload.samples)
+    return np.ascontiguousarray(x.reshape(-1, *workload.input_shape)), y, source
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("FASTNN_BENCH_DATA", ROOT.parent / "shared" / "data"))
+
+
+def _mnist(samples: int) -> tuple[np.ndarray, np.ndarray, str]:
+    folder = _data_folder() / "mnist"
+    images, labels = (
+        folder / f"train-{stem}-ubyte.gz" for stem in ("images-idx3", "labels-idx1")
+    )
+    if not (images.exists() and labels.exists()):
+        return _synthetic_digits(samples)
+    pixels = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16)
+    classes = np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)
+    x = pixels.reshape(-1, 784)[:samples].astype(np.float32) / np.float32(255)
+    return x, classes[:samples].astype(np.int32), "mnist"
+
+
+def _synthetic_digits(samples: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Ten noisy prototypes with MNIST's shape, range and share of zero pixels."""
+    rng = np.random.default_rng(1)
+    prototypes = rng.random((10, 784)) * (rng.random((10, 784)) < 0.3)
+    y = rng.integers(0, 10, samples).astype(np.int32)
+    noise = rng.normal(0.0, 0.25, (samples, 784)) * (rng.random((samples, 784)) < 0.2)
+    x = np.clip(prototypes[y] + noise, 0.0, 1.0)
+    return x.astype(np.float32), y, "synthetic digits"
+
+
+def _california(samples: int) -> tuple[np.ndarray, np.ndarray, str]:
+    path = _data_folder() / "california_housing.csv.gz"
+    if not path.exists():
+        return _synthetic_houses(samples)
+    with gzip.open(path, "rt") as lines:
+        table = np.loadtxt(lines, delimiter=",", skiprows=1)
+    table = table[np.random.default_rng(2).permutation(len(table))[:samples]]
+    x, y = table[:, :-1], table[:, -1:]
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    # A few houses lie 60 deviations out; clipped, plain SGD stays finite for any peer.
+    return np.clip(x, -5, 5).astype(np.float32), y.astype(np.float32), "california"
+
+
+def _synthetic_houses(samples: int) -> tuple[np.ndarray, np.ndarray, str]:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(samples, 8))
+    y = 2.0 + np.tanh(x @ rng.normal(size=(8, 1))) + 0.1 * rng.normal(size=(samples, 1))
+    return x.astype(np.float32), y.astype(np.float32), "synthetic houses"
+
+
+_LOADERS = {"mnist": _mnist, "california": _california}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables made from invented result files, and the generated blocks of documents."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import compare, report, train
+from benchmarks.harness import Sample
+from benchmarks.workloads import WORKLOADS
+
+MACHINE = {
+    "date": "2026-01-01 00:00 UTC",
+    "revision": "abc",
+    "cpu": "Test CPU",
+    "cores": 2,
+    "threads": 2,
+    "flags": "avx2",
+    "virtual machine": "none seen",
+    "openblas": "0.3 Haswell",
+    "python": "3.11",
+}
+
+
+def samples(costs: dict[str, float]) -> list[Sample]:
+    turns = [(r, n, c) for r in range(6) for n, c in costs.items()]
+    return [Sample(n, r, c, 1.0, (100.0, 100.0), (9.0, 9.0)) for r, n, c in turns]
+
+
+def document(costs: dict[str, float], differ: tuple[str, ...] = ()) -> dict:
+    rows = {
+        name: {
+            "first_step": 0.5,
+            "agreement": {"ok": name not in differ, "steps": 1e-7, "epoch": 0.25},
+            "chosen": "unroll=4" if name == "jax_scan" else "",
+        }
+        for name in costs
+    }
+    work = WORKLOADS["mlp32"]
+    result = {
+        "workload": {
+            "name": "mlp32",
+            "layers": [{"units": layer.units} for layer in work.layers],
+            "input_shape": work.input_shape,
+            "batch": 32,
+            "optimizer": {"name": "sgd"},
+            "samples": work.samples,
+        },
+        "source": "mnist",
+        "absent": {"sklearn": "[sklearn] not here"},
+        "versions": {"torch": {"torch": "2.13"}},
+        "peers": rows,
+    } | train.conclude(samples(costs), rows, "fastnn")
+    head = {"kind": "train", "quick": False, "rounds": 6, "machine": MACHINE}
+    return head | {"results": [result]}
+
+
+def test_rows_where_a_peer_wins_are_shown_as_they_are():
+    text = report.render(document({"fastnn": 8e-6, "jax_scan": 4e-6, "torch": 16e-6}))
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "JAX, epoch in one `scan` (unroll=4)",
+        "**fastnn `fit`**",
+        "torch eager",
+    ]
+    assert "| 4.00 | 4.00 | 0.500 [0.500, 0.500] | equal | 500 | 6/6 |" in lines[0]
+    assert "| 8.00 | 8.00 | 1 |" in lines[1]
+    assert "2.00 [2.00, 2.00]" in lines[2]
+    assert "scikit-learn MLP: [sklearn] not here" in text
+    assert "Test CPU" in text
+    assert "torch 2.13" in text
+
+
+def test_no_ratio_for_a_peer_whose_losses_differ():
+    text = report.render(document({"fastnn": 8e-6, "torch": 16e-6}, differ=("torch",)))
+    line = next(line for line in text.splitlines() if "torch eager" in line)
+    assert "**differ** 2e-01" in line
+    assert "2.00 [" not in line
+
+
+def test_no_ratio_against_a_standard_whose_own_losses_differ():
+    text = report.render(document({"fastnn": 8e-6, "torch": 16e-6}, differ=("fastnn",)))
+    assert "2.00 [" not in text
+
+
+def test_block_is_replaced_and_the_rest_kept(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"above\n{report.START}\nold\n{report.END}\nbelow\n")
+    assert report.put(path, "new\n")
+    assert report.put(path, "newer\n")
+    text = path.read_text()
+    assert text == f"above\n{report.START}\nnewer\n{report.END}\nbelow\n"
+    path.write_text("no block\n")
+    assert not report.put(path, "new")
+    assert path.read_text() == "no block\n"
+    assert not report.put(tmp_path / "absent.md", "new")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.19, "0.190"), (8.123, "8.12"), (30.52, "30.5"), (72_600.4, "72,600")],
+)
+def test_numbers_have_three_digits(value, text):
+    assert report.number(value) == text
+
+
+def test_compare_uses_ratios_and_not_times():
+    # The second machine is three times slower, yet fastnn gained 2x on torch.
+    before = document({"fastnn": 8e-6, "torch": 16e-6})
+    after = document({"fastnn": 12e-6, "torch": 48e-6})
+    line = compare.render(before, after, "fastnn").splitlines()[-1]
+    assert line == ("| mlp32 | 8.00 | 12.0 | torch | 2.00 | 4.00 | +100.0 % | faster |")
+    same = compare.render(before, before, "fastnn").splitlines()[-1]
+    assert same.endswith("| +0.0 % | same |")
+
+
+def test_compare_refuses_what_cannot_be_compared():
+    before = document({"fastnn": 8e-6, "torch": 16e-6})
+    other = before | {"machine": MACHINE | {"cpu": "Other CPU"}}
+    with pytest.raises(ValueError, match="different machines"):
+        compare.render(before, other, "fastnn")
+    with pytest.raises(ValueError, match="'train' and 'gemm'"):
+        compare.render(before, before | {"kind": "gemm"}, "fastnn")
