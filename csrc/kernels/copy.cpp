@@ -111,7 +111,8 @@ void concatenate(const KernelArgs& args) {
   const int64_t begin = rows.begin * row_size, end = rows.end * row_size;
   if (begin >= end) return;
   int64_t inner = 1, run[2];
-  for (int d = axis + 1; d < y.ndim; ++d) inner *= y.shape[d];
+  for (int d = axis + 1; d < y.ndim; ++d)
+    inner *= y.shape[d];
   Walk w[2];
   for (int k = 0; k < 2; ++k) {
     const TensorView* view = &args.in[k];

@@ -13,10 +13,10 @@ namespace {
 class IndexReader {
  public:
   FASTNN_INLINE IndexReader(const char* op, const TensorView& x) : dtype_(x.dtype) {
-    FASTNN_CHECK(dtype_ == DType::kInt64 || dtype_ == DType::kInt32 ||
-                     dtype_ == DType::kUInt8,
-                 "[%s] indices of dtype %s are not supported (int32, int64, uint8)", op,
-                 dtype_name(dtype_));
+    FASTNN_CHECK(
+        dtype_ == DType::kInt64 || dtype_ == DType::kInt32 || dtype_ == DType::kUInt8,
+        "[%s] indices of dtype %s are not supported (int32, int64, uint8)", op,
+        dtype_name(dtype_));
     const TensorView* view = &x;
     if (x.numel()) walk_ = make_walk(&view, 1, {0, x.rows()});
   }
@@ -91,8 +91,7 @@ void gather_rows(const KernelArgs& args) {
   const int64_t first = cursor[0];
   FASTNN_CHECK(first >= 0 && first + y.rows() <= perm.shape[0],
                "[gather_rows] rows %lld to %lld of a permutation of %lld",
-               static_cast<long long>(first),
-               static_cast<long long>(first + y.rows()),
+               static_cast<long long>(first), static_cast<long long>(first + y.rows()),
                static_cast<long long>(perm.shape[0]));
   RowSource source;
   open_rows(data, source);

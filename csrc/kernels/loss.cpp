@@ -67,47 +67,51 @@ FASTNN_INLINE void run_rows(const char* name, const KernelArgs& args,
 
 // loss = sum_k t_k (logsumexp(z) - z_k), probs = softmax(z)
 void softmax_cross_entropy(const KernelArgs& args) {
-  run_rows("softmax_cross_entropy", args, args.in[0],
-           [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    using V = Vec<T>;
-    T* buffer = static_cast<T*>(space);
-    const RowReader<T> logits(args.in[0], buffer), target(args.in[1], buffer + n);
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T *z = logits[r], *t = target[r];
-      T* probs = args.out[1].ptr<T>() + r * n;
-      const Exponentials<T> e = exponentials(n, z, probs);
-      const V scale = splat<V>(T(1) / e.sum), shift = splat<V>(e.log_sum);
-      const T loss = sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-        store_part(probs + i, load_part(probs + i, count) * scale, count);
-        const V x = load_part(z + i, count), weight = load_part(t + i, count);
-        const V zero = constant<V>(0);
-        // A class of weight 0 adds nothing, even where its logit is -infinity.
-        return select(weight == zero, zero, weight * (shift - (x - splat<V>(e.top))));
+  run_rows(
+      "softmax_cross_entropy", args, args.in[0],
+      [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
+        using T = typename decltype(tag)::type;
+        using V = Vec<T>;
+        T* buffer = static_cast<T*>(space);
+        const RowReader<T> logits(args.in[0], buffer), target(args.in[1], buffer + n);
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+          const T *z = logits[r], *t = target[r];
+          T* probs = args.out[1].ptr<T>() + r * n;
+          const Exponentials<T> e = exponentials(n, z, probs);
+          const V scale = splat<V>(T(1) / e.sum), shift = splat<V>(e.log_sum);
+          const T loss = sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+            store_part(probs + i, load_part(probs + i, count) * scale, count);
+            const V x = load_part(z + i, count), weight = load_part(t + i, count);
+            const V zero = constant<V>(0);
+            // A class of weight 0 adds nothing, even where its logit is -infinity.
+            return select(weight == zero, zero,
+                          weight * (shift - (x - splat<V>(e.top))));
+          });
+          args.out[0].ptr<T>()[r] = loss;
+        }
       });
-      args.out[0].ptr<T>()[r] = loss;
-    }
-  });
 }
 
 // dloss (p sum(t) - t)
 void softmax_cross_entropy_grad(const KernelArgs& args) {
   run_rows("softmax_cross_entropy_grad", args, args.out[0],
            [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    using V = Vec<T>;
-    T* buffer = static_cast<T*>(space);
-    const RowReader<T> probs(args.in[1], buffer), target(args.in[2], buffer + n);
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T *p = probs[r], *t = target[r];
-      const V total = splat<V>(reduce_contiguous<SumOp>(t, n));
-      const V d = splat<V>(element<T>(args.in[0], r));
-      map_row(args.out[0].ptr<T>() + r * n, n,
-              [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-                return d * (load_part(p + i, count) * total - load_part(t + i, count));
-              });
-    }
-  });
+             using T = typename decltype(tag)::type;
+             using V = Vec<T>;
+             T* buffer = static_cast<T*>(space);
+             const RowReader<T> probs(args.in[1], buffer),
+                 target(args.in[2], buffer + n);
+             for (int64_t r = rows.begin; r < rows.end; ++r) {
+               const T *p = probs[r], *t = target[r];
+               const V total = splat<V>(reduce_contiguous<SumOp>(t, n));
+               const V d = splat<V>(element<T>(args.in[0], r));
+               map_row(args.out[0].ptr<T>() + r * n, n,
+                       [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+                         return d * (load_part(p + i, count) * total -
+                                     load_part(t + i, count));
+                       });
+             }
+           });
 }
 
 // loss = logsumexp(z) - z[label], NaN where the label is no class.
@@ -115,22 +119,22 @@ void sparse_softmax_cross_entropy(const KernelArgs& args) {
   check_labels("sparse_softmax_cross_entropy", args.in[1]);
   run_rows("sparse_softmax_cross_entropy", args, args.in[0],
            [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    using V = Vec<T>;
-    const RowReader<T> logits(args.in[0], static_cast<T*>(space));
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T* z = logits[r];
-      T* probs = args.out[1].ptr<T>() + r * n;
-      const int64_t label = read_label(args.in[1], r, n);
-      const Exponentials<T> e = exponentials(n, z, probs);
-      args.out[0].ptr<T>()[r] =
-          label < 0 ? static_cast<T>(__builtin_nan("")) : e.log_sum - (z[label] - e.top);
-      const V scale = splat<V>(T(1) / e.sum);
-      map_row(probs, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-        return load_part(probs + i, count) * scale;
-      });
-    }
-  });
+             using T = typename decltype(tag)::type;
+             using V = Vec<T>;
+             const RowReader<T> logits(args.in[0], static_cast<T*>(space));
+             for (int64_t r = rows.begin; r < rows.end; ++r) {
+               const T* z = logits[r];
+               T* probs = args.out[1].ptr<T>() + r * n;
+               const int64_t label = read_label(args.in[1], r, n);
+               const Exponentials<T> e = exponentials(n, z, probs);
+               args.out[0].ptr<T>()[r] = label < 0 ? static_cast<T>(__builtin_nan(""))
+                                                   : e.log_sum - (z[label] - e.top);
+               const V scale = splat<V>(T(1) / e.sum);
+               map_row(probs, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+                 return load_part(probs + i, count) * scale;
+               });
+             }
+           });
 }
 
 // dloss (p - onehot(label)), a row of NaN where the label is no class.
@@ -138,21 +142,21 @@ void sparse_softmax_cross_entropy_grad(const KernelArgs& args) {
   check_labels("sparse_softmax_cross_entropy_grad", args.in[2]);
   run_rows("sparse_softmax_cross_entropy_grad", args, args.out[0],
            [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    const RowReader<T> probs(args.in[1], static_cast<T*>(space));
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T* p = probs[r];
-      T* dx = args.out[0].ptr<T>() + r * n;
-      const int64_t label = read_label(args.in[2], r, n);
-      T d = element<T>(args.in[0], r);
-      if (label < 0) d = static_cast<T>(__builtin_nan(""));
-      const T at_label = label < 0 ? d : d * (p[label] - T(1));
-      map_row(dx, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-        return load_part(p + i, count) * d;
-      });
-      if (label >= 0) dx[label] = at_label;
-    }
-  });
+             using T = typename decltype(tag)::type;
+             const RowReader<T> probs(args.in[1], static_cast<T*>(space));
+             for (int64_t r = rows.begin; r < rows.end; ++r) {
+               const T* p = probs[r];
+               T* dx = args.out[0].ptr<T>() + r * n;
+               const int64_t label = read_label(args.in[2], r, n);
+               T d = element<T>(args.in[0], r);
+               if (label < 0) d = static_cast<T>(__builtin_nan(""));
+               const T at_label = label < 0 ? d : d * (p[label] - T(1));
+               map_row(dx, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+                 return load_part(p + i, count) * d;
+               });
+               if (label >= 0) dx[label] = at_label;
+             }
+           });
 }
 
 // A single column is one vector over the rows: 32 rows take 10 ns instead of 300.
@@ -161,61 +165,65 @@ FASTNN_INLINE bool is_column(const TensorView& x, int64_t n) {
 }
 
 void mean_squared_error(const KernelArgs& args) {
-  run_rows("mean_squared_error", args, args.in[0],
-           [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    using V = Vec<T>;
-    T *buffer = static_cast<T*>(space), *loss = args.out[0].ptr<T>();
-    if (is_column(args.in[0], n) && is_column(args.in[1], n)) {
-      const T* t = args.in[0].ptr<T>() + rows.begin;
-      const T* p = args.in[1].ptr<T>() + rows.begin;
-      return map_row(loss + rows.begin, rows.end - rows.begin,
-                     [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-                       const V d = load_part(p + i, count) - load_part(t + i, count);
-                       return d * d;
-                     });
-    }
-    const RowReader<T> y_true(args.in[0], buffer), y_pred(args.in[1], buffer + n);
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T *t = y_true[r], *p = y_pred[r];
-      const T sum = sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-        const V d = load_part(p + i, count) - load_part(t + i, count);
-        return d * d;
+  run_rows(
+      "mean_squared_error", args, args.in[0],
+      [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
+        using T = typename decltype(tag)::type;
+        using V = Vec<T>;
+        T *buffer = static_cast<T*>(space), *loss = args.out[0].ptr<T>();
+        if (is_column(args.in[0], n) && is_column(args.in[1], n)) {
+          const T* t = args.in[0].ptr<T>() + rows.begin;
+          const T* p = args.in[1].ptr<T>() + rows.begin;
+          return map_row(loss + rows.begin, rows.end - rows.begin,
+                         [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+                           const V d =
+                               load_part(p + i, count) - load_part(t + i, count);
+                           return d * d;
+                         });
+        }
+        const RowReader<T> y_true(args.in[0], buffer), y_pred(args.in[1], buffer + n);
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+          const T *t = y_true[r], *p = y_pred[r];
+          const T sum = sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+            const V d = load_part(p + i, count) - load_part(t + i, count);
+            return d * d;
+          });
+          loss[r] = sum / static_cast<T>(n);
+        }
       });
-      loss[r] = sum / static_cast<T>(n);
-    }
-  });
 }
 
 // dloss 2 (y_pred - y_true) / n
 void mean_squared_error_grad(const KernelArgs& args) {
-  run_rows("mean_squared_error_grad", args, args.out[0],
-           [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
-    using T = typename decltype(tag)::type;
-    using V = Vec<T>;
-    T *buffer = static_cast<T*>(space), *dx = args.out[0].ptr<T>();
-    const V scale = constant<V>(n > 0 ? 2.0 / static_cast<double>(n) : 0.0);
-    const int64_t step = args.in[0].stride[0];  // 0: the same dloss for all rows
-    if (is_column(args.in[1], n) && is_column(args.in[2], n) && (step & ~1) == 0) {
-      const T* dy = args.in[0].ptr<T>() + rows.begin * step;
-      const T* t = args.in[1].ptr<T>() + rows.begin;
-      const T* p = args.in[2].ptr<T>() + rows.begin;
-      return map_row(dx + rows.begin, rows.end - rows.begin,
-                     [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-                       const V d = load_part(p + i, count) - load_part(t + i, count);
-                       const V g = step ? load_part(dy + i, count) : splat<V>(*dy);
-                       return g * d * scale;
-                     });
-    }
-    const RowReader<T> y_true(args.in[1], buffer), y_pred(args.in[2], buffer + n);
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const T *t = y_true[r], *p = y_pred[r];
-      const V dy = splat<V>(element<T>(args.in[0], r));
-      map_row(dx + r * n, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
-        return dy * (load_part(p + i, count) - load_part(t + i, count)) * scale;
+  run_rows(
+      "mean_squared_error_grad", args, args.out[0],
+      [&](auto tag, Range rows, int64_t n, void* space) FASTNN_LAMBDA_INLINE {
+        using T = typename decltype(tag)::type;
+        using V = Vec<T>;
+        T *buffer = static_cast<T*>(space), *dx = args.out[0].ptr<T>();
+        const V scale = constant<V>(n > 0 ? 2.0 / static_cast<double>(n) : 0.0);
+        const int64_t step = args.in[0].stride[0];  // 0: the same dloss for all rows
+        if (is_column(args.in[1], n) && is_column(args.in[2], n) && (step & ~1) == 0) {
+          const T* dy = args.in[0].ptr<T>() + rows.begin * step;
+          const T* t = args.in[1].ptr<T>() + rows.begin;
+          const T* p = args.in[2].ptr<T>() + rows.begin;
+          return map_row(dx + rows.begin, rows.end - rows.begin,
+                         [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+                           const V d =
+                               load_part(p + i, count) - load_part(t + i, count);
+                           const V g = step ? load_part(dy + i, count) : splat<V>(*dy);
+                           return g * d * scale;
+                         });
+        }
+        const RowReader<T> y_true(args.in[1], buffer), y_pred(args.in[2], buffer + n);
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+          const T *t = y_true[r], *p = y_pred[r];
+          const V dy = splat<V>(element<T>(args.in[0], r));
+          map_row(dx + r * n, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+            return dy * (load_part(p + i, count) - load_part(t + i, count)) * scale;
+          });
+        }
       });
-    }
-  });
 }
 
 constexpr KernelEntry kEntries[] = {

@@ -56,8 +56,10 @@ FASTNN_INLINE void run_update(const char* name, const KernelArgs& args, const F&
   op.lanes = FASTNN_VECTOR_BYTES / size;
   op.n_in = 2 + slots;
   op.n_out = 1 + slots;
-  for (int k = 0; k < op.n_in; ++k) op.in_size[k] = size;
-  for (int k = 0; k < op.n_out; ++k) op.out_size[k] = size;
+  for (int k = 0; k < op.n_in; ++k)
+    op.in_size[k] = size;
+  for (int k = 0; k < op.n_out; ++k)
+    op.out_size[k] = size;
   run_tiles(args, op);
 }
 

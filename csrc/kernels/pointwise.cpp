@@ -76,14 +76,15 @@ FASTNN_INLINE void run_pointwise(const char* name, const KernelArgs& args, Eleme
   op.lanes = FASTNN_VECTOR_BYTES / size;
   op.n_in = n_in;
   op.n_out = 1;
-  for (int k = 0; k < n_in; ++k) op.in_size[k] = k < value ? 1 : size;
+  for (int k = 0; k < n_in; ++k)
+    op.in_size[k] = k < value ? 1 : size;
   op.out_size[0] = form == Form::kTest ? 1 : size;
   run_tiles(args, op);
 }
 
-#define X(name, Functor, n_in, form, types, attrs)                        \
-  void name##_kernel(const KernelArgs& args) {                            \
-    run_pointwise<Functor, n_in, Form::form>(#name, args, types{});       \
+#define X(name, Functor, n_in, form, types, attrs)                  \
+  void name##_kernel(const KernelArgs& args) {                      \
+    run_pointwise<Functor, n_in, Form::form>(#name, args, types{}); \
   }
 FASTNN_POINTWISE(X)
 #undef X

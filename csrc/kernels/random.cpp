@@ -36,7 +36,8 @@ FASTNN_OUTLINE void chunk_blocks(int64_t chunk, Stream stream, Words (&w)[4]) {
   const Words lo = splat<Words>(static_cast<uint32_t>(first)) + lane;
   const Words hi = splat<Words>(static_cast<uint32_t>(first >> 32));
   const PhiloxBlock<Words> b = philox(lo, hi, stream.step, stream.seed);
-  for (int j = 0; j < 4; ++j) w[j] = b.w[j];
+  for (int j = 0; j < 4; ++j)
+    w[j] = b.w[j];
 }
 
 struct Uniform {
@@ -63,8 +64,7 @@ struct Uniform {
 };
 
 struct Normal {
-  static FASTNN_INLINE void fill(float* to, Words (&w)[4], double mean,
-                                 double stddev) {
+  static FASTNN_INLINE void fill(float* to, Words (&w)[4], double mean, double stddev) {
     using V = Vec<float>;
     for (int j = 0; j < 4; j += 2) {
       const NormalPair<V> pair = normal_pair<V>(w[j], w[j + 1]);
@@ -94,8 +94,7 @@ struct Normal {
 
 struct TruncatedNormal {
   template <class T>
-  static FASTNN_INLINE void fill(T* to, Words (&w)[4], double mean,
-                                 double stddev) {
+  static FASTNN_INLINE void fill(T* to, Words (&w)[4], double mean, double stddev) {
     using V = Vec<T>;
     transpose_4x4(w);
     for (int j = 0; j < 4; ++j) {
@@ -126,11 +125,13 @@ template <class T, int chunk_size, class F>
 FASTNN_INLINE void for_chunks(T* out, Range range, F make) {
   for (int64_t at = range.begin; at < range.end;) {
     const int64_t chunk = at / chunk_size, start = chunk * chunk_size;
-    const int64_t stop = start + chunk_size < range.end ? start + chunk_size : range.end;
+    const int64_t stop =
+        start + chunk_size < range.end ? start + chunk_size : range.end;
     const bool whole = at == start && stop == start + chunk_size;
     alignas(64) T buffer[chunk_size];
     make(chunk, whole ? out + start : buffer);
-    if (!whole) __builtin_memcpy(out + at, buffer + (at - start), (stop - at) * sizeof(T));
+    if (!whole)
+      __builtin_memcpy(out + at, buffer + (at - start), (stop - at) * sizeof(T));
     at = stop;
   }
 }

@@ -28,7 +28,8 @@ class Words {
     uint64_t product = uint64_t{next()} * bound;
     if (static_cast<uint32_t>(product) < bound) {
       const uint32_t reject = -bound % bound;
-      while (static_cast<uint32_t>(product) < reject) product = uint64_t{next()} * bound;
+      while (static_cast<uint32_t>(product) < reject)
+        product = uint64_t{next()} * bound;
     }
     return static_cast<uint32_t>(product >> 32);
   }
@@ -45,7 +46,8 @@ void random_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t* out)
   FASTNN_CHECK(n >= 0 && n < int64_t{1} << 32,
                "[random_permutation] n must be below 2^32, received %lld",
                static_cast<long long>(n));
-  for (int64_t i = 0; i < n; ++i) out[i] = i;
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = i;
   Words words(seed, stream);
   for (int64_t i = n - 1; i > 0; --i) {
     const int64_t j = words.below(static_cast<uint32_t>(i + 1));

@@ -18,7 +18,8 @@ using ReduceColumns = void (*)(const Walk& w, int64_t columns, void* out);
 
 FASTNN_INLINE int64_t count_of(const Walk& w) {
   int64_t n = 1;
-  for (int d = 0; d < w.ndim; ++d) n *= w.shape[d];
+  for (int d = 0; d < w.ndim; ++d)
+    n *= w.shape[d];
   return n;
 }
 
@@ -76,7 +77,8 @@ FASTNN_INLINE void reduce_group(const Walk& w, int64_t offset, int n, T* out) {
     const int64_t rows = left < kRowsPerBlock ? left : kRowsPerBlock;
     const char* p = row_pointer(w, row) + offset;
     Vec<T> block[vectors];
-    for (int j = 0; j < vectors; ++j) block[j] = splat<Vec<T>>(Op::template start<T>());
+    for (int j = 0; j < vectors; ++j)
+      block[j] = splat<Vec<T>>(Op::template start<T>());
     for (int64_t i = 0; i < rows; ++i, p += stride) {
       const T* x = reinterpret_cast<const T*>(p);
       for (int j = 0; j < vectors; ++j) {
@@ -90,7 +92,8 @@ FASTNN_INLINE void reduce_group(const Walk& w, int64_t offset, int n, T* out) {
   Vec<T> result[vectors];
   sum.finish(result);
   if constexpr (vectors > 1) {
-    for (int j = 0; j < vectors; ++j) store(out + j * lanes<T>, result[j]);
+    for (int j = 0; j < vectors; ++j)
+      store(out + j * lanes<T>, result[j]);
   } else {
     store_n(out, result[0], n);
   }
@@ -139,7 +142,8 @@ FASTNN_OUTLINE void split_axes(const TensorView& x, uint64_t axes, Axes& a) {
     }
     // Reduced dimensions by falling stride: memory order, whatever the view.
     int at = reduced++;
-    for (; at > 0 && magnitude(x.stride[order[at - 1]]) < magnitude(x.stride[d]); --at) {
+    for (; at > 0 && magnitude(x.stride[order[at - 1]]) < magnitude(x.stride[d]);
+         --at) {
       order[at] = order[at - 1];
     }
     order[at] = d;
@@ -212,11 +216,13 @@ void arg_row(const Walk& w, void* out) {
   int64_t index = -1;
   for_blocks<T>(w, [&](const T* p, int64_t n, int64_t start) FASTNN_LAMBDA_INLINE {
     const T m = fold_lanes<T>(reduce_block<Op>(p, n), Op{});
-    const bool better = index < 0 || (best == best && (m != m || Op{}(best, m) != best));
+    const bool better =
+        index < 0 || (best == best && (m != m || Op{}(best, m) != best));
     if (!better) return;
     best = m;
     index = start;
-    while (!(p[index - start] == m || p[index - start] != p[index - start])) ++index;
+    while (!(p[index - start] == m || p[index - start] != p[index - start]))
+      ++index;
   });
   *static_cast<int32_t*>(out) = static_cast<int32_t>(index);
 }

@@ -62,8 +62,8 @@ struct SoftmaxGrad {
   template <class T>
   FASTNN_INLINE void operator()(int64_t n, const T* dy, const T* y, T* dx) const {
     using V = Vec<T>;
-    const V dot = splat<V>(
-        sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
+    const V dot =
+        splat<V>(sum_row<T>(n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {
           return load_part(dy + i, count) * load_part(y + i, count);
         }));
     map_row(dx, n, [&](int64_t i, int count) FASTNN_LAMBDA_INLINE {

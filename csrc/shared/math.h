@@ -13,10 +13,10 @@
 FASTNN_BEGIN_NAMESPACE
 
 // libm as functors for map_lanes; float overloads only where float32 uses them.
-#define FASTNN_LIBM_1(Name, fn, fnf)                                      \
-  struct Name {                                                           \
-    FASTNN_HD double operator()(double x) const { return ::fn(x); }       \
-    FASTNN_HD float operator()(float x) const { return ::fnf(x); }        \
+#define FASTNN_LIBM_1(Name, fn, fnf)                                \
+  struct Name {                                                     \
+    FASTNN_HD double operator()(double x) const { return ::fn(x); } \
+    FASTNN_HD float operator()(float x) const { return ::fnf(x); }  \
   };
 FASTNN_LIBM_1(LibmExp, exp, expf)
 FASTNN_LIBM_1(LibmExpm1, expm1, expm1f)
@@ -131,9 +131,9 @@ FASTNN_HD V log_of_sum(V u, V c) {
   // c no longer matters for large u, where 2^-k would leave the normal range.
   const V shift = select(k < 30, c * power_of_two<V>(splat<I>(0) - k), constant<V>(0));
   const V f = (m - constant<V>(1)) + shift;
-  const V p = polynomial(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949,
-                         0.14220269, -0.124060251, 0.118841574, -0.116718531,
-                         0.0674993321);
+  const V p =
+      polynomial(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949, 0.14220269,
+                 -0.124060251, 0.118841574, -0.116718531, 0.0674993321);
   const V n = convert<V>(k), f2 = f * f;
   V y = f2 * f * p;
   y = fma(n, constant<V>(1.42860682030941723e-6), y);
@@ -212,9 +212,8 @@ FASTNN_HD V erf(V x) {
     return map_lanes(LibmErf{}, x);
   } else {
     const V a = clamp(absolute(x), 0, 4), t = a * a;
-    const V small = polynomial(t, 0.128379166, -0.37612626, 0.112835787,
-                               -0.0268533472, 0.0051871622, -0.00079978531,
-                               7.80690316e-05);
+    const V small = polynomial(t, 0.128379166, -0.37612626, 0.112835787, -0.0268533472,
+                               0.0051871622, -0.00079978531, 7.80690316e-05);
     // log(1 - erf(a)) = a q(a)
     const V q = polynomial(a, -1.12848008, -0.635831356, -0.105116293, 0.0227985587,
                            -0.00318697677, 0.000210647049);

@@ -69,7 +69,8 @@ FASTNN_HD NormalPair<V> normal_pair(UIntOf<V> word, UIntOf<V> angle_word) {
   const V q = rint(turns);
   const I quadrant = convert<I>(q);
   const V x = (turns - q) * constant<V>(1.57079632679489662), t = x * x;
-  const V s = fma(x * t, polynomial(t, -0.166666552, 0.00833218731, -0.000195179076), x);
+  const V s =
+      fma(x * t, polynomial(t, -0.166666552, 0.00833218731, -0.000195179076), x);
   const V c = fma(t * t, polynomial(t, 0.0416666456, -0.00138873095, 2.44323364e-05),
                   fma(constant<V>(-0.5), t, one));
   const auto odd = (quadrant & 1) != 0;
@@ -100,8 +101,8 @@ FASTNN_HD V erfinv_central(V x) {
 // A standard normal number within [-2, 2] of v, uniform in (-1, 1).
 template <class V>
 FASTNN_HD V truncated_normal_of(V v) {
-  const V z = constant<V>(1.41421356237309505) *
-              erfinv_central(v * constant<V>(kErfSqrt2));
+  const V z =
+      constant<V>(1.41421356237309505) * erfinv_central(v * constant<V>(kErfSqrt2));
   return clamp(z, -2, 2);
 }
 

@@ -14,12 +14,12 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-#define FASTNN_UNARY(Name, expression) \
-  struct Name {                        \
-    template <class V>                 \
+#define FASTNN_UNARY(Name, expression)     \
+  struct Name {                            \
+    template <class V>                     \
     FASTNN_HD auto operator()(V x) const { \
-      return expression;               \
-    }                                  \
+      return expression;                   \
+    }                                      \
   };
 #define FASTNN_BINARY(Name, expression)         \
   struct Name {                                 \

@@ -39,7 +39,8 @@ struct Tag {
   int at = 0;
   for (int i = 0; i < count; ++i) {
     if (i) names[at++] = ',', names[at++] = ' ';
-    for (const char* s = dtype_name(supported[i]); *s; ++s) names[at++] = *s;
+    for (const char* s = dtype_name(supported[i]); *s; ++s)
+      names[at++] = *s;
   }
   names[at] = 0;
   fail("[%s] dtype %s is not supported (%s)", op, dtype_name(got), names);

@@ -105,9 +105,11 @@ FASTNN_OUTLINE Vec<T> reduce_block(const T* p, int64_t n) {
   V acc[4] = {start, start, start, start};
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L) {
-    for (int j = 0; j < 4; ++j) acc[j] = op(acc[j], load(p + i + j * L));
+    for (int j = 0; j < 4; ++j)
+      acc[j] = op(acc[j], load(p + i + j * L));
   }
-  for (; i + L <= n; i += L) acc[0] = op(acc[0], load(p + i));
+  for (; i + L <= n; i += L)
+    acc[0] = op(acc[0], load(p + i));
   const int rest = static_cast<int>(n - i);
   if (rest) {
     const T fill = Op::template start<T>();
@@ -122,19 +124,24 @@ class Cascade {
  public:
   FASTNN_INLINE void push(const Vec<T> (&block)[vectors]) {
     Vec<T> v[vectors];
-    for (int j = 0; j < vectors; ++j) v[j] = block[j];
+    for (int j = 0; j < vectors; ++j)
+      v[j] = block[j];
     int k = 0;
     for (; blocks_ >> k & 1; ++k) {
-      for (int j = 0; j < vectors; ++j) v[j] = Op{}(level_[k][j], v[j]);
+      for (int j = 0; j < vectors; ++j)
+        v[j] = Op{}(level_[k][j], v[j]);
     }
-    for (int j = 0; j < vectors; ++j) level_[k][j] = v[j];
+    for (int j = 0; j < vectors; ++j)
+      level_[k][j] = v[j];
     ++blocks_;
   }
   FASTNN_INLINE void finish(Vec<T> (&out)[vectors]) const {
-    for (int j = 0; j < vectors; ++j) out[j] = splat<Vec<T>>(Op::template start<T>());
+    for (int j = 0; j < vectors; ++j)
+      out[j] = splat<Vec<T>>(Op::template start<T>());
     for (int k = 0; blocks_ >> k; ++k) {
       if (!(blocks_ >> k & 1)) continue;
-      for (int j = 0; j < vectors; ++j) out[j] = Op{}(level_[k][j], out[j]);
+      for (int j = 0; j < vectors; ++j)
+        out[j] = Op{}(level_[k][j], out[j]);
     }
   }
 
@@ -180,7 +187,8 @@ FASTNN_INLINE T sum_row(int64_t n, F term) {
     const int64_t end = n - start < kRowBlock ? n : start + kRowBlock;
     Vec<T> block[1] = {};
     int64_t i = start;
-    for (; i + lanes<T> <= end; i += lanes<T>) block[0] = block[0] + term(i, lanes<T>);
+    for (; i + lanes<T> <= end; i += lanes<T>)
+      block[0] = block[0] + term(i, lanes<T>);
     const int rest = static_cast<int>(end - i);
     if (rest) block[0] = block[0] + keep_lanes<T>(term(i, rest), rest, T(0));
     if (n <= kRowBlock) return fold_lanes<T>(block[0], SumOp{});
@@ -195,7 +203,8 @@ FASTNN_INLINE T sum_row(int64_t n, F term) {
 template <class T, class F>
 FASTNN_INLINE void map_row(T* out, int64_t n, F value) {
   int64_t i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) store(out + i, value(i, lanes<T>));
+  for (; i + lanes<T> <= n; i += lanes<T>)
+    store(out + i, value(i, lanes<T>));
   const int rest = static_cast<int>(n - i);
   if (rest) store_n(out + i, value(i, rest), rest);
 }

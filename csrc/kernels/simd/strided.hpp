@@ -44,7 +44,8 @@ FASTNN_OUTLINE Walk make_walk(const TensorView* const* view, int count, Range ro
   if (w.ndim == 0) {  // one element
     w.ndim = 1;
     w.shape[0] = 1;
-    for (int k = 0; k < count; ++k) w.stride[k][0] = dtype_size(view[k]->dtype);
+    for (int k = 0; k < count; ++k)
+      w.stride[k][0] = dtype_size(view[k]->dtype);
   }
   return w;
 }
@@ -59,7 +60,8 @@ FASTNN_INLINE void copy_strided(char* to, const char* from, int64_t stride, int6
 }
 
 // n elements of `size` bytes, `stride` bytes apart, to contiguous memory.
-FASTNN_OUTLINE void copy_run(char* to, const char* from, int64_t stride, int64_t n, int size) {
+FASTNN_OUTLINE void copy_run(char* to, const char* from, int64_t stride, int64_t n,
+                             int size) {
   if (stride == size) {
     __builtin_memcpy(to, from, n * size);
   } else if (size == 4) {
@@ -74,7 +76,8 @@ FASTNN_OUTLINE void copy_run(char* to, const char* from, int64_t stride, int64_t
 }
 
 // Elements [start, start + n) of operand k in row-major order.
-FASTNN_OUTLINE void gather(char* to, const Walk& w, int k, int64_t start, int64_t n, int size) {
+FASTNN_OUTLINE void gather(char* to, const Walk& w, int k, int64_t start, int64_t n,
+                           int size) {
   int64_t at[kMaxRank];
   const char* from = w.base[k];
   for (int d = w.ndim - 1; d >= 0; --d) {
@@ -104,7 +107,8 @@ FASTNN_OUTLINE void gather(char* to, const Walk& w, int k, int64_t start, int64_
 // 64 bytes filled with one element of `size` bytes.
 FASTNN_INLINE void fill_64(char* to, const char* element, int size) {
   __builtin_memcpy(to, element, size);
-  for (int have = size; have < 64; have *= 2) __builtin_memcpy(to + have, to, have);
+  for (int have = size; have < 64; have *= 2)
+    __builtin_memcpy(to + have, to, have);
 }
 
 FASTNN_END_NAMESPACE

@@ -33,8 +33,8 @@ struct TileOp {
 };
 
 // n elements; in[k] is contiguous, or one element where repeat[k].
-FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in, const bool* repeat,
-                     char* const* out, int64_t n) {
+FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in,
+                             const bool* repeat, char* const* out, int64_t n) {
   alignas(64) char buffer[kMaxOperands][64];
   alignas(64) char result[kMaxTileOut][64];
   TileArgs args;
@@ -43,7 +43,8 @@ FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in, const bool
     args.step[k] = repeat[k] ? 0 : int64_t{op.lanes} * op.in_size[k];
     if (repeat[k]) fill_64(buffer[k], in[k], op.in_size[k]);
   }
-  for (int k = 0; k < op.n_out; ++k) args.out[k] = out[k];
+  for (int k = 0; k < op.n_out; ++k)
+    args.out[k] = out[k];
   const int64_t vectors = n / op.lanes;
   const int rest = static_cast<int>(n - vectors * op.lanes);
   if (vectors) op.tile(args, vectors, op.state);
@@ -54,7 +55,8 @@ FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in, const bool
     store((uint8_t*)buffer[k], load_n(from, rest * op.in_size[k]));
     args.in[k] = buffer[k];
   }
-  for (int k = 0; k < op.n_out; ++k) args.out[k] = result[k];
+  for (int k = 0; k < op.n_out; ++k)
+    args.out[k] = result[k];
   op.tile(args, 1, op.state);
   for (int k = 0; k < op.n_out; ++k) {
     uint8_t* to = (uint8_t*)out[k] + vectors * op.lanes * op.out_size[k];
@@ -67,7 +69,7 @@ FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in, const bool
 inline constexpr int kGatherBlock = 256;
 
 FASTNN_OUTLINE void run_gathered(const TileOp& op, const Walk& w, char* const* out,
-                         int64_t total) {
+                                 int64_t total) {
   alignas(64) char buffer[kMaxOperands][kGatherBlock * 8];
   const bool repeat[kMaxOperands] = {};
   for (int64_t start = 0; start < total; start += kGatherBlock) {
@@ -78,7 +80,8 @@ FASTNN_OUTLINE void run_gathered(const TileOp& op, const Walk& w, char* const* o
       gather(buffer[k], w, k, start, n, op.in_size[k]);
       in[k] = buffer[k];
     }
-    for (int k = 0; k < op.n_out; ++k) to[k] = out[k] + start * op.out_size[k];
+    for (int k = 0; k < op.n_out; ++k)
+      to[k] = out[k] + start * op.out_size[k];
     run_line(op, in, repeat, to, n);
   }
 }
@@ -96,7 +99,8 @@ FASTNN_OUTLINE void run_tiles(const KernelArgs& args, const TileOp& op) {
     out[k] = args.out[k].ptr<char>() + rows.begin * row_size * op.out_size[k];
   }
   const TensorView* view[kMaxOperands] = {};
-  for (int k = 0; k < op.n_in; ++k) view[k] = &args.in[k];
+  for (int k = 0; k < op.n_in; ++k)
+    view[k] = &args.in[k];
   Walk w = make_walk(view, op.n_in, rows);
   const int inner = w.ndim - 1;
   const int64_t n = w.shape[inner];
@@ -111,11 +115,14 @@ FASTNN_OUTLINE void run_tiles(const KernelArgs& args, const TileOp& op) {
   for (int64_t done = 0;;) {
     run_line(op, w.base, repeat, out, n);
     if ((done += n) == total) return;
-    for (int k = 0; k < op.n_out; ++k) out[k] += n * op.out_size[k];
+    for (int k = 0; k < op.n_out; ++k)
+      out[k] += n * op.out_size[k];
     for (int d = inner - 1; d >= 0; --d) {
-      for (int k = 0; k < op.n_in; ++k) w.base[k] += w.stride[k][d];
+      for (int k = 0; k < op.n_in; ++k)
+        w.base[k] += w.stride[k][d];
       if (++at[d] < w.shape[d]) break;
-      for (int k = 0; k < op.n_in; ++k) w.base[k] -= at[d] * w.stride[k][d];
+      for (int k = 0; k < op.n_in; ++k)
+        w.base[k] -= at[d] * w.stride[k][d];
       at[d] = 0;
     }
   }

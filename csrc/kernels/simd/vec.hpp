@@ -27,12 +27,12 @@ FASTNN_BEGIN_NAMESPACE
 template <class T>
 struct VecOf;
 // `unaligned` may point at any array of T: it is how vectors are loaded and stored.
-#define FASTNN_VEC(T)                                                            \
-  template <>                                                                    \
-  struct VecOf<T> {                                                              \
-    typedef T type __attribute__((vector_size(FASTNN_VECTOR_BYTES)));            \
-    typedef T unaligned __attribute__((vector_size(FASTNN_VECTOR_BYTES),         \
-                                       aligned(sizeof(T)), may_alias));          \
+#define FASTNN_VEC(T)                                                    \
+  template <>                                                            \
+  struct VecOf<T> {                                                      \
+    typedef T type __attribute__((vector_size(FASTNN_VECTOR_BYTES)));    \
+    typedef T unaligned __attribute__((vector_size(FASTNN_VECTOR_BYTES), \
+                                       aligned(sizeof(T)), may_alias));  \
   };
 FASTNN_VEC(float)
 FASTNN_VEC(double)
@@ -61,7 +61,8 @@ FASTNN_INLINE void store(T* p, Vec<T> v) {
 template <class T>
 FASTNN_INLINE Vec<T> iota() {
   Vec<T> v = {};
-  for (int i = 0; i < lanes<T>; ++i) v[i] = static_cast<T>(i);
+  for (int i = 0; i < lanes<T>; ++i)
+    v[i] = static_cast<T>(i);
   return v;
 }
 
@@ -92,7 +93,8 @@ FASTNN_INLINE Vec<T> load_n(const T* p, int n) {
   if constexpr (sizeof(T) < 4) {
     __builtin_memcpy(&v, p, n);
   } else {
-    for (int i = 0; i < n; ++i) v[i] = p[i];
+    for (int i = 0; i < n; ++i)
+      v[i] = p[i];
   }
   return v;
 #endif
@@ -124,7 +126,8 @@ FASTNN_INLINE void store_n(T* p, Vec<T> v, int n) {
   if constexpr (sizeof(T) < 4) {
     __builtin_memcpy(p, &v, n);
   } else {
-    for (int i = 0; i < n; ++i) p[i] = v[i];
+    for (int i = 0; i < n; ++i)
+      p[i] = v[i];
   }
 #endif
 }
@@ -215,12 +218,14 @@ struct VectorTraits {
   }
   template <class F>
   static FASTNN_INLINE V map(F f, V x) {
-    for (int i = 0; i < kLanes; ++i) x[i] = f(x[i]);
+    for (int i = 0; i < kLanes; ++i)
+      x[i] = f(x[i]);
     return x;
   }
   template <class F>
   static FASTNN_INLINE V map(F f, V x, V y) {
-    for (int i = 0; i < kLanes; ++i) x[i] = f(x[i], y[i]);
+    for (int i = 0; i < kLanes; ++i)
+      x[i] = f(x[i], y[i]);
     return x;
   }
 };
@@ -265,7 +270,8 @@ FASTNN_INLINE T fold_lanes(V v, F f) {
     return f(f(T(v[0]), T(v[2])), f(T(v[1]), T(v[3])));
   } else {
     T r = v[0];
-    for (int i = 1; i < 16; ++i) r = f(r, T(v[i]));
+    for (int i = 1; i < 16; ++i)
+      r = f(r, T(v[i]));
     return r;
   }
 }
