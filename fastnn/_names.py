@@ -9,7 +9,7 @@ _uids: dict[str, int] = {}
 
 
 def to_snake_case(name: str) -> str:
-    """`"GlobalAveragePooling2D"` -> `"global_average_pooling2d"`, as Keras spells it."""
+    """`"GlobalAveragePooling2D"` -> `"global_average_pooling2d"`, as in Keras."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -36,3 +36,8 @@ def get_uid(prefix: str = "") -> int:
 def reset_uids() -> None:
     """Starts all counters again, so that the next Dense is called `dense`."""
     _uids.clear()
+
+
+def clear_session() -> None:
+    """Forgets what the process has named so far, for a notebook that starts again."""
+    reset_uids()

@@ -153,5 +153,5 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 def get(identifier: Any) -> Any:
-    """A constraint by name (`"non_neg"`), config, class or callable; None stays None."""
+    """A constraint by name (`"non_neg"`), config, class or callable; None stays."""
     return resolve(identifier, _TABLE, "constraint")

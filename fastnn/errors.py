@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class FastnnError(Exception):
     """Mixed into every error fastnn raises on purpose."""
@@ -67,7 +70,7 @@ Received y_true {y_true} and y_pred {y_pred}.
 Broadcasting the two would compare each label with each prediction, so the loss would go
 down without the model learning anything."""
 
-SPARSE_LABELS = """[{name}] labels must be class indices of shape {expected} or {column}.
+SPARSE_LABELS = """[{name}] labels must be class indices, shape {expected} or {column}.
 Received y_true {y_true} with y_pred {y_pred}.
 
     loss="sparse_categorical_crossentropy"   # one integer per row: 3
@@ -81,8 +84,8 @@ MIXED_DTYPES = """[{name}] received {left} and {right}; operators do not mix dty
 
     a + ops.cast(b, "{left}")      # right
 
-A silent conversion would hide a slow or inexact computation. Python numbers adapt to the
-tensor, and `fastnn.ops.add(a, b)` promotes as Keras does."""
+A silent conversion would hide a slow or inexact computation. Python numbers adapt to
+the tensor, and `fastnn.ops.add(a, b)` promotes as Keras does."""
 
 IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
 
@@ -93,3 +96,13 @@ IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
     v.assign([1.0, 0.0, 0.0])      # right
 
 Gradients need the values that operations have read, so only variables change."""
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warns that `old` is the spelling of an earlier Keras, at the user's line."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastnn."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{old} is an old spelling: write {new}.", FutureWarning, stacklevel=level
+    )

@@ -321,14 +321,14 @@ class GlorotNormal(_NamedScaling):
 
 @export(_MODULE, names=("he_uniform",))
 class HeUniform(_NamedScaling):
-    """Uniform, variance `2 / fan_in`, for ReLU and its kin (He et al., 2015)."""
+    """Uniform, variance `2 / fan_in`, for ReLU and kin (He et al., 2015)."""
 
     _rule = (2.0, "fan_in", "uniform")
 
 
 @export(_MODULE, names=("he_normal",))
 class HeNormal(_NamedScaling):
-    """Truncated normal, variance `2 / fan_in`, for ReLU and its kin (He et al., 2015)."""
+    """Truncated normal, variance `2 / fan_in`, for ReLU and kin (He et al., 2015)."""
 
     _rule = (2.0, "fan_in", "truncated_normal")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects to and from plain data, in Keras 3's JSON form.
 
-An object becomes `{"module", "class_name", "config", "registered_name"}`. Names are only
-ever looked up in tables that were filled when classes were defined (`export` for
+An object becomes `{"module", "class_name", "config", "registered_name"}`. Names are
+only ever looked up in tables that were filled when classes were defined (`export` for
 fastnn's own, `register_keras_serializable` for the user's): a config can neither import
 a module nor carry code.
 """
@@ -12,61 +12,43 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from types import EllipsisType, FunctionType, TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from fastnn._registry import CustomObjectScope as CustomObjectScope
+from fastnn._registry import custom_object_scope as custom_object_scope
+from fastnn._registry import export as export
+from fastnn._registry import exported as exported
+from fastnn._registry import exported_name, exported_names, find_exported
+from fastnn._registry import get_custom_objects as get_custom_objects
+from fastnn._registry import get_registered_name as get_registered_name
+from fastnn._registry import get_registered_object as get_registered_object
+from fastnn._registry import register_keras_serializable as register_keras_serializable
+from fastnn._registry import suggest as suggest
 from fastnn.errors import SerializationError
-
-T = TypeVar("T")
 
 _PLAIN_TYPES = (str, int, float, bool)
 
-# "keras.losses.MeanSquaredError" -> class, and class -> ("keras.losses", name)
-_objects: dict[str, Any] = {}
-_names: dict[Any, tuple[str, str]] = {}
-_custom_objects: dict[str, Any] = {}
-_custom_names: dict[Any, str] = {}
 # tag -> (type, encode, decode), for values such as tensors that live on higher floors
 _codecs: dict[str, tuple[type, Callable[..., Any], Callable[..., Any]]] = {}
 
 
+class _Shared:
+    """Objects read by their id in the file, and (object, config) written by `id`."""
+
+    def __init__(self) -> None:
+        self.read: dict[int, Any] = {}
+        # The object is kept, for another one may get its `id` once it is gone.
+        self.written: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+
 class _State(threading.local):
     def __init__(self) -> None:
-        self.scopes: list[Mapping[str, Any]] = []
-        self.shared: list[tuple[dict[int, Any], dict[int, dict[str, Any]]]] = []
+        self.shared: list[_Shared] = []
 
 
 _state = _State()
-
-
-def export(*modules: str, names: tuple[str, ...] = ()) -> Callable[[T], T]:
-    """Makes a class or function of fastnn known to configs under Keras's path.
-
-    Args:
-        *modules: public modules, the canonical one first: `"keras.losses"`.
-        names: further names of the same object, `("l2",)`.
-    """
-
-    def decorator(obj: T) -> T:
-        own = obj.__name__  # type: ignore[attr-defined]
-        _names[obj] = (modules[0], own)
-        for module in modules:
-            for name in (own, *names):
-                _objects[f"{module}.{name}"] = obj
-        return obj
-
-    return decorator
-
-
-def exported(module: str) -> dict[str, Any]:
-    """Everything exported under one public module, by name."""
-    prefix = module + "."
-    return {
-        path[len(prefix) :]: obj
-        for path, obj in _objects.items()
-        if path.startswith(prefix) and "." not in path[len(prefix) :]
-    }
 
 
 def register_codec(
@@ -79,80 +61,11 @@ def register_codec(
     _codecs[tag] = (cls, encode, decode)
 
 
-def register_keras_serializable(
-    package: str = "Custom", name: str | None = None
-) -> Callable[[T], T]:
-    """Decorator that makes a user's class or function loadable as `package>name`.
-
-    Raises:
-        SerializationError: for a class without `get_config`.
-    """
-
-    def decorator(obj: T) -> T:
-        own = name if name is not None else obj.__name__  # type: ignore[attr-defined]
-        if isinstance(obj, type) and not hasattr(obj, "get_config"):
-            raise SerializationError(
-                f"[register_keras_serializable] class {own} has no get_config() method."
-            )
-        _custom_objects[f"{package}>{own}"] = obj
-        _custom_names[obj] = f"{package}>{own}"
-        return obj
-
-    return decorator
-
-
-def get_registered_name(obj: Any) -> str:
-    """`package>name` of a registered class or function, else its Python name."""
-    return _custom_names.get(obj) or obj.__name__
-
-
-def get_registered_object(
-    name: str,
-    custom_objects: Mapping[str, Any] | None = None,
-    module_objects: Mapping[str, Any] | None = None,
-) -> Any:
-    """What `name` stands for: open scopes first, then registered objects, else None."""
-    scopes = reversed(_state.scopes)
-    tables = (*scopes, _custom_objects, custom_objects or {}, module_objects or {})
-    return next((table[name] for table in tables if name in table), None)
-
-
-def get_custom_objects() -> dict[str, Any]:
-    """The process-wide table of custom objects; it may be changed in place."""
-    return _custom_objects
-
-
-class CustomObjectScope:
-    """Context in which names of custom classes and functions resolve.
-
-    Args:
-        custom_objects: name -> class or function, or None.
-    """
-
-    def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
-        self.custom_objects = dict(custom_objects or {})
-
-    def __enter__(self) -> CustomObjectScope:
-        _state.scopes.append(self.custom_objects)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _state.scopes.pop()
-
-
-custom_object_scope = CustomObjectScope
-
-
 class ObjectSharingScope:
     """Context in which an object met twice is written, and read back, as one object."""
 
     def __enter__(self) -> None:
-        _state.shared.append(({}, {}))
+        _state.shared.append(_Shared())
 
     def __exit__(
         self,
@@ -180,7 +93,8 @@ def serialize_keras_object(obj: Any) -> Any:
     if obj is None or type(obj) in _PLAIN_TYPES:
         return obj
     if isinstance(obj, (list, tuple)):
-        return type(obj)([serialize_keras_object(item) for item in obj])
+        items = [serialize_keras_object(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
     if isinstance(obj, dict):
         return {key: serialize_keras_object(value) for key, value in obj.items()}
     special = _serialize_value(obj)
@@ -217,7 +131,7 @@ def _serialize_function(function: FunctionType) -> dict[str, Any]:
     if function.__name__ == "<lambda>":
         raise SerializationError(
             "[serialize_keras_object] a lambda cannot be saved.\n\n"
-            '    loss=lambda y, p: ops.square(y - p)     # wrong\n\n'
+            "    loss=lambda y, p: ops.square(y - p)     # wrong\n\n"
             "    @register_keras_serializable()\n"
             "    def my_loss(y, p):                      # right\n"
             "        return ops.square(y - p)\n\n"
@@ -247,12 +161,9 @@ def _serialize_object(obj: Any) -> dict[str, Any]:
             f"[serialize_keras_object] {cls.__name__} has no get_config() method, "
             "so its configuration is unknown."
         )
-    if cls in _names and cls not in _custom_names:
-        module, class_name = _names[cls]
-        registered_name = None
-    else:
-        module, class_name = cls.__module__, cls.__name__
-        registered_name = get_registered_name(cls)
+    public = exported_name(cls)
+    module, class_name = public or (cls.__module__, cls.__name__)
+    registered_name = None if public else get_registered_name(cls)
     result = {
         "module": module,
         "class_name": class_name,
@@ -270,8 +181,8 @@ def _record_written(obj: Any, config: dict[str, Any]) -> dict[str, Any]:
     if config["module"] == "__main__":
         config["module"] = None  # another program's __main__ is another module
     if _state.shared:
-        written = _state.shared[-1][1]
-        first = written.setdefault(id(obj), config)
+        written = _state.shared[-1].written
+        first = written.setdefault(id(obj), (obj, config))[1]
         if first is not config:
             first["shared_object_id"] = config["shared_object_id"] = id(obj)
     return config
@@ -302,26 +213,29 @@ def deserialize_keras_object(
     if config is None or isinstance(config, (int, float)):
         return config
     with CustomObjectScope(custom_objects):
+        if isinstance(config, str) and module_objects and config in module_objects:
+            found = get_registered_object(config) or module_objects[config]
+            return found() if isinstance(found, type) else found
         return _deserialize(config, module_objects or {})
 
 
 def _deserialize(config: Any, table: Mapping[str, Any]) -> Any:
     if isinstance(config, str):
-        found = get_registered_object(config, module_objects=table)
+        found = get_registered_object(config)
         return config if found is None else found
     if isinstance(config, (list, tuple)):
-        return [_deserialize(item, table) for item in config]
+        return [_deserialize(item, {}) for item in config]
     if not isinstance(config, dict):
         return config
     if "class_name" not in config or "config" not in config:
-        return {key: _deserialize(value, table) for key, value in config.items()}
+        return {key: _deserialize(value, {}) for key, value in config.items()}
     class_name = config["class_name"]
     inner = config["config"] if config["config"] is not None else {}
     if isinstance(class_name, str) and class_name.startswith("__"):
         return _deserialize_value(class_name, inner)
     if class_name == "function":
         return _find_function(config, table)
-    shared = _state.shared[-1][0] if _state.shared else None
+    shared = _state.shared[-1].read if _state.shared else None
     shared_id = config.get("shared_object_id")
     if shared is not None and shared_id in shared:
         return shared[shared_id]
@@ -344,9 +258,10 @@ def _deserialize_value(tag: str, config: dict[str, Any]) -> Any:
         return _codecs[tag][2](config)
     if tag == "__lambda__":
         raise SerializationError(
-            "[deserialize_keras_object] the config holds a Python lambda, that is code "
-            "to run. fastnn never runs code from a file: rebuild the model with a named "
-            "function registered by register_keras_serializable, then load its weights."
+            "[deserialize_keras_object] the config holds a Python lambda, that is "
+            "code to run. fastnn never runs code from a file: rebuild the model with a "
+            "named function registered by register_keras_serializable, then load its "
+            "weights."
         )
     raise SerializationError(f"[deserialize_keras_object] unknown value type {tag!r}.")
 
@@ -359,7 +274,7 @@ def _find_function(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
         )
     found = get_registered_object(name, module_objects=table)
     if found is None:
-        found = _find_exported(config.get("module"), name)
+        found = find_exported(config.get("module"), name)
     if found is None:
         raise _unknown("function", name, config)
     return found
@@ -374,35 +289,10 @@ def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
     if found is None and not module:
         found = table.get(class_name)
     if found is None:
-        found = _find_exported(module, class_name)
+        found = find_exported(module, class_name)
     if found is None:
         raise _unknown("class", class_name, config)
     return found
-
-
-def _find_exported(module: str | None, name: str) -> Any:
-    """An object of fastnn by Keras's public or internal module, or by name alone."""
-    if module and module not in ("builtins", "__main__"):
-        # fastnn's own spelling, and Keras's private one, lead to the public module.
-        parts = module.split(".")
-        if parts[0] not in ("keras", "fastnn", "tf_keras"):
-            return None
-        public = [part for part in parts[1:] if part != "src"]
-        candidates = [".".join(["keras", *public])]
-        candidates += [".".join(["keras", *public[:1]]), module]
-        return next(
-            (_objects[f"{c}.{name}"] for c in candidates if f"{c}.{name}" in _objects),
-            None,
-        )
-    matches = [obj for path, obj in _objects.items() if path.endswith(f".{name}")]
-    distinct = [obj for i, obj in enumerate(matches) if obj not in matches[:i]]
-    if len(distinct) > 1:
-        homes = ", ".join(_names[obj][0] for obj in distinct)
-        raise SerializationError(
-            f"[deserialize_keras_object] {name!r} exists in {homes}; the config must "
-            "name its module."
-        )
-    return distinct[0] if distinct else None
 
 
 def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:
@@ -439,30 +329,20 @@ def _unknown(kind: str, name: str, config: dict[str, Any]) -> SerializationError
         f"[deserialize_keras_object] unknown {kind} {name!r} "
         f"(module {config.get('module')!r}, registered name "
         f"{config.get('registered_name')!r})."
-        f"{suggest(name, [path.rpartition('.')[2] for path in _objects])}\n\n"
-        f'    load_model(path)                                       # wrong\n\n'
+        f"{suggest(name, exported_names())}\n\n"
+        f"    load_model(path)                                       # wrong\n\n"
         f'    load_model(path, custom_objects={{"{name}": {name}}})     # right\n\n'
-        "or decorate it with @register_keras_serializable(). Only names are saved, never "
-        "code."
+        "or decorate it with @register_keras_serializable(). Only names are saved, "
+        "never code."
     )
-
-
-def suggest(name: str, names: Any) -> str:
-    """` Did you mean ...?` with the nearest of `names`, or an empty string."""
-    import difflib
-
-    by_key = {str(n).lower().replace("_", ""): str(n) for n in names}
-    key = name.lower().replace("_", "")
-    near = [by_key[k] for k in difflib.get_close_matches(key, by_key, n=3)]
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def resolve(identifier: Any, table: Mapping[str, Any], kind: str) -> Any:
     """What a name, config, class or object given by the user stands for.
 
     Args:
-        identifier: None, a name of `table` or of a custom object, a config dict, a class
-            (it is instantiated), or a callable that is returned as it is.
+        identifier: None, a name of `table` or of a custom object, a config dict, a
+            class (it is instantiated), or a callable that is returned as it is.
         table: name -> class or function.
         kind: word for the error message, `"loss"`.
 
@@ -486,6 +366,6 @@ def resolve(identifier: Any, table: Mapping[str, Any], kind: str) -> Any:
     if callable(found):
         return found
     raise ValueError(
-        f"[{kind}] cannot interpret {identifier!r}; give a name, a config dict, a class "
-        "or a callable."
+        f"[{kind}] cannot interpret {identifier!r}; give a name, a config dict, a "
+        "class or a callable."
     )

@@ -61,9 +61,7 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     return list(_leaves((), structure))
 
 
-def traverse(
-    func: Callable[[Any], Any], structure: Any, top_down: bool = True
-) -> Any:
+def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
     """Rebuilds a structure from what `func` returns for its nodes.
 
     Args:
@@ -219,13 +217,13 @@ def _check_node(a: Any, b: Any) -> None:
         return
     if isinstance(a, dict) and isinstance(b, dict):
         if a.keys() != b.keys():
-            raise ValueError(
-                f"[tree] dict keys differ: {sorted(a)} and {sorted(b)}."
-            )
+            raise ValueError(f"[tree] dict keys differ: {sorted(a)} and {sorted(b)}.")
     elif type(a) is not type(b):
         raise ValueError(
             f"[tree] structures differ: {type(a).__name__} {a!r} and "
             f"{type(b).__name__} {b!r}."
         )
     elif len(a) != len(b):
-        raise ValueError(f"[tree] lengths differ: {len(a)} in {a!r}, {len(b)} in {b!r}.")
+        raise ValueError(
+            f"[tree] lengths differ: {len(a)} in {a!r}, {len(b)} in {b!r}."
+        )

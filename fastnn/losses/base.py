@@ -110,9 +110,9 @@ def reduce_values(
 ) -> Tensor:
     """Weighted values summed or averaged as `reduction` says.
 
-    `"sum_over_batch_size"` (the same as `"mean"`) divides the weighted sum by the number
-    of values, not by the sum of the weights; with a mask, by the number of values the
-    mask keeps. `"mean_with_sample_weight"` divides by the sum of the weights.
+    `"sum_over_batch_size"` (the same as `"mean"`) divides the weighted sum by the
+    number of values, not by the sum of the weights; with a mask, by the number of
+    values the mask keeps. `"mean_with_sample_weight"` divides by the sum of weights.
     """
     weights = None
     if sample_weight is not None:

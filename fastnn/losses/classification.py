@@ -43,7 +43,7 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 @export(*_BOTH)
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """`max(max((1 - y_true) * y_pred) - sum(y_true * y_pred) + 1, 0)`, one-hot labels."""
+    """`max(max((1 - y_true) * y_pred) - sum(y_true * y_pred) + 1, 0)` over classes."""
     y_true, y_pred = pair("categorical_hinge", y_true, y_pred)
     right = ops.sum(y_true * y_pred, axis=-1)
     wrong = ops.max((1.0 - y_true) * y_pred, axis=-1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics: classes that accumulate over batches, functions with a value per instance."""
+"""Metrics: classes that accumulate over batches, functions of single instances."""
 
 from __future__ import annotations
 
@@ -171,7 +171,9 @@ def resolve_metric(
             CategoricalCrossentropy,
         )
     if kinds is not None:
-        found = kinds[_kind_of_labels(y_true_shape, y_pred_shape, loss)](name=identifier)
+        found = kinds[_kind_of_labels(y_true_shape, y_pred_shape, loss)](
+            name=identifier
+        )
     else:
         found = get(identifier)
     if isinstance(found, Metric):

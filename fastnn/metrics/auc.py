@@ -98,7 +98,9 @@ class AUC(Metric):
 
     def _build(self, shape: tuple[int, ...]) -> None:
         for count in _COUNTS:
-            setattr(self, count, self.add_variable(shape, dtype=ACCUMULATOR, name=count))
+            setattr(
+                self, count, self.add_variable(shape, dtype=ACCUMULATOR, name=count)
+            )
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

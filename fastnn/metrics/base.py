@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Variable
+from fastnn.errors import warn_renamed
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -105,11 +105,8 @@ class Metric:
     ) -> Variable:
         """`add_variable`, with Keras 2's order `add_weight(name, ...)` accepted too."""
         if isinstance(shape, str):
-            warnings.warn(
-                f'add_weight("{shape}", ...) is the old order: write '
-                f'add_weight(name="{shape}", ...).',
-                FutureWarning,
-                stacklevel=2,
+            warn_renamed(
+                f'add_weight("{shape}", ...)', f'add_weight(name="{shape}", ...)'
             )
             shape, name = (), shape
         return self.add_variable(shape, initializer, dtype, name=name)
@@ -129,11 +126,7 @@ class Metric:
 
     def reset_states(self) -> None:
         """Old spelling of `reset_state`."""
-        warnings.warn(
-            "reset_states() is the old spelling of reset_state().",
-            FutureWarning,
-            stacklevel=2,
-        )
+        warn_renamed("reset_states()", "reset_state()")
         self.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -67,7 +67,7 @@ class FBetaScore(Metric):
         y_true, y_pred = pair(self.name, y_true, y_pred)
         if len(y_pred.shape) != 2:
             raise ValueError(
-                f"[{self.name}] needs (batch, classes), got shape {tuple(y_pred.shape)}."
+                f"[{self.name}] needs (batch, classes), got {tuple(y_pred.shape)}."
             )
         if not self._built:
             self._build(y_pred.shape[1])
@@ -82,7 +82,9 @@ class FBetaScore(Metric):
         found = ops.cast(is_positive, ACCUMULATOR)
         label = as_tensor(y_true, ACCUMULATOR)
         axis = None if self.average == "micro" else 0
-        weights = as_tensor(1.0 if sample_weight is None else sample_weight, ACCUMULATOR)
+        weights = as_tensor(
+            1.0 if sample_weight is None else sample_weight, ACCUMULATOR
+        )
         weights = align_weights(self.name, weights, found)
         self.true_positives.assign_add(ops.sum(found * label * weights, axis=axis))
         missed = (1.0 - found) * label * weights

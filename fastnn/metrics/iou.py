@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intersection over union of classes: `tp / (tp + fp + fn)`, from a confusion matrix."""
+"""Intersection over union of classes: `tp / (tp + fp + fn)`, by confusion matrix."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ class IoU(Metric):
         """Adds a batch of labels and predictions of the same shape."""
         y_true = self._indices(y_true, self.sparse_y_true)
         y_pred = self._indices(y_pred, self.sparse_y_pred)
-        weights = as_tensor(1.0 if sample_weight is None else sample_weight, ACCUMULATOR)
+        weights = as_tensor(
+            1.0 if sample_weight is None else sample_weight, ACCUMULATOR
+        )
         weights = ops.broadcast_to(
             align_weights(self.name, weights, y_true), y_true.shape
         )

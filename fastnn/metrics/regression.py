@@ -215,7 +215,9 @@ class R2Score(Metric):
             "uniform_average",
             "variance_weighted_average",
         ):
-            raise ValueError(f"[R2Score] unknown class_aggregation {class_aggregation!r}")
+            raise ValueError(
+                f"[R2Score] unknown class_aggregation {class_aggregation!r}"
+            )
         if num_regressors < 0:
             raise ValueError(f"[R2Score] num_regressors {num_regressors} is negative.")
         self.class_aggregation = class_aggregation
@@ -239,7 +241,9 @@ class R2Score(Metric):
         if not self._built:
             self._build(y_pred.shape[1])
         y_true, y_pred = as_tensor(y_true, ACCUMULATOR), as_tensor(y_pred, ACCUMULATOR)
-        weights = as_tensor(1.0 if sample_weight is None else sample_weight, ACCUMULATOR)
+        weights = as_tensor(
+            1.0 if sample_weight is None else sample_weight, ACCUMULATOR
+        )
         weights = ops.broadcast_to(
             align_weights(self.name, weights, y_true), y_true.shape
         )

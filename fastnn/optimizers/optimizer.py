@@ -10,7 +10,6 @@ traced once and run natively.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Variable
+from fastnn.errors import warn_renamed
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
 from fastnn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from fastnn.serialization import (
@@ -96,9 +96,7 @@ class Optimizer:
         self._learning_rate: Any = learning_rate
         if not callable(learning_rate):
             self._learning_rate = self._own(
-                Variable(
-                    float(learning_rate), False, _config.floatx(), "learning_rate"
-                )
+                Variable(float(learning_rate), False, _config.floatx(), "learning_rate")
             )
 
     def _check_options(self) -> None:
@@ -107,7 +105,8 @@ class Optimizer:
         if sum(clip is not None for clip in clips) > 1:
             raise ValueError(
                 f"[{name}] give one of clipnorm, clipvalue and global_clipnorm, got "
-                f"clipnorm={clips[0]}, clipvalue={clips[1]}, global_clipnorm={clips[2]}."
+                f"clipnorm={clips[0]}, clipvalue={clips[1]}, "
+                f"global_clipnorm={clips[2]}."
             )
         steps = self.gradient_accumulation_steps
         if steps is not None and not steps >= 2:
@@ -142,7 +141,7 @@ class Optimizer:
 
     @property
     def iterations(self) -> Tensor:
-        """Updates made so far; while accumulating, the steps divided by their number."""
+        """Updates made so far; steps divided by their number while accumulating."""
         if self.gradient_accumulation_steps:
             return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
         return self._iterations
@@ -172,12 +171,12 @@ class Optimizer:
     @property
     def lr(self) -> Any:
         """Old spelling of `learning_rate`."""
-        _warn_old("lr", "learning_rate")
+        warn_renamed("lr", "learning_rate")
         return self.learning_rate
 
     @lr.setter
     def lr(self, value: LearningRate) -> None:
-        _warn_old("lr", "learning_rate")
+        warn_renamed("lr", "learning_rate")
         self.learning_rate = value
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -464,22 +463,16 @@ class Optimizer:
         return cls(**{**config, "learning_rate": rate})
 
 
-def _warn_old(old: str, new: str) -> None:
-    warnings.warn(
-        f"{old} is the old spelling of {new}.", FutureWarning, stacklevel=4
-    )
-
-
 def _old_spellings(
     name: str, learning_rate: LearningRate, kwargs: dict[str, Any]
 ) -> LearningRate:
     """Learning rate after `lr=` and `decay=` of Keras 2; other kwargs are errors."""
     if "lr" in kwargs:
-        _warn_old("lr", "learning_rate")
+        warn_renamed("lr", "learning_rate")
         learning_rate = kwargs.pop("lr")
     decay = kwargs.pop("decay", None)
     if decay is not None:
-        _warn_old(
+        warn_renamed(
             f"decay={decay}",
             f"learning_rate=schedules.InverseTimeDecay(learning_rate, 1, {decay})",
         )

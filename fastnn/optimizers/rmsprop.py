@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class RMSprop(Optimizer):
     """`v = rho * v + (1 - rho) * g**2`, `w -= learning_rate * g / sqrt(v + epsilon)`.
 
-    `centered` subtracts the square of the average gradient from `v`; `momentum` adds the
-    steps up, `m = momentum * m + step`, `w -= m` (Tieleman and Hinton, 2012).
+    `centered` subtracts the square of the average gradient from `v`; `momentum` adds
+    the steps up, `m = momentum * m + step`, `w -= m` (Tieleman and Hinton, 2012).
 
     Args:
         learning_rate: number, schedule or function.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learning rates that follow from the number of updates made so far.
 
-A schedule is called with the step, a scalar tensor or number, and is made of operations,
-so it runs inside the compiled step. It computes in float64: a float32 step counter stops
-at 2**24.
+A schedule is called with the step, a scalar tensor or number, and is made of
+operations, so it runs inside the compiled step. It computes in float64: a float32 step
+counter stops at 2**24.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class LearningRateSchedule:
 
     def __call__(self, step: Any) -> Any:
         """The learning rate of update number `step`, counted from 0."""
-        raise NotImplementedError(f"[{type(self).__name__}] must define __call__(step).")
+        raise NotImplementedError(
+            f"[{type(self).__name__}] must define __call__(step)."
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this object."""

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @export("keras.optimizers")
 class SGD(Optimizer):
-    """`w -= learning_rate * g`, or with momentum `m = momentum * m - learning_rate * g`.
+    """`w -= learning_rate * g`, with or without momentum.
 
-    Then `w += m`, and with Nesterov's form `w += momentum * m - learning_rate * g`
-    (Sutskever et al., 2013).
+    With it, `m = momentum * m - learning_rate * g` and `w += m`; with Nesterov's form
+    `w += momentum * m - learning_rate * g` (Sutskever et al., 2013).
 
     Args:
         learning_rate: number, schedule or function.

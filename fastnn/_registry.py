@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the names that configs may use: fastnn's own, the user's, open scopes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+from fastnn.errors import SerializationError
+
+T = TypeVar("T")
+
+# "keras.losses.MeanSquaredError" -> class, and class -> ("keras.losses", name)
+_objects: dict[str, Any] = {}
+_names: dict[Any, tuple[str, str]] = {}
+_custom_objects: dict[str, Any] = {}
+_custom_names: dict[Any, str] = {}
+
+
+class _Scopes(threading.local):
+    def __init__(self) -> None:
+        self.tables: list[Mapping[str, Any]] = []
+
+
+_scopes = _Scopes()
+
+
+def export(*modules: str, names: tuple[str, ...] = ()) -> Callable[[T], T]:
+    """Makes a class or function of fastnn known to configs under Keras's path.
+
+    Args:
+        *modules: public modules, the canonical one first: `"keras.losses"`.
+        names: further names of the same object, `("l2",)`.
+    """
+
+    def decorator(obj: T) -> T:
+        own = obj.__name__  # type: ignore[attr-defined]
+        _names[obj] = (modules[0], own)
+        for module in modules:
+            for name in (own, *names):
+                _objects[f"{module}.{name}"] = obj
+        return obj
+
+    return decorator
+
+
+def exported(module: str) -> dict[str, Any]:
+    """Everything exported under one public module, by name."""
+    prefix = module + "."
+    return {
+        path[len(prefix) :]: obj
+        for path, obj in _objects.items()
+        if path.startswith(prefix) and "." not in path[len(prefix) :]
+    }
+
+
+def exported_name(obj: Any) -> tuple[str, str] | None:
+    """(public module, name) of one of fastnn's own classes or functions."""
+    return None if obj in _custom_names else _names.get(obj)
+
+
+def exported_names() -> list[str]:
+    """All names a config may use without registration."""
+    return [path.rpartition(".")[2] for path in _objects]
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
+    """Decorator that makes a user's class or function loadable as `package>name`.
+
+    Raises:
+        SerializationError: for a class without `get_config`.
+    """
+
+    def decorator(obj: T) -> T:
+        own = name if name is not None else obj.__name__  # type: ignore[attr-defined]
+        if isinstance(obj, type) and not hasattr(obj, "get_config"):
+            raise SerializationError(
+                f"[register_keras_serializable] class {own} has no get_config() method."
+            )
+        _custom_objects[f"{package}>{own}"] = obj
+        _custom_names[obj] = f"{package}>{own}"
+        return obj
+
+    return decorator
+
+
+def get_registered_name(obj: Any) -> str:
+    """`package>name` of a registered class or function, else its Python name."""
+    return _custom_names.get(obj) or obj.__name__
+
+
+def get_registered_object(
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """What `name` stands for: open scopes first, then registered objects, else None."""
+    open_tables = reversed(_scopes.tables)
+    tables = (*open_tables, _custom_objects, custom_objects or {}, module_objects or {})
+    return next((table[name] for table in tables if name in table), None)
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The process-wide table of custom objects; it may be changed in place."""
+    return _custom_objects
+
+
+class CustomObjectScope:
+    """Context in which names of custom classes and functions resolve.
+
+    Args:
+        custom_objects: name -> class or function, or None.
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
+        self.custom_objects = dict(custom_objects or {})
+
+    def __enter__(self) -> CustomObjectScope:
+        _scopes.tables.append(self.custom_objects)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _scopes.tables.pop()
+
+
+custom_object_scope = CustomObjectScope
+
+
+def find_exported(module: str | None, name: str) -> Any:
+    """An object of fastnn by Keras's public or internal module, or by name alone."""
+    if module and module not in ("builtins", "__main__"):
+        # fastnn's own spelling, and Keras's private one, lead to the public module.
+        parts = module.split(".")
+        if parts[0] not in ("keras", "fastnn", "tf_keras"):
+            return None
+        public = [part for part in parts[1:] if part != "src"]
+        candidates = [".".join(["keras", *public])]
+        candidates += [".".join(["keras", *public[:1]]), module]
+        return next(
+            (_objects[f"{c}.{name}"] for c in candidates if f"{c}.{name}" in _objects),
+            None,
+        )
+    matches = [obj for path, obj in _objects.items() if path.endswith(f".{name}")]
+    distinct = [obj for i, obj in enumerate(matches) if obj not in matches[:i]]
+    if len(distinct) > 1:
+        homes = ", ".join(_names[obj][0] for obj in distinct)
+        raise SerializationError(
+            f"[deserialize_keras_object] {name!r} exists in {homes}; the config must "
+            "name its module."
+        )
+    return distinct[0] if distinct else None
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """` Did you mean ...?` with the nearest of `names`, or an empty string."""
+    import difflib
+
+    by_key = {str(n).lower().replace("_", ""): str(n) for n in names}
+    key = name.lower().replace("_", "")
+    near = [by_key[k] for k in difflib.get_close_matches(key, by_key, n=3)]
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
