@@ -151,7 +151,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def _nonempty(name: str, x: Tensor, axes: tuple[int, ...], initial: Any) -> None:
-    if any(x.shape[a] == 0 for a in axes) and initial is None:
+    if 0 in [x.shape[a] for a in axes] and initial is None:
         raise ValueError(f"[{name}] no elements to reduce in shape {x.shape}")
 
 
