@@ -147,8 +147,8 @@ class MonitorMixin:
 
             warnings.warn(
                 f"[{where}] {self.monitor!r} is not among the logged values "
-                f"({', '.join(logs or {}) or 'none'}); give validation data, or another "
-                "monitor.",
+                f"({', '.join(logs or {}) or 'none'}); give validation data, or "
+                "another monitor.",
                 UserWarning,
                 stacklevel=4,
             )

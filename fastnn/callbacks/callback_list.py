@@ -10,7 +10,12 @@ from fastnn.callbacks.callback import Callback, overrides
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import ProgbarLogger
 
-_TRAIN = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+_TRAIN = (
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
 _TEST = ("on_test_batch_begin", "on_test_batch_end")
 _PREDICT = ("on_predict_batch_begin", "on_predict_batch_end")
 
@@ -102,12 +107,12 @@ class CallbackList:
                 model.history = callback
 
     def on_progress(self, kind: str, batch: int, logs: Any) -> None:
-        """Tells throttled callbacks that `batch` is done; kind: train, test, predict."""
+        """Tells throttled callbacks that `batch` is done."""
         for callback in self._throttled:
             getattr(callback, f"on_{kind}_batch_end")(batch, logs)
 
     def on_batch(self, kind: str, moment: str, batch: int, logs: Any) -> None:
-        """Calls the hook `on_<kind>_batch_<moment>` of callbacks that see every batch."""
+        """Calls `on_<kind>_batch_<moment>` of callbacks that see every batch."""
         hook = f"on_{kind}_batch_{moment}"
         for callback in self._every:
             getattr(callback, hook)(batch, logs)

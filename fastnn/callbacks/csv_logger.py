@@ -21,7 +21,10 @@ class CSVLogger(Callback):
     """
 
     def __init__(
-        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
+        self,
+        filename: str | os.PathLike[str],
+        separator: str = ",",
+        append: bool = False,
     ) -> None:
         super().__init__()
         self.filename = os.fspath(filename)
@@ -36,7 +39,8 @@ class CSVLogger(Callback):
         if keep and os.path.getsize(self.filename):
             with open(self.filename, encoding="utf-8") as file:
                 self.keys = file.readline().rstrip("\n").split(self.separator)[1:]
-        self._file = open(self.filename, "a" if keep else "w", encoding="utf-8")
+        mode = "a" if keep else "w"
+        self._file = open(self.filename, mode, encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = logs or {}

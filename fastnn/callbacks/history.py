@@ -13,7 +13,7 @@ class History(Callback):
 
     Attributes:
         epoch: numbers of the epochs that ran.
-        history: name -> list of values, one per epoch (`val_` names: one per validation).
+        history: name -> values, one per epoch (`val_` names: one per validation).
         params: arguments of the run: `verbose`, `epochs`, `steps`.
     """
 

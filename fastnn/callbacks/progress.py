@@ -168,7 +168,9 @@ class Progbar:
     def _bar(self) -> str:
         done = int(self.width * min(self._seen / max(self.target or 1, 1), 1.0))
         mark = "━" if _encodes(self.stream, "━") else "="
-        return f"\033[32m{mark * done}\033[0m\033[37m{mark * (self.width - done)}\033[0m"
+        return (
+            f"\033[32m{mark * done}\033[0m\033[37m{mark * (self.width - done)}\033[0m"
+        )
 
     def _write(self, stream: Any, line: str, live: bool, end: str) -> None:
         visible = _visible_length(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays, generators and iterables as one thing: a source of batches (x, y, weights)."""
+"""Arrays, generators and iterables as one thing: batches (x, y, sample_weight)."""
 
 from __future__ import annotations
 
@@ -45,14 +45,18 @@ class ArrayData:
         """Number of batches; the last one may be smaller."""
         return -(-self.num_samples // batch_size)
 
-    def batches(self, batch_size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
-        """Batches in the order given (default: as stored); contiguous ones are views."""
+    def batches(
+        self, batch_size: int, order: np.ndarray | None = None
+    ) -> Iterator[Batch]:
+        """Batches in an order (default: as stored, and then they are views)."""
         for start in range(0, self.num_samples, batch_size):
             index: Any = slice(start, start + batch_size)
             if order is not None:
                 index = order[index]
-            yield _rows(self.x, index), _rows(self.y, index), _rows(
-                self.sample_weight, index
+            yield (
+                _rows(self.x, index),
+                _rows(self.y, index),
+                _rows(self.sample_weight, index),
             )
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
@@ -69,9 +73,9 @@ class ArrayData:
         first = int(self.num_samples * (1.0 - fraction))
         if first == 0 or first == self.num_samples:
             raise ValueError(
-                f"[fit] validation_split={fraction} of {self.num_samples} samples leaves "
-                f"{first} for training and {self.num_samples - first} for validation; "
-                "both parts need at least one."
+                f"[fit] validation_split={fraction} of {self.num_samples} samples "
+                f"leaves {first} for training and {self.num_samples - first} for "
+                "validation; both parts need at least one."
             )
         return self._part(slice(0, first)), self._part(slice(first, None))
 
@@ -84,7 +88,7 @@ class StreamData:
     """Data that arrives batch by batch: a generator, an iterable or a sequence.
 
     Args:
-        source: yields x, (x,), (x, y) or (x, y, sample_weight) with a leading batch axis.
+        source: yields batches x, (x,), (x, y) or (x, y, sample_weight).
         class_weight: label -> weight, or None.
         where: name of the method, for messages.
     """
@@ -93,11 +97,13 @@ class StreamData:
         self.source = source
         self.class_weight = class_weight
         self.where = where
-        self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self._is_sequence = hasattr(source, "__getitem__") and hasattr(
+            source, "__len__"
+        )
         if not self._is_sequence and not isinstance(source, Iterable):
             raise TypeError(
-                f"[{where}] x must be an array, a list or dict of arrays, or an iterable "
-                f"of batches; received {type(source).__name__}."
+                f"[{where}] x must be an array, a list or dict of arrays, or an "
+                f"iterable of batches; received {type(source).__name__}."
             )
         # An iterator is used up as it is read, everything else starts again.
         self.restarts = self._is_sequence or not isinstance(source, Iterator)
@@ -124,7 +130,7 @@ class StreamData:
         return self._convert(self._first[0])
 
     def batches(self) -> Iterator[Batch]:
-        """Converted batches of one pass; a used-up iterator continues where it stopped."""
+        """Converted batches of one pass; an iterator goes on where it stopped."""
         if self._first and not self.restarts:
             yield self._convert(self._first.pop())
         self._first.clear()
@@ -219,7 +225,9 @@ def adapt(
     return ArrayData(x, y, sample_weight, num_samples)
 
 
-def _weights_of_classes(y: Any, sample_weight: Any, class_weight: Any, where: str) -> Any:
+def _weights_of_classes(
+    y: Any, sample_weight: Any, class_weight: Any, where: str
+) -> Any:
     if sample_weight is not None:
         import warnings
 

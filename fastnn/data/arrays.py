@@ -12,7 +12,17 @@ from fastnn import tree
 from fastnn.errors import DTypeError, ShapeError
 
 # Dtypes that kernels read; the others are converted once.
-_KEPT = {"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}
+_KEPT = {
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+}
 _KEPT |= {"float32", "float64"}
 
 
@@ -89,7 +99,8 @@ def to_array(value: Any, what: str, where: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise DTypeError(
             f"[{where}] {what} must hold numbers, received {type(value).__name__} of "
-            f"dtype {array.dtype}.{_text_columns(value)}{_conversion_hint(array, value)}"
+            f"dtype {array.dtype}.{_text_columns(value)}"
+            f"{_conversion_hint(array, value)}"
         )
     if array.ndim == 0:
         raise ShapeError(
@@ -125,8 +136,8 @@ def to_arrays(value: Any, what: str, where: str) -> Any:
         items = [to_arrays(v, f"{what}[{i}]", where) for i, v in enumerate(value)]
         return type(value)(items)
     raise DTypeError(
-        f"[{where}] {what} must be an array, a list or a dict of arrays, or an iterable "
-        f"of batches; received {type(value).__name__}."
+        f"[{where}] {what} must be an array, a list or a dict of arrays, or an "
+        f"iterable of batches; received {type(value).__name__}."
     )
 
 
@@ -147,7 +158,9 @@ def check_lengths(parts: dict[str, Any], where: str) -> int:
     Raises:
         ShapeError: when the numbers differ or are zero.
     """
-    found = [pair for what, value in parts.items() for pair in named_arrays(value, what)]
+    found = [
+        pair for what, value in parts.items() for pair in named_arrays(value, what)
+    ]
     lengths = {array.shape[0] for _, array in found}
     shapes = ", ".join(f"{name} {array.shape}" for name, array in found)
     if not found:
@@ -155,7 +168,8 @@ def check_lengths(parts: dict[str, Any], where: str) -> int:
     if len(lengths) > 1:
         names = " and ".join(parts)
         raise ShapeError(
-            f"[{where}] {names} must have the same number of samples; received {shapes}."
+            f"[{where}] {names} must have the same number of samples; "
+            f"received {shapes}."
         )
     if lengths == {0}:
         raise ShapeError(f"[{where}] there are no samples; received {shapes}.")

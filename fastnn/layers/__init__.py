@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn._registry import exported
 from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.dense import Dense
 from fastnn.layers.dropout import Dropout
@@ -12,11 +13,7 @@ from fastnn.layers.input import Input, InputLayer
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
 from fastnn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-from fastnn.serialization import (
-    deserialize_keras_object,
-    exported,
-    serialize_keras_object,
-)
+from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 
 def serialize(layer: Layer) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def inside(layer: Layer) -> Iterator[None]:
         state.stack.pop()
 
 
-@lru_cache(maxsize=None)
+@cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of a function's parameters, without `*args` and `**kwargs`.
 
@@ -77,10 +77,9 @@ def takes_argument(function: Callable[..., Any], name: str) -> bool:
 
 def describe(layer: Layer, inputs: Any) -> str:
     """The line that an error passing through a layer's call carries."""
-    shapes = [format_shape(x.shape) for x in tree.flatten(inputs) if isinstance(x, Tensor)]
-    return (
-        f"in {type(layer).__name__} '{layer.name}', called on {', '.join(shapes) or '()'}"
-    )
+    tensors = [x for x in tree.flatten(inputs) if isinstance(x, Tensor)]
+    shapes = ", ".join(format_shape(x.shape) for x in tensors) or "nothing"
+    return f"in {type(layer).__name__} '{layer.name}', called on {shapes}"
 
 
 def _holds_arrays(value: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.serialization import serialize_keras_object, suggest
+from fastnn._registry import suggest
+from fastnn.serialization import serialize_keras_object
 
 
 def policy_name(dtype: Any) -> str:

@@ -2,8 +2,8 @@
 """Finds variables, layers, metrics and seed generators among an object's attributes.
 
 Nothing is registered when an attribute is set: each question walks the attributes (and
-the lists, tuples, sets and dicts among them) again, so a list that grew later, a deleted
-attribute or a replaced layer can never leave a stale entry behind.
+the lists, tuples, sets and dicts among them) again, so a list that grew later, a
+deleted attribute or a replaced layer can never leave a stale entry behind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ T = TypeVar("T")
 def _search(value: Any, kind: type[T], found: dict[int, T], seen: set[int]) -> None:
     if isinstance(value, kind):
         found.setdefault(id(value), value)
-    elif isinstance(value, (list, tuple, set, frozenset, dict)) and id(value) not in seen:
+    elif (
+        isinstance(value, (list, tuple, set, frozenset, dict)) and id(value) not in seen
+    ):
         seen.add(id(value))
         for item in value.values() if isinstance(value, dict) else value:
             _search(item, kind, found, seen)

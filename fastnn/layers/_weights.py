@@ -35,7 +35,9 @@ class WeightsMixin:
     def weights(self) -> list[Variable]:
         """All weights: the layer's own, then those of each inner layer."""
         own = self._own_weights()
-        return unique([*own, *(w for layer in self._sublayers() for w in layer.weights)])
+        return unique(
+            [*own, *(w for layer in self._sublayers() for w in layer.weights)]
+        )
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -97,7 +99,9 @@ class WeightsMixin:
             if tuple(weight.shape) != array.shape
         ]
         if len(own) != len(arrays):
-            lines += [f"  {weight.path}: no array given" for weight in own[len(arrays) :]]
+            lines += [
+                f"  {weight.path}: no array given" for weight in own[len(arrays) :]
+            ]
             lines += [
                 f"  array {i} of shape {format_shape(array.shape)}: no weight left"
                 for i, array in enumerate(arrays)

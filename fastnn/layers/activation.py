@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn import activations, constraints, initializers, ops, regularizers
+from fastnn._registry import export
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
-from fastnn.serialization import export
 
 
 class _Elementwise(Layer):
@@ -53,7 +53,9 @@ class Activation(_Elementwise):
 
 @export("keras.layers")
 class ReLU(_Elementwise):
-    """`min(x, max_value)` above the threshold, `negative_slope * (x - threshold)` below.
+    """`min(x, max_value)` above a threshold, a line through it below.
+
+    The line is `negative_slope * (x - threshold)`.
 
     Args:
         max_value: largest output; None for no limit.
@@ -220,7 +222,9 @@ class Softmax(_Elementwise):
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
     """
 
-    def __init__(self, axis: int | list[int] | tuple[int, ...] = -1, **kwargs: Any) -> None:
+    def __init__(
+        self, axis: int | list[int] | tuple[int, ...] = -1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else int(axis)
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import activations, constraints, initializers, ops, regularizers
+from fastnn._registry import export
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
 from fastnn.ops import _raw
-from fastnn.serialization import export
 
 
 @export("keras.layers")
@@ -106,7 +106,7 @@ class Dense(Layer):
         if self.bias is None:
             outputs = _raw.matmul(rows, self.kernel)
         else:
-            outputs = _raw.linear(rows, self.kernel, self.bias, activation=0)
+            outputs = _raw.linear(rows, self.kernel, self.bias)
         if rows is not inputs:
             outputs = ops.reshape(outputs, (*inputs.shape[:-1], self.units))
         return outputs if self._linear else self.activation(outputs)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops, random
+from fastnn._registry import export
 from fastnn.layers.layer import Layer
-from fastnn.serialization import export
 
 
 @export("keras.layers")
 class Dropout(Layer):
     """Sets a share `rate` of its inputs to zero while training, and scales the rest.
 
-    What is kept is multiplied by 1 / (1 - rate), so sums keep their expectation. Outside
-    training the inputs pass unchanged.
+    What is kept is multiplied by 1 / (1 - rate), so sums keep their expectation.
+    Outside training the inputs pass unchanged.
 
     Args:
         rate: share to drop, in [0, 1).

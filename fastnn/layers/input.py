@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
+from fastnn._registry import export
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
-from fastnn.serialization import export
 
 
 def _sizes(argument: str, shape: Any) -> tuple[int | None, ...]:
@@ -120,5 +120,3 @@ def Input(  # noqa: N802 - Keras's public spelling
             f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
         )
     return InputLayer(shape, batch_size, dtype, batch_shape, name)
-
-

@@ -57,7 +57,7 @@ class InputSpec:
         ranks = [n for n in (self.ndim, max_ndim) if n is not None]
         if self.axes and ranks and max(self.axes) >= max(ranks):
             raise ValueError(
-                f"[InputSpec] axis {max(self.axes)} does not exist in rank {max(ranks)}."
+                f"[InputSpec] there is no axis {max(self.axes)} in rank {max(ranks)}."
             )
 
     def __repr__(self) -> str:
@@ -114,7 +114,7 @@ class InputSpec:
 
 
 def _advice(spec: InputSpec, shape: Sequence[int | None]) -> str:
-    """A reshape that makes the samples fit, when they have the right number of values."""
+    """A reshape that makes samples with the right number of values fit."""
     wanted = () if spec.shape is None else spec.shape[1:]
     if None in (*wanted, *shape[1:]) or not wanted or tuple(shape[1:]) == wanted:
         return ""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _names, constraints, initializers, regularizers, tree
+from fastnn._registry import export
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ShapeError
@@ -17,7 +18,6 @@ from fastnn.layers import _call, _configs
 from fastnn.layers._tracking import tracked, unique
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
-from fastnn.serialization import export
 
 
 def _wrap_build(build: Any) -> Any:
@@ -108,13 +108,16 @@ class Layer(WeightsMixin):
         # Reached only by names that are missing.
         if "built" not in self.__dict__:
             raise RuntimeError(
-                f"[{type(self).__name__}] call super().__init__() first in __init__().\n\n"
+                f"[{type(self).__name__}] call super().__init__() first in __init__()."
+                "\n\n"
                 "    class MyLayer(Layer):\n"
                 "        def __init__(self, units, **kwargs):\n"
                 "            super().__init__(**kwargs)     # before anything else\n"
                 "            self.units = units"
             )
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        raise AttributeError(
+            f"'{type(self).__name__}' object has no attribute '{name}'"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -267,8 +270,11 @@ class Layer(WeightsMixin):
         Returns:
             The variable.
         """
-        if isinstance(shape, str):  # Keras 2 spelling: add_weight(name, shape, ...)
-            return self.add_weight(initializer, name=shape, **old)
+        if isinstance(shape, str):
+            raise TypeError(
+                f"[add_weight] the first argument is the shape, received {shape!r}: "
+                f"write add_weight(shape=..., name={shape!r})."
+            )
         if old:
             raise ValueError(_configs.unknown_arguments(type(self).add_weight, old))
         shape = tuple(() if shape is None else shape)

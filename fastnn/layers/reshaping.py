@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, ops
+from fastnn._registry import export
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
-from fastnn.serialization import export
 
 Shape = tuple[int | None, ...]
 

@@ -21,7 +21,9 @@ def check_count(where: str, name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ValueError(f"[{where}] {name} must be an integer, received {value!r}.")
     if value < least:
-        raise ValueError(f"[{where}] {name} must be at least {least}, received {value}.")
+        raise ValueError(
+            f"[{where}] {name} must be at least {least}, received {value}."
+        )
     return int(value)
 
 
@@ -90,8 +92,8 @@ def _check_labels(
     if bad.any():
         row = _first(bad)
         raise ValueError(
-            f"[{where}] label {y[row].item()} in row {row[0]} is not a class: the model "
-            f"has {classes} outputs, so labels must be 0..{classes - 1}."
+            f"[{where}] label {y[row].item()} in row {row[0]} is not a class: the "
+            f"model has {classes} outputs, so labels must be 0..{classes - 1}."
         )
 
 

@@ -108,7 +108,8 @@ class CompileLoss:
         for weight in tree.flatten(loss_weights):
             if weight is not None and not isinstance(weight, (int, float)):
                 raise TypeError(
-                    f"[compile] loss_weights must be numbers, received {loss_weights!r}."
+                    "[compile] loss_weights must be numbers, received "
+                    f"{loss_weights!r}."
                 )
         self._loss = loss
         self._loss_weights = loss_weights

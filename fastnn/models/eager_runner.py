@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, tree
+from fastnn import config, random, tree
 from fastnn.autodiff.tensor import convert_to_tensor
 from fastnn.data import ArrayData, pack_x_y_sample_weight
 
@@ -19,8 +19,8 @@ OnProgress = Callable[[int], bool]
 
 
 def permutation(seed: int, count: int) -> np.ndarray:
-    """The order of samples that follows from a shuffle seed."""
-    return np.random.Generator(np.random.Philox(seed)).permutation(count)
+    """The order of samples that follows from a shuffle seed, for every runner."""
+    return random.permutation(count, seed)
 
 
 def _tensor(array: Any) -> Any:
@@ -52,7 +52,7 @@ class EagerRunner:
         on_progress: OnProgress,
         every_batch: bool = False,
     ) -> None:
-        """One pass over (x, y, sample_weight) in memory; metrics add up in the model."""
+        """One pass over (x, y, sample_weight) in memory; metrics add up."""
         self._epoch(self.train_batch, data, batch_size, shuffle_seed, on_progress)
 
     def test_epoch(
@@ -80,7 +80,9 @@ class EagerRunner:
 
     def predict(self, x: Any, batch_size: int) -> Any:
         """Outputs for all of x, as an array (or a structure of arrays)."""
-        parts = [self.predict_batch(b[0]) for b in _batches((x, None, None), batch_size)]
+        parts = [
+            self.predict_batch(b[0]) for b in _batches((x, None, None), batch_size)
+        ]
         return concatenate(parts)
 
     def train_batch(self, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:

@@ -68,7 +68,9 @@ class FitSettings:
         if isinstance(validation_freq, Sequence):
             self.validation_freq: Any = {int(epoch) for epoch in validation_freq}
         else:
-            self.validation_freq = check_count("fit", "validation_freq", validation_freq)
+            self.validation_freq = check_count(
+                "fit", "validation_freq", validation_freq
+            )
         self.shuffle = shuffle
         self.verbose = verbose
 
@@ -192,9 +194,7 @@ def _test_pass(model: Any, source: Any, callbacks: CallbackList) -> dict[str, fl
     return logs
 
 
-def evaluate(
-    model: Any, source: Any, callbacks: Any, verbose: int
-) -> dict[str, float]:
+def evaluate(model: Any, source: Any, callbacks: Any, verbose: int) -> dict[str, float]:
     """One pass of evaluation with callbacks of its own."""
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(

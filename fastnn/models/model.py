@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastnn._registry import export, suggest
 from fastnn.layers import _call
 from fastnn.layers._tracking import unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
 from fastnn.models.trainer import Trainer
-from fastnn.serialization import export, suggest
 
 
 @export("keras", "keras.models")

@@ -7,17 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastnn import ops
+from fastnn._registry import export
 from fastnn.errors import NOT_BUILT, NotBuiltError, ShapeError
 from fastnn.layers import _call
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape
 from fastnn.layers.layer import Layer
 from fastnn.models.model import Model
-from fastnn.serialization import (
-    deserialize_keras_object,
-    export,
-    serialize_keras_object,
-)
+from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 Shape = tuple[int | None, ...]
 
@@ -167,7 +164,9 @@ class Sequential(Model):
         if input_shape is None:
             if self.built:
                 return
-            raise NotBuiltError(NOT_BUILT.format(method="build", name=self._described()))
+            raise NotBuiltError(
+                NOT_BUILT.format(method="build", name=self._described())
+            )
         if not self.layers:
             raise ValueError(
                 f"[Sequential.build] '{self.name}' has no layers: add one first."
@@ -321,7 +320,7 @@ def _input_dtype(first: Layer, model: Layer) -> str:
 
 
 def _conform(inputs: Any, source: InputLayer) -> Any:
-    """Inputs in the declared dtype; a missing or extra last axis of size 1 is mended."""
+    """Inputs of the declared dtype and rank (a last axis of size 1 may differ)."""
     if inputs.dtype != source.dtype:
         inputs = ops.cast(inputs, source.dtype)
     rank, wanted = len(inputs.shape), len(source.batch_shape)

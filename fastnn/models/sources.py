@@ -118,7 +118,9 @@ def make_source(
         return ArraySource(data, batch_size, shuffle)
 
     def start() -> Iterator[Any]:
-        order = permutation(seeds.next_seed(), data.num_samples) if shuffle else None
+        order = None
+        if shuffle:
+            order = permutation(seeds.next_seed(), data.num_samples)
         return data.batches(batch_size, order)
 
     return StreamSource(start, steps, restarts=True)

@@ -76,10 +76,7 @@ def _format_shapes(shape: Any) -> str:
 
 
 def _row(layer: Any, shape: Any, prefix: str) -> list[str]:
-    if layer.built:
-        params = f"{layer.count_params():,}"
-    else:
-        params = "0 (unbuilt)"
+    params = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
     trained = "-"
     if layer.weights:
         trained = "Y" if layer.trainable_weights else "N"

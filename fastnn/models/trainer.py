@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compile, the three steps, fit, evaluate and predict: the half of Model that learns."""
+"""compile, the steps, fit, evaluate and predict: the half of Model that learns."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ class Trainer(PrepareMixin):
         parts += self.losses
         if not parts:
             raise ValueError(
-                "[compute_loss] there is nothing to minimise: compile(loss=...) was not "
-                "given a loss, and no layer added one."
+                "[compute_loss] there is nothing to minimise: compile(loss=...) was "
+                "not given a loss, and no layer added one."
             )
         total = parts[0]
         for part in parts[1:]:
@@ -132,7 +132,7 @@ class Trainer(PrepareMixin):
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Name -> value so far, tensors; a metric with a dict of results gives them all."""
+        """Name -> value so far, as tensors; a dict of results gives all its entries."""
         results: dict[str, Any] = {}
         for metric in self.metrics:
             value = metric.result()

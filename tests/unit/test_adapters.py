@@ -54,7 +54,8 @@ class TestArrays:
         assert adapt(x).x is x
 
     @pytest.mark.parametrize(
-        ("given", "kept"), [("float16", "float32"), (">f4", "float32"), (">i8", "int64")]
+        ("given", "kept"),
+        [("float16", "float32"), (">f4", "float32"), (">i8", "int64")],
     )
     def test_other_dtypes_are_converted(self, given, kept):
         x = rows(3, 2).astype(given)
@@ -170,7 +171,9 @@ class TestStreams:
             yield rows(4, 2) + i, rows(4)
 
     def test_is_arrays_tells_them_apart(self):
-        assert is_arrays(rows(3)) and is_arrays([1.0, 2.0]) and is_arrays({"a": rows(2)})
+        assert (
+            is_arrays(rows(3)) and is_arrays([1.0, 2.0]) and is_arrays({"a": rows(2)})
+        )
         assert not is_arrays(self.batches())
         assert not is_arrays(iter([rows(3)]))
 

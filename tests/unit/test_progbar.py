@@ -183,7 +183,7 @@ def run_epochs(verbose, epochs=2):
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_logger_writes_exactly_one_line_per_epoch_to_a_file(monkeypatch, verbose, clock):
+def test_logger_writes_one_line_per_epoch_to_a_file(monkeypatch, verbose, clock):
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     run_epochs(verbose)
