@@ -92,8 +92,7 @@ struct Block {
   Product<T> p;     // k is the length of this block of k
   bool accumulate;  // not the first block of k
   bool last;        // the last one: apply the epilogue
-  bool pack_b;
-  T* panel;  // scratch for one panel of B
+  T* panel;         // scratch for one panel of B
 };
 
 // Replaces A by a copy whose rows do not compete for the same cache sets.
@@ -114,70 +113,68 @@ bool prefers_packed_a(const Product<T>& p) {
   const int64_t stride = (p.csa == 1 ? p.rsa : p.csa) * int64_t{sizeof(T)};
   return p.m >= kPackRows && p.n >= kPackAColumns && stride % kPackAStride == 0;
 }
+// The tile of columns j .. j + cols and how it reads B.
 template <class T>
-bool prefers_packed_b(const Product<T>& p) {
-  return p.csb != 1 ||
-         (p.m >= kPackRows && p.k * p.n * int64_t{sizeof(T)} > kPackBBytes);
-}
-
-// The tile of columns j .. j + cols, with B in place or packed. `next`: the panel that
-// will be packed after this one, nullptr if there is none to fetch ahead.
-template <class T>
-Tile<T> panel_tile(const Block<T>& block, int64_t j, int64_t cols, const T** next) {
+Tile<T> panel_tile(const Block<T>& block, int64_t j, int64_t cols, Source* source) {
   constexpr int n = lanes<T>;
   const Product<T>& p = block.p;
   const int64_t width = ceil_div(cols, n);
-  const T* b = p.b + j * p.csb;
   Tile<T> t = {};
   t.k = p.k;
   t.rsa = p.rsa, t.csa = p.csa;
+  t.b = p.b + j * p.csb, t.ldb = p.rsb;
   t.ldc = p.ldc;
+  t.panel = block.panel;
   t.tail = static_cast<int>(cols - (width - 1) * n);
   t.accumulate = block.accumulate;
   if (block.last && !p.epilogue.y) {
     t.bias = p.epilogue.bias ? p.epilogue.bias + p.col + j : nullptr;
     t.relu = p.epilogue.activation == kRelu;
   }
-  *next = nullptr;
-  if (block.pack_b || (!kMaskedLoads && t.tail != n)) {
-    pack_panel(b, p.rsb, p.csb, p.k, cols, block.panel, width * n);
+  *source = kInPlace;
+  if (p.csb != 1 || (!kMaskedLoads && t.tail != n)) {
+    pack_panel(t.b, p.rsb, p.csb, p.k, cols, block.panel, width * n);
     t.b = t.ahead = block.panel;
-    t.ldb = width * n;
-    if (p.csb == 1 && j + cols < p.n) *next = b + cols;
-  } else {
-    t.b = b;
-    t.ldb = t.ahead_step = p.rsb;
-    t.ahead = b + kAheadRows * p.rsb;
+    *source = kPanel;
   }
   return t;
+}
+
+// What row block i fetches while it works: the rows of A of the next block where these
+// are columns in memory, which the hardware does not follow; else one line of every
+// row of the next panel of B, for L2.
+template <class T>
+void set_ahead(const Product<T>& p, int64_t i, int64_t rows, int64_t j_next, Tile<T>& t) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  t.ahead = t.b, t.ahead_step = 0;
+  if (p.rsa == 1 && p.csa != 1) {
+    t.ahead = t.a + rows, t.ahead_step = p.csa;
+  } else if (p.csb == 1 && j_next + (i - 1) * kLine < p.n && (i - 1) * kLine < kMainWidth * lanes<T>) {
+    t.ahead = p.b + j_next + (i - 1) * kLine, t.ahead_step = p.rsb;
+  }
 }
 
 template <class T>
 void run_panel(const Block<T>& block, int64_t j, int64_t cols) {
   const Product<T>& p = block.p;
-  const T* next;
-  Tile<T> t = panel_tile(block, j, cols, &next);
+  Source source;
+  Tile<T> t = panel_tile(block, j, cols, &source);
   const int64_t width = ceil_div(cols, lanes<T>);
   const int64_t blocks = ceil_div(p.m, kTileRows[width]);
-  // The first row blocks fetch the next panel into L2, each one line of every row.
-  constexpr int64_t kLine = 64 / sizeof(T);
-  const int64_t lines = next ? width * FASTNN_VECTOR_BYTES / 64 + 1 : 0;
   const bool second_pass = block.last && p.epilogue.second_pass();
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t begin = p.m * i / blocks, rows = p.m * (i + 1) / blocks - begin;
     t.a = p.a + begin * p.rsa;
     t.c = p.c + begin * p.ldc + j;
-    if (i < lines && width == kMainWidth && rows == kTileRows[kMainWidth]) {
-      Tile<T> streaming = t;
-      streaming.ahead = next + i * kLine;
-      streaming.ahead_step = p.rsb;
-      ukr<T, kTileRows[kMainWidth], kMainWidth, true>(streaming);
-    } else {
-      kTileTable<T>.fn[width][rows](t);
-    }
+    set_ahead(p, i, rows, j + cols, t);
+    kTileTable<T>.fn[source][width][rows](t);
     if (second_pass) {
       const Region<T> r = {t.c, t.ldc, p.row + begin, p.col + j, rows, cols};
       finish(r, p.epilogue, false);
+    }
+    if (source == kInPlace) {
+      t.b = block.panel;  // copied by the first row block
+      source = kPanel;
     }
   }
 }
@@ -186,14 +183,14 @@ void run_panel(const Block<T>& block, int64_t j, int64_t cols) {
 template <class T>
 void run_rows(const Product<T>& p, T* buffer) {
   const int width = tile_width(p.m);
-  const bool packed_a = prefers_packed_a(p), packed_b = prefers_packed_b(p);
+  const bool packed_a = prefers_packed_a(p);
   T* const a_buffer = buffer + panel_elements<T>(min_of(p.k, kBlockK));
   int64_t k0 = 0;
   do {
     const int64_t kc = min_of(p.k - k0, kBlockK);
     const int64_t mc = packed_a ? kBlockM : p.m;
     for (int64_t i0 = 0; i0 < p.m; i0 += mc) {
-      Block<T> block = {p, k0 > 0, k0 + kc == p.k, packed_b, buffer};
+      Block<T> block = {p, k0 > 0, k0 + kc == p.k, buffer};
       Product<T>& q = block.p;
       q.m = min_of(mc, p.m - i0);
       q.k = kc;
@@ -237,12 +234,12 @@ void run_transposed(const Product<T>& p, T* buffer) {
   constexpr int n = lanes<T>;
   alignas(64) T strip[n * kMaxWidth * n];
   const int width = tile_width(p.m);
-  Block<T> block = {p, false, false, p.csb != 1, buffer};
+  Block<T> block = {p, false, false, buffer};
   for (int64_t j = 0; j < p.n;) {
     const int64_t w = panel_width<T>(p.n - j, width), ld = w * n;
     const int64_t cols = min_of(ld, p.n - j);
-    const T* next;
-    Tile<T> t = panel_tile(block, j, cols, &next);
+    Source source;
+    Tile<T> t = panel_tile(block, j, cols, &source);
     t.ldc = ld;
     for (int64_t i = 0; i < p.m; i += n) {
       const int64_t rows = min_of(n, p.m - i), blocks = ceil_div(rows, kTileRows[w]);
@@ -250,7 +247,9 @@ void run_transposed(const Product<T>& p, T* buffer) {
         const int64_t begin = rows * s / blocks, end = rows * (s + 1) / blocks;
         t.a = p.a + (i + begin) * p.rsa;
         t.c = strip + begin * ld;
-        kTileTable<T>.fn[w][end - begin](t);
+        kTileTable<T>.fn[source][w][end - begin](t);
+        if (source == kInPlace) t.b = t.ahead = block.panel;
+        source = kPanel;
       }
       store_strip(p, strip, ld, i, rows, j, cols);
     }

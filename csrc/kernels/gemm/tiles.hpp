@@ -43,15 +43,11 @@ inline constexpr int64_t kBlockK = 384;
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 
-// B is packed although it could be read in place when this many rows share the copy
-// and B (in bytes) does not fit L2.
-inline constexpr int64_t kPackRows = 64;
-inline constexpr int64_t kPackBBytes = 512 * 1024;
-
 // A is packed, kBlockM rows at a time, when its stride in bytes is a multiple of
 // kPackAStride (its rows meet in few cache sets) and this many columns share the copy.
 inline constexpr int64_t kPackAStride = 1024;
 inline constexpr int64_t kPackAColumns = 192;
+inline constexpr int64_t kPackRows = 64;
 inline constexpr int64_t kBlockM = 256;
 inline constexpr int64_t kPackedLd = kBlockK + 16;
 

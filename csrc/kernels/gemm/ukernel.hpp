@@ -18,76 +18,51 @@ struct Tile {
   T* c;
   int64_t ldc;
   const T* bias;  // added before the activation; nullptr: none
-  // Fetched during the k loop, `ahead_step` elements further each k: the coming rows of
-  // B (in place), or one line per row of the next panel (packed).
-  const T* ahead;
+  T* panel;       // in-place tiles: where the vectors of B are copied, row by row
+  const T* ahead;  // packed tiles: one line to fetch per k, `ahead_step` apart
   int64_t ahead_step;
   int tail;         // columns of the last vector, 1..lanes
   bool accumulate;  // start from C instead of 0
   bool relu;
 };
 
-// MR x NV accumulators live in registers; per k: NV vectors of B, MR broadcasts of A.
-// kPacked: `ahead` is one line for L2, not NV vectors for L1.
-template <class T, int MR, int NV, bool kPacked>
-void ukr(const Tile<T>& t) {
-  using V = Vec<T>;
+// How a tile reads B.
+enum Source {
+  kInPlace,  // rows ldb apart: fetch them ahead, and copy them for the next tiles
+  kPanel,    // the copy: the hardware prefetches it, `ahead` fetches what comes after
+};
+
+template <class T, int MR, int NV>
+FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
   constexpr int n = lanes<T>;
-  const int tail = t.tail;
-  V acc[MR][NV];
-  T* const c = t.c;
-  const int64_t ldc = t.ldc;
   if (t.accumulate) {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
+      const T* c = t.c + i * t.ldc;
 #pragma GCC unroll 8
-      for (int j = 0; j < NV - 1; ++j) acc[i][j] = load(c + i * ldc + j * n);
-      acc[i][NV - 1] = load_n(c + i * ldc + (NV - 1) * n, tail);
+      for (int j = 0; j < NV - 1; ++j) acc[i][j] = load(c + j * n);
+      acc[i][NV - 1] = load_n(c + (NV - 1) * n, t.tail);
     }
   } else {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
       for (int j = 0; j < NV; ++j) {
-        acc[i][j] = V{};
-        __builtin_prefetch(c + i * ldc + j * n, 1);
+        acc[i][j] = Vec<T>{};
+        __builtin_prefetch(t.c + i * t.ldc + j * n, 1);
       }
     }
   }
-  const T* a = t.a;
-  const T* b = t.b;
-  const T* ahead = t.ahead;
-  const int64_t rsa = t.rsa, csa = t.csa, ldb = t.ldb, ahead_step = t.ahead_step;
-  for (int64_t p = t.k; p > 0; --p) {
-    V bv[NV];
-#pragma GCC unroll 8
-    for (int j = 0; j < NV - 1; ++j) bv[j] = load(b + j * n);
-    if constexpr (kMaskedLoads) {
-      bv[NV - 1] = load_n(b + (NV - 1) * n, tail);
-    } else {
-      bv[NV - 1] = load(b + (NV - 1) * n);
-    }
-    if constexpr (kPacked) {
-      __builtin_prefetch(ahead, 0, 2);
-    } else {
-#pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) __builtin_prefetch(ahead + j * n);
-    }
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i) {
-      const T s = a[i * rsa];
-#pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) acc[i][j] += s * bv[j];
-    }
-    a += csa;
-    b += ldb;
-    ahead += ahead_step;
-  }
+}
+
+template <class T, int MR, int NV>
+FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
+  constexpr int n = lanes<T>;
   if (t.bias) {
-    V bias[NV];
+    Vec<T> bias[NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV - 1; ++j) bias[j] = load(t.bias + j * n);
-    bias[NV - 1] = load_n(t.bias + (NV - 1) * n, tail);
+    bias[NV - 1] = load_n(t.bias + (NV - 1) * n, t.tail);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
@@ -103,14 +78,59 @@ void ukr(const Tile<T>& t) {
   }
 #pragma GCC unroll 32
   for (int i = 0; i < MR; ++i) {
+    T* c = t.c + i * t.ldc;
 #pragma GCC unroll 8
-    for (int j = 0; j < NV - 1; ++j) store(c + i * ldc + j * n, acc[i][j]);
-    if (tail == n) {
-      store(c + i * ldc + (NV - 1) * n, acc[i][NV - 1]);
+    for (int j = 0; j < NV - 1; ++j) store(c + j * n, acc[i][j]);
+    if (kMaskedLoads || t.tail != n) {
+      store_n(c + (NV - 1) * n, acc[i][NV - 1], t.tail);
     } else {
-      store_n(c + i * ldc + (NV - 1) * n, acc[i][NV - 1], tail);
+      store(c + (NV - 1) * n, acc[i][NV - 1]);
     }
   }
+}
+
+// MR x NV accumulators live in registers; per k: NV vectors of B, MR broadcasts of A.
+template <class T, int MR, int NV, Source kSource>
+void ukr(const Tile<T>& t) {
+  using V = Vec<T>;
+  constexpr int n = lanes<T>;
+  V acc[MR][NV];
+  begin_tile(t, acc);
+  const T *a = t.a, *b = t.b;
+  const T* ahead = kSource == kInPlace ? b + kAheadRows * t.ldb : t.ahead;
+  const int64_t rsa = t.rsa, csa = t.csa;
+  const int64_t ldb = kSource == kInPlace ? t.ldb : NV * n;
+  const int64_t ahead_step = kSource == kInPlace ? t.ldb : t.ahead_step;
+  T* panel = t.panel;
+  for (int64_t p = t.k; p > 0; --p) {
+    V bv[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) {
+      bv[j] = kSource == kInPlace && j == NV - 1 && kMaskedLoads
+                  ? load_n(b + j * n, t.tail)
+                  : load(b + j * n);
+    }
+    if constexpr (kSource == kInPlace) {
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) {
+        __builtin_prefetch(ahead + j * n);
+        store(panel + j * n, bv[j]);
+      }
+      panel += NV * n;
+    } else {
+      __builtin_prefetch(ahead);
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      const T s = a[i * rsa];
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) acc[i][j] += s * bv[j];
+    }
+    a += csa;
+    b += ldb;
+    ahead += ahead_step;
+  }
+  end_tile(t, acc);
 }
 
 template <class T>
@@ -127,11 +147,12 @@ struct Upto<0, I...> {
 
 template <class T>
 struct TileTable {
-  TileFn<T> fn[kMaxWidth + 1][kTileRows[1] + 1] = {};
+  TileFn<T> fn[2][kMaxWidth + 1][kTileRows[1] + 1] = {};
 
   template <int NV, int... MR>
   constexpr void fill_rows(Ints<MR...>) {
-    ((fn[NV][MR] = ukr<T, MR, NV, false>), ...);
+    ((fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
+    ((fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
   }
   template <int... NV>
   constexpr void fill(Ints<NV...>) {
