@@ -3,6 +3,7 @@
 #include "base/peak.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
+#include "kernels/random_permutation.hpp"
 #include "kernels/table.hpp"
 
 namespace py = pybind11;
@@ -27,6 +28,14 @@ py::dict memory_dict() {
   return dict;
 }
 
+py::array_t<int64_t> permutation(uint64_t seed, uint64_t stream, int64_t n) {
+  py::array_t<int64_t> out(n);
+  int64_t* data = out.mutable_data();
+  const py::gil_scoped_release release;
+  random_permutation(seed, stream, n, data);
+  return out;
+}
+
 }  // namespace
 
 void bind_runtime(py::module_& m) {
@@ -37,6 +46,8 @@ void bind_runtime(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
   m.def("memory_stats", &memory_dict,
         "Live bytes and allocations since start of arenas and kernel scratch.");
+  m.def("random_permutation", &permutation, py::arg("seed"), py::arg("stream"),
+        py::arg("n"), "int64 (n,), a function of its arguments alone.");
   using Release = py::call_guard<py::gil_scoped_release>;
   m.def("fma_peak_gflops", &fma_peak_gflops, py::arg("threads") = 1,
         py::arg("seconds") = 0.005, Release(),

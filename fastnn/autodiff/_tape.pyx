@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: language_level=3, boundscheck=False, cdivision=True
 """What happens in one call of an op: infer, allocate, launch, record.
 
 This file dispatches and records; it computes nothing. See README.md beside it.

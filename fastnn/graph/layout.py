@@ -89,6 +89,8 @@ class Layout:
             self._place(value, self._storage(INPUTS, value, i))
         self.consts: list[Value] = []
         donated = self._donations()
+        # `_commit` still reads these after the last node.
+        self._fixed |= {v for k, v in graph.updates.items() if donated.get(v) != k}
         for node in graph.nodes:
             self._add(node, donated)
         self._commit(donated)

@@ -69,7 +69,7 @@ _reduce(
     ),
     _samples(-3, 3),
     vjp=lambda c, dy: expand(c, dy),
-    tol=Tol(2e-6, 4e-15, 2e-6),
+    tol=Tol(2e-6, 4e-15, 2e-5),
     doc="sum over axes, pairwise: error grows with log n",
 )
 

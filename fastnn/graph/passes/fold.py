@@ -105,6 +105,6 @@ def _evaluate(graph: Graph, node: Node) -> list[Value]:
     if isinstance(results, Tensor):
         results = (results,)
     return [
-        graph.add_const(np.ascontiguousarray(t._array), Spec(t.shape, t.dtype))
+        graph.add_const(np.array(t._array, order="C"), Spec(t.shape, t.dtype))
         for t in results
     ]
