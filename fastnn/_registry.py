@@ -164,7 +164,9 @@ def suggest(name: str, names: Iterable[str]) -> str:
     """` Did you mean ...?` with the nearest of `names`, or an empty string."""
     import difflib
 
-    by_key = {str(n).lower().replace("_", ""): str(n) for n in names}
+    # Case and underscores do not count; the spelling in the case of `name` is shown.
+    ordered = sorted(names, key=lambda n: n[:1].islower() == name[:1].islower())
+    by_key = {n.lower().replace("_", ""): n for n in ordered}
     key = name.lower().replace("_", "")
-    near = [by_key[k] for k in difflib.get_close_matches(key, by_key, n=3)]
+    near = [by_key[k] for k in difflib.get_close_matches(key, by_key, 3, 0.5)]
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
