@@ -57,7 +57,7 @@ def automatic_config(layer: Any, base: dict[str, Any]) -> dict[str, Any]:
     import inspect
 
     cls = type(layer)
-    args, kwargs = layer._init_arguments
+    args, kwargs = layer._init_arguments.value
     bound = inspect.signature(cls.__init__).bind(layer, *args, **kwargs)
     given = dict(list(bound.arguments.items())[1:])
     for name, parameter in inspect.signature(cls.__init__).parameters.items():

@@ -14,6 +14,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class Untracked:
+    """Hides what a layer only remembers, such as the arguments it was made with."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 def _search(value: Any, kind: type[T], found: dict[int, T], seen: set[int]) -> None:
     if isinstance(value, kind):
         found.setdefault(id(value), value)

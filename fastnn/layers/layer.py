@@ -15,7 +15,7 @@ from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ShapeError
 from fastnn.layers import _call, _configs
-from fastnn.layers._tracking import tracked, unique
+from fastnn.layers._tracking import Untracked, tracked, unique
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
 
@@ -55,7 +55,7 @@ class Layer(WeightsMixin):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         self = super().__new__(cls)
-        self._init_arguments = (args, kwargs)
+        self._init_arguments = Untracked((args, kwargs))
         return self
 
     def __init__(
@@ -91,7 +91,7 @@ class Layer(WeightsMixin):
         self._building = False
         self._weights: list[Variable] = []
         self._losses: list[Any] = []
-        self._layers_with_losses: list[Layer] = []
+        self._layers_with_losses = Untracked([])
         self._declared_input_shape: tuple[int | None, ...] | None = None
         if batch_shape is not None:
             self._declared_input_shape = tuple(batch_shape)
@@ -186,7 +186,8 @@ class Layer(WeightsMixin):
         """
         self._losses.extend(tree.flatten(loss))
         stack = _call.state.stack
-        (stack[0] if stack else self)._layers_with_losses.append(self)
+        entry = stack[0] if stack else self
+        entry._layers_with_losses.value.append(self)
 
     @property
     def losses(self) -> list[Any]:
@@ -199,9 +200,9 @@ class Layer(WeightsMixin):
         ]
 
     def _clear_losses(self) -> None:
-        for layer in self._layers_with_losses:
+        for layer in self._layers_with_losses.value:
             layer._losses.clear()
-        self._layers_with_losses.clear()
+        self._layers_with_losses.value.clear()
 
     # -- build -----------------------------------------------------------------------
 

@@ -171,15 +171,21 @@ class CompileMetrics:
             several, a list of such lists or a dict by output name.
         weighted: whether updates use sample weights.
         output_names: names of the outputs, for dicts.
+        taken: names in use; those of the metrics made are added.
     """
 
     def __init__(
-        self, metrics: Any, weighted: bool = False, output_names: Sequence[str] = ()
+        self,
+        metrics: Any,
+        weighted: bool = False,
+        output_names: Sequence[str] = (),
+        taken: set[str] | None = None,
     ) -> None:
         _check_spec(metrics, _metric_of)
         self._spec = metrics
         self.weighted = weighted
         self.output_names = list(output_names)
+        self.taken = {"loss"} if taken is None else taken
         self.built = False
         self.per_output: list[list[Any]] = []
 
@@ -212,7 +218,12 @@ class CompileMetrics:
                 for metric in group:
                     metric.name = f"{names[i]}_{metric.name}"
             self.per_output.append(group)
-        _make_names_unique(self.metrics)
+        for metric in self.metrics:
+            name, number = metric.name, 0
+            while metric.name in self.taken:
+                number += 1
+                metric.name = f"{name}_{number}"
+            self.taken.add(metric.name)
         self.built = True
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -246,16 +257,6 @@ def _metric_lists(spec: Any, count: int, names: Sequence[str]) -> list[Any]:
             f"{count} lists, or as a dict by output name ({', '.join(names)})."
         )
     return _per_output(spec, count, names, "metrics")
-
-
-def _make_names_unique(made: Sequence[Any]) -> None:
-    taken = {"loss"}
-    for metric in made:
-        name, number = metric.name, 0
-        while metric.name in taken:
-            number += 1
-            metric.name = f"{name}_{number}"
-        taken.add(metric.name)
 
 
 def _metric_of(identifier: Any) -> Any:

@@ -74,9 +74,10 @@ class Trainer(PrepareMixin):
         check_count("compile", "steps_per_execution", steps_per_execution)
         made = optimizers.get(optimizer)
         compile_loss = CompileLoss(loss, loss_weights)
+        taken = {"loss"}
         compile_metrics = (
-            CompileMetrics(metrics),
-            CompileMetrics(weighted_metrics, weighted=True),
+            CompileMetrics(metrics, taken=taken),
+            CompileMetrics(weighted_metrics, weighted=True, taken=taken),
         )
         self._reset_compilation()
         self.optimizer = made

@@ -91,6 +91,15 @@ class TestFinding:
         assert len(holder.variables) == 1
         assert holder.variables[0] is holder.seeds[0].state
 
+    def test_what_a_layer_was_made_with_is_not_held(self):
+        class Chooser(layers.Layer):
+            def __init__(self, blocks):
+                super().__init__()
+                self.chosen = blocks[0]
+
+        blocks = [layers.Dense(1), layers.Dense(2)]
+        assert Chooser(blocks)._sublayers() == blocks[:1]
+
     def test_unique_keeps_order(self):
         a, b = object(), object()
         assert _tracking.unique([b, a, b]) == [b, a]
