@@ -45,6 +45,7 @@ class Plan:
         self._native = _core.Plan(arena)
         self._lock = threading.Lock()
         self._bound: dict[int, Any] = {}
+        self._used: set[int] = set()  # slots that an instruction reads or writes
         consts = self._pack_constants(layout)
         self.cost = 0.0
         self._emit(steps)
@@ -104,10 +105,13 @@ class Plan:
         before = 0
         for step in steps:
             node = step.node
+            inputs = [self._operand(v, operand_shape(node, v)) for v in node.inputs]
+            outputs = [self._operand(v) for v in node.outputs]
+            self._used.update(operand[0] for operand in (*inputs, *outputs))
             self._native.add_instruction(
                 node.op.name,
-                [self._operand(v, operand_shape(node, v)) for v in node.inputs],
-                [self._operand(v) for v in node.outputs],
+                inputs,
+                outputs,
                 encode_attrs(node.op, node.attrs),
                 step.phase != before,
             )
@@ -133,7 +137,8 @@ class Plan:
 
     def _bind(self, slot: int, array: np.ndarray) -> None:
         if self._bound.get(slot) is not array:
-            self._native.bind(slot, array)
+            if slot in self._used:
+                self._native.bind(slot, array)
             self._bound[slot] = array
 
     def bind_input(self, index: int, array: np.ndarray) -> None:

@@ -38,8 +38,8 @@ def _scalar(op: Any, tensors: list[Tensor], attrs: tuple, weights: Arrays) -> Te
 
 
 def _difference(f: Callable[[Arrays], float], xs: Arrays, ds: Arrays) -> float:
-    up = f([x + STEP * d for x, d in zip(xs, ds, strict=True)])
-    down = f([x - STEP * d for x, d in zip(xs, ds, strict=True)])
+    up = f([np.asarray(x + STEP * d) for x, d in zip(xs, ds, strict=True)])
+    down = f([np.asarray(x - STEP * d) for x, d in zip(xs, ds, strict=True)])
     return (up - down) / (2 * STEP)
 
 
