@@ -164,7 +164,6 @@ class Layout:
             and storage.nbytes == old.size * ITEMSIZE[old.dtype]
             and node.inputs.count(old) == 1
             and not any(v in self._fixed for v in storage.values)
-            and all(self._users.get(v, [node])[-1] is node for v in storage.values)
             and all(
                 self._position[u] <= self._position[node]
                 for v in storage.values
