@@ -138,8 +138,7 @@ class Sequential(Model):
 
     def _stack(self, layer: Layer, shape: Shape) -> Shape:
         """Builds a layer for an input shape; returns its output shape."""
-        if not isinstance(layer.input_spec, (list, tuple)):
-            check_shape(layer, layer.input_spec, shape)
+        _check_fits(layer, shape)
         if not layer.built:
             with _call.inside(self):
                 layer.build(shape)
@@ -211,6 +210,7 @@ class Sequential(Model):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         shape = tuple(input_shape)
         for layer in self.layers:
+            _check_fits(layer, shape)
             shape = layer.compute_output_shape(shape)
         return shape
 
@@ -305,6 +305,11 @@ class Sequential(Model):
 
     def get_build_config(self) -> dict[str, Any] | None:
         return None  # `build_input_shape` of the config says it
+
+
+def _check_fits(layer: Layer, shape: Shape) -> None:
+    if not isinstance(layer.input_spec, (list, tuple)):
+        check_shape(layer, layer.input_spec, shape)
 
 
 def _declared_shape(layer: Layer) -> Shape | None:

@@ -100,7 +100,7 @@ class TestComposition:
         assert model.get_layer(index=-1) is model.layers[1]
         with pytest.raises(ValueError, match=r"no layer 'bb'.*Layers: a, b"):
             model.get_layer("bb")
-        with pytest.raises(ValueError, match="no layer 2: .* has 2 layers"):
+        with pytest.raises(ValueError, match=r"no layer 2: .* has 2 layers"):
             model.get_layer(index=2)
         with pytest.raises(ValueError, match="either name or index"):
             model.get_layer()
