@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <pybind11/stl.h>
+
+#include <optional>
+
 #include "base/arena.hpp"
+#include "base/error.hpp"
 #include "base/peak.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
@@ -28,12 +33,25 @@ py::dict memory_dict() {
   return dict;
 }
 
-py::array_t<int64_t> permutation(uint64_t seed, uint64_t stream, int64_t n) {
-  py::array_t<int64_t> out(n);
-  int64_t* data = out.mutable_data();
+using Int64Array = py::array_t<int64_t, py::array::c_style>;
+
+Int64Array permutation(uint64_t seed, uint64_t stream, int64_t n,
+                       const std::optional<py::array>& out) {
+  Int64Array result;
+  if (out) {
+    FASTNN_CHECK(Int64Array::check_(*out) && out->ndim() == 1 && out->size() == n,
+                 "[random_permutation] out must be a contiguous int64 array of %lld",
+                 static_cast<long long>(n));
+    result = py::reinterpret_borrow<Int64Array>(*out);
+  } else {
+    FASTNN_CHECK(n >= 0, "[random_permutation] expected n >= 0, received %lld",
+                 static_cast<long long>(n));
+    result = Int64Array(n);
+  }
+  int64_t* data = result.mutable_data();  // throws when read-only
   const py::gil_scoped_release release;
   random_permutation(seed, stream, n, data);
-  return out;
+  return result;
 }
 
 }  // namespace
@@ -47,7 +65,8 @@ void bind_runtime(py::module_& m) {
   m.def("memory_stats", &memory_dict,
         "Live bytes and allocations since start of arenas and kernel scratch.");
   m.def("random_permutation", &permutation, py::arg("seed"), py::arg("stream"),
-        py::arg("n"), "int64 (n,), a function of its arguments alone.");
+        py::arg("n"), py::arg("out") = py::none(),
+        "Permutation of 0 .. n-1, int64 (n,): a function of its arguments alone.");
   using Release = py::call_guard<py::gil_scoped_release>;
   m.def("fma_peak_gflops", &fma_peak_gflops, py::arg("threads") = 1,
         py::arg("seconds") = 0.005, Release(),

@@ -97,6 +97,24 @@ def test_launch_refuses_read_only_outputs_and_unknown_kernels():
         _core.launch("elu", [x], [x.copy()], ["1"])
 
 
+def test_random_permutation_is_a_function_of_its_arguments():
+    first = _core.random_permutation(7, 0, 1000)
+    assert first.dtype == np.int64
+    np.testing.assert_array_equal(np.sort(first), np.arange(1000))
+    assert (first != _core.random_permutation(7, 1, 1000)).any()
+    out = np.empty(1000, np.int64)
+    assert _core.random_permutation(7, 0, 1000, out=out) is out
+    np.testing.assert_array_equal(out, first)
+    for bad in (out[::2], out[:9], out.astype(np.int32)):
+        with pytest.raises(ValueError, match=r"\[random_permutation\] out must be"):
+            _core.random_permutation(0, 0, 500, out=bad)
+    with pytest.raises(ValueError, match="received -1"):
+        _core.random_permutation(0, 0, -1)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        _core.random_permutation(0, 0, 1000, out=out)
+
+
 def sum_plan(n: int) -> _core.Plan:
     """Slot 2 (n,) += slot 1 (n,), through the arena."""
     plan = _core.Plan(4 * n)
