@@ -19,6 +19,9 @@ from fastnn.layers._tracking import Untracked, tracked, unique
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
 
+# Counts changes of `trainable`, so that trainers look again only when there were some.
+trainable_version = 0
+
 
 def _wrap_build(build: Any) -> Any:
     @functools.wraps(build)
@@ -151,6 +154,8 @@ class Layer(WeightsMixin):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        global trainable_version
+        trainable_version += 1
         self._trainable = bool(value)
         for layer in self._sublayers():
             layer.trainable = value

@@ -162,7 +162,7 @@ def _epoch(
 ) -> dict[str, float]:
     callbacks.on_epoch_begin(epoch)
     model.reset_metrics()
-    runner = model._get_runner()
+    runner = model._get_runner(trains=True)
     progress = Progress(model, runner, callbacks, "train", source.steps)
     source.run(runner, "train", progress)
     if source.exhausted:

@@ -11,6 +11,7 @@ from fastnn.autodiff.grad import GradientTape
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import adapt, unpack_x_y_sample_weight
 from fastnn.errors import NOT_COMPILED, NotCompiledError
+from fastnn.layers import layer
 from fastnn.metrics import Mean
 from fastnn.models import loops
 from fastnn.models.checks import check_count
@@ -40,7 +41,9 @@ class Trainer(PrepareMixin):
         self._compile_metrics: tuple[CompileMetrics, ...] = ()
         self._loss_tracker: Any = None
         self._runner: Any = None
-        self._runner_key: Any = None
+        self._runner_mode = False
+        self._runner_version = -1
+        self._runner_weights: tuple[int, ...] = ()
 
     def compile(
         self,
@@ -181,12 +184,19 @@ class Trainer(PrepareMixin):
 
     # -- runners ---------------------------------------------------------------------
 
-    def _get_runner(self) -> Any:
-        """What runs the steps; made again when the set of trained weights changed."""
-        key = (self.run_eagerly, tuple(id(w) for w in self.trainable_weights))
-        if self._runner is None or self._runner_key != key:
+    def _get_runner(self, trains: bool = False) -> Any:
+        """What runs the steps; a new one when another set of weights is trained."""
+        if self._runner is None or self._runner_mode != self.run_eagerly:
             self._runner = _make_runner(self)
-            self._runner_key = key
+            self._runner_mode = self.run_eagerly
+            self._runner_version = -1
+            self._runner_weights = ()
+        if trains and self._runner_version != layer.trainable_version:
+            weights = tuple(id(weight) for weight in self.trainable_weights)
+            if self._runner_weights not in ((), weights):
+                self._runner = _make_runner(self)
+            self._runner_weights = weights
+            self._runner_version = layer.trainable_version
         return self._runner
 
     # -- training --------------------------------------------------------------------
@@ -351,7 +361,7 @@ class Trainer(PrepareMixin):
         data = adapt(x, y, sample_weight, class_weight, "train_on_batch")
         data = self._prepare(data, "train_on_batch")
         self._build_optimizer()
-        runner = self._get_runner()
+        runner = self._get_runner(trains=True)
         runner.train_batch(*data.arrays)
         logs = logs_of(self, runner, "train_step")
         return logs if return_dict else self._in_order(logs)

@@ -725,6 +725,21 @@ class TestFrozen:
         model.fit(X, Y, 8, verbose=0)
         assert (before[0] != model.get_weights()[0]).any()
 
+    def test_freezing_without_compile_is_noticed(self, eager):
+        model = regression(eager)
+        model.fit(X, Y, 8, verbose=0)
+        model.layers[0].trainable = False
+        before = model.get_weights()
+        model.fit(X, Y, 8, verbose=0)
+        after = model.get_weights()
+        np.testing.assert_array_equal(before[0], after[0])
+        assert (before[2] != after[2]).any()
+        runner = model._runner
+        model.layers[0].trainable = True
+        model.layers[0].trainable = False  # as a GAN loop does: no new plans
+        model.train_on_batch(X, Y)
+        assert model._runner is runner
+
     def test_two_models_on_the_same_layers_train_each_other(self, eager):
         first = regression(eager)
         second = Sequential([layers.Input((4,)), *first.layers])
