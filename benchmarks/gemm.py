@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import harness, report
 from benchmarks.harness import Limits, Sample
 from benchmarks.machine import machine_sheet
@@ -112,7 +114,7 @@ def conclude(samples: list[Sample], names: list[str], ours: str) -> dict[str, An
         cells[name] = {
             "cost": cost,
             "gflops": 1e-9 / cost["median"],
-            "of_peak": sorted(shares)[len(shares) // 2],
+            "of_peak": float(np.median(shares)),
         }
         if ours in names and name != ours:
             ratio = harness.paired_ratio(samples, ours, name, limits)

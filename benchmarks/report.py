@@ -40,9 +40,8 @@ def number(value: float) -> str:
 
 def _label(name: str) -> str:
     from benchmarks.peers import PEERS
-    from benchmarks.peers.gemm_ import LABELS
 
-    return PEERS[name].label if name in PEERS else LABELS.get(name, name)
+    return PEERS[name].label
 
 
 def ratio_text(ratio: dict[str, Any] | None, ours: bool) -> str:
@@ -131,32 +130,29 @@ def _latency(document: dict[str, Any]) -> str:
 
 
 def _gemm(document: dict[str, Any]) -> str:
-    names = document["names"]
-    ours = document["ours"]
-    threads = document["machine"]["threads"]
+    from benchmarks.peers.gemm_ import LABELS
+
+    names, ours = document["names"], document["ours"]
+    others = [name for name in names if name != ours]
     head = ["product", "M x K x N"]
-    for name in names:
-        head += [f"{_label(name)} GFLOP/s", "of peak"]
-    head += [f"times {_label(ours)}: {_label(n)}" for n in names if n != ours]
+    head += [f"{LABELS[name]}, GFLOP/s (of peak)" for name in names]
+    head += [f"{LABELS[ours]} : {LABELS[name]}" for name in others]
     rows = []
     for result in document["results"]:
-        line = [result["form"], "x".join(str(result[key]) for key in "mkn")]
         cells = result["libraries"]
-        for name in names:
-            cell = cells.get(name)
-            line += (
-                [number(cell["gflops"]), f"{100 * cell['of_peak']:.0f} %"]
-                if cell
-                else ["-", "-"]
-            )
-        line += [
-            ratio_text(cells.get(n, {}).get("ratio"), False) for n in names if n != ours
-        ]
+        line = [result["form"], "x".join(str(result[key]) for key in "mkn")]
+        line += [_gemm_cell(cells.get(name)) for name in names]
+        line += [ratio_text(cells.get(name, {}).get("ratio"), False) for name in others]
         rows.append(line)
-    probe = f"peak probe: {document['probe']}"
-    return f"### Matrix products, float32, {threads} threads ({probe})\n\n" + table(
-        head, rows
-    )
+    threads, probe = document["machine"]["threads"], document["probe"]
+    title = f"### Matrix products, float32, {threads} threads (peak probe: {probe})"
+    return f"{title}\n\n{table(head, rows)}"
+
+
+def _gemm_cell(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return "-"
+    return f"{number(cell['gflops'])} ({100 * cell['of_peak']:.0f} %)"
 
 
 _RENDER = {"train": _train, "latency": _latency, "gemm": _gemm}

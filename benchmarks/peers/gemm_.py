@@ -16,7 +16,7 @@ _GFLOPS_PER_THREAD = 100.0
 LABELS = {
     "fastnn": "fastnn",
     "numpy": "NumPy",
-    "numpy_skylakex": "NumPy, OPENBLAS_CORETYPE=SkylakeX",
+    "numpy_skylakex": "NumPy (SkylakeX)",
     "torch": "torch",
     "jax": "JAX",
 }
