@@ -29,6 +29,7 @@ def environment(threads: int, extra: dict[str, str] | None = None) -> dict[str, 
         "OMP_NUM_THREADS",
         "MKL_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
+        "FASTNN_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS",
         "TF_NUM_INTEROP_THREADS",
         "NPROC",  # the size of XLA's CPU thread pool

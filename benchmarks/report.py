@@ -62,8 +62,7 @@ def _rounds_text(row: dict[str, Any]) -> str:
 
 def _train_rows(result: dict[str, Any]) -> Iterable[list[str]]:
     ours = result["ours"]
-    standard = result["peers"].get(ours)
-    believed = standard is not None and standard["agreement"]["ok"]
+    believed = _believed(result)
     peers = sorted(result["peers"].items(), key=lambda item: item[1]["cost"]["median"])
     for name, row in peers:
         agreement, cost = row["agreement"], row["cost"]
@@ -182,6 +181,54 @@ def render(document: dict[str, Any]) -> str:
     return f"{_RENDER[document['kind']](document)}\n\n{machine_text(document)}\n"
 
 
+def brief(documents: Sequence[dict[str, Any]]) -> str:
+    """One table for the front page: training, a column per workload."""
+    train = [document for document in documents if document["kind"] == "train"]
+    if not train:
+        return ""
+    document = train[0]
+    results = document["results"]
+    names = [n for n in _order(results) if any(n in r["peers"] for r in results)]
+    head = [""] + [f"{r['workload']['name']}, us/sample" for r in results]
+    rows = [[_label(n), *(_brief_cell(r, n) for r in results)] for n in names]
+    note = (
+        f"Training, {document['machine']['threads']} threads; in brackets how many times "
+        "longer than fastnn, median over interleaved rounds, below 1 where it is ahead. "
+        "Intervals, matrix products, answers and start-up: "
+        "[docs/performance.md](docs/performance.md)."
+    )
+    return f"{table(head, rows)}\n\n{note}\n\n{machine_text(document)}\n"
+
+
+def _order(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Frameworks by their cost on the first workload, those that miss it last."""
+    names = {name for result in results for name in result["peers"]}
+    first = results[0]["peers"]
+    return sorted(
+        sorted(names),
+        key=lambda n: first[n]["cost"]["median"] if n in first else float("inf"),
+    )
+
+
+def _brief_cell(result: dict[str, Any], name: str) -> str:
+    row = result["peers"].get(name)
+    if row is None:
+        return "-"
+    time = number(row["cost"]["median"] * 1e6)
+    if not row["agreement"]["ok"]:
+        return f"{time}, **losses differ**"
+    if name == result["ours"] or not _believed(result):
+        return time
+    noisy = " noisy" if row["ratio"]["noisy"] else ""
+    return f"{time} ({number(row['ratio']['median'])}{noisy})"
+
+
+def _believed(result: dict[str, Any]) -> bool:
+    """Are there ratios at all? Only when our own losses are right."""
+    ours = result["peers"].get(result["ours"])
+    return ours is not None and bool(ours["agreement"]["ok"])
+
+
 def put(path: Path, text: str) -> bool:
     """Replace the generated block of a file; False when it has none."""
     if not path.exists():
@@ -208,8 +255,10 @@ def main(argv: list[str] | None = None) -> None:
     if options.print:
         print(text)
         return
-    for path in (ROOT / "README.md", ROOT / "docs" / "performance.md"):
-        done = put(path, text)
+    pages = {ROOT / "README.md": brief(documents)}
+    pages[ROOT / "docs" / "performance.md"] = text
+    for path, content in pages.items():
+        done = put(path, content)
         print(f"{path.name}: {'updated' if done else f'no {START} block'}")
 
 

@@ -88,6 +88,19 @@ def test_no_ratio_against_a_standard_whose_own_losses_differ():
     assert "2.00 [" not in text
 
 
+def test_front_page_has_a_column_per_workload_and_marks_what_is_not_equal():
+    one = document({"fastnn": 8e-6, "jax_scan": 4e-6, "torch": 16e-6})
+    other = document({"fastnn": 3e-6, "torch": 9e-6}, differ=("torch",))
+    one["results"] += other["results"]
+    lines = report.brief([one]).splitlines()
+    assert lines[2:5] == [
+        "| JAX, epoch in one `scan` | 4.00 (0.500) | - |",
+        "| fastnn `fit` | 8.00 | 3.00 |",
+        "| torch eager | 16.0 (2.00) | 9.00, **losses differ** |",
+    ]
+    assert report.brief([]) == ""
+
+
 def test_block_is_replaced_and_the_rest_kept(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"above\n{report.START}\nold\n{report.END}\nbelow\n")
