@@ -68,7 +68,7 @@ FASTNN_OUTLINE const char* row_pointer(const Walk& w, int64_t row) {
 // `vectors` vectors of columns from byte `offset` on; only `n` lanes of a single one.
 template <class Op, class T, int vectors>
 FASTNN_INLINE void reduce_group(const Walk& w, int64_t offset, int n, T* out) {
-  constexpr int64_t kRowsPerBlock = 128;
+  constexpr int64_t kRowsPerBlock = 32;
   const int64_t total = count_of(w), inner = w.shape[w.ndim - 1];
   const int64_t stride = w.stride[0][w.ndim - 1];
   Cascade<Op, T, vectors> sum;
@@ -164,13 +164,12 @@ FASTNN_OUTLINE void run_reduce(const KernelArgs& args, uint64_t axes, ReduceRow 
   Axes a;
   split_axes(x, axes, a);
   const Walk& kept = a.kept;
-  const int64_t total = y.numel(), lines = (total + 15) / 16;  // a cache line of floats
-  const int64_t end_line = lines * (args.part.index + 1) / args.part.count;
-  const int64_t end = end_line * 16 < total ? end_line * 16 : total;
+  const Range rows = row_range(y.rows(), args.part);
+  const int64_t end = rows.end * y.row_size();
   const int last = kept.ndim - 1;
   const bool by_columns =
       columns && kept.stride[0][last] == size && kept.shape[last] > 1;
-  for (int64_t at = lines * args.part.index / args.part.count * 16; at < end;) {
+  for (int64_t at = rows.begin * y.row_size(); at < end;) {
     a.reduced.base[0] = row_pointer(kept, at);
     char* out = y.ptr<char>() + at * out_size;
     if (by_columns) {
@@ -245,14 +244,14 @@ void argmax(const KernelArgs& args) { arg_reduce<MaxOp>("argmax", args); }
 void argmin(const KernelArgs& args) { arg_reduce<MinOp>("argmin", args); }
 
 constexpr KernelEntry kEntries[] = {
-    {"sum", sum, Split::kAny, "a", 1, "axes keepdims"},
-    {"prod", prod, Split::kAny, "a", 1, "axes keepdims"},
-    {"max", max, Split::kAny, "a", 1, "axes keepdims"},
-    {"min", min, Split::kAny, "a", 1, "axes keepdims"},
-    {"any", any, Split::kAny, "a", 1, "axes keepdims"},
-    {"all", all, Split::kAny, "a", 1, "axes keepdims"},
-    {"argmax", argmax, Split::kAny, "a", 1, "axis keepdims"},
-    {"argmin", argmin, Split::kAny, "a", 1, "axis keepdims"},
+    {"sum", sum, Split::kRows, "k", 1, "axes keepdims"},
+    {"prod", prod, Split::kRows, "k", 1, "axes keepdims"},
+    {"max", max, Split::kRows, "k", 1, "axes keepdims"},
+    {"min", min, Split::kRows, "k", 1, "axes keepdims"},
+    {"any", any, Split::kRows, "k", 1, "axes keepdims"},
+    {"all", all, Split::kRows, "k", 1, "axes keepdims"},
+    {"argmax", argmax, Split::kRows, "k", 1, "axis keepdims"},
+    {"argmin", argmin, Split::kRows, "k", 1, "axis keepdims"},
 };
 
 }  // namespace

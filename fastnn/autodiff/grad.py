@@ -56,7 +56,7 @@ class Context:
             i + lead for i, n in enumerate(shape) if n == 1 and dy.shape[i + lead] != 1
         )
         if axes:
-            dy = raw.sum(dy, axes, True)
+            dy = raw.sum(dy, axes, False)
         return raw.reshape(dy, shape)
 
 

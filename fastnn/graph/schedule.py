@@ -78,8 +78,9 @@ def _accesses(layout: Layout, node: Node) -> list[Access]:
     owner = (SERIAL, 0) if split == SERIAL else (ROWS, rows)
     found = []
     for letter, value in zip(entry["reads"], node.inputs, strict=True):
+        by_rows = letter == "r" or (letter == "k" and _keeps_rows(node))
         own = split == SERIAL or (
-            split == ROWS and letter == "r" and _aligned(layout, node, value, rows)
+            split == ROWS and by_rows and _aligned(layout, node, value, rows)
         )
         storage = layout.view(value).storage
         found.append(Access(storage, False, owner if own else None))
@@ -88,6 +89,12 @@ def _accesses(layout: Layout, node: Node) -> list[Access]:
         storage = layout.views[value].storage
         found.append(Access(storage, True, owner if own else None))
     return found
+
+
+def _keeps_rows(node: Node) -> bool:
+    """A reduction that leaves the leading axis alone."""
+    axes = node.attrs[0]
+    return 0 not in axes if isinstance(axes, tuple) else axes != 0
 
 
 def _aligned(layout: Layout, node: Node, value: Value, rows: int) -> bool:
