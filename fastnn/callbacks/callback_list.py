@@ -46,8 +46,8 @@ class CallbackList:
     ) -> None:
         if isinstance(callbacks, Callback):
             callbacks = [callbacks]
-        self.callbacks: list[Callback] = list(callbacks or [])
-        for callback in self.callbacks:
+        given: list[Any] = list(callbacks or [])
+        for callback in given:
             if not isinstance(callback, Callback):
                 hint = ""
                 if isinstance(callback, type):
@@ -56,6 +56,7 @@ class CallbackList:
                     "[callbacks] expected Callback objects, received "
                     f"{callback!r}.{hint}"
                 )
+        self.callbacks: list[Callback] = given
         if add_progbar and not self._has(ProgbarLogger):
             self.callbacks.append(ProgbarLogger())
         if add_history and not self._has(History):

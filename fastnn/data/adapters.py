@@ -80,8 +80,9 @@ class ArrayData:
         return self._part(slice(0, first)), self._part(slice(first, None))
 
     def _part(self, rows: slice) -> ArrayData:
-        parts = [_rows(value, rows) for value in self.arrays]
-        return ArrayData(*parts, len(range(*rows.indices(self.num_samples))))
+        x, y, sample_weight = (_rows(value, rows) for value in self.arrays)
+        count = len(range(*rows.indices(self.num_samples)))
+        return ArrayData(x, y, sample_weight, count)
 
 
 class StreamData:
@@ -137,7 +138,7 @@ class StreamData:
         for item in self._items():
             yield self._convert(item)
 
-    def _items(self) -> Iterable[Any]:
+    def _items(self) -> Any:
         if self._is_sequence:
             return (self.source[i] for i in range(len(self.source)))
         return self.source
@@ -173,7 +174,7 @@ def unpack_x_y_sample_weight(data: Any) -> Batch:
             "[data] a batch must be x, (x,), (x, y) or (x, y, sample_weight); received "
             f"a tuple of {len(data)}."
         )
-    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
+    return (*data, *(None,) * (3 - len(data)))
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:

@@ -173,4 +173,4 @@ def check_lengths(parts: dict[str, Any], where: str) -> int:
         )
     if lengths == {0}:
         raise ShapeError(f"[{where}] there are no samples; received {shapes}.")
-    return lengths.pop()
+    return int(lengths.pop())

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,11 +61,11 @@ def inside(layer: Layer) -> Iterator[None]:
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of a function's parameters, without `*args` and `**kwargs`.
 
-    Reads the code object: the `inspect` module would cost a third of the import budget.
+    Reads the code object: `inspect` is too slow to import for that.
     """
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
-    code = getattr(function, "__code__", None)
+    code: CodeType | None = getattr(function, "__code__", None)
     if code is None:
         return ()
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

@@ -16,7 +16,8 @@ import numpy as np
 
 T = TypeVar("T")
 
-# Most attributes: skipping them by type makes a walk three times as fast.
+# Most attributes: skipping them by type halves the CPU time of a walk (100 us instead
+# of 200 for the trainable weights of an MLP of three layers).
 _PLAIN = {str, int, float, bool, type(None), np.ndarray, FunctionType}
 
 

@@ -157,7 +157,7 @@ class PReLU(Layer):
         self.shared_axes = None if shared_axes is None else list(shared_axes)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        shape = list(input_shape[1:])
+        shape: list[Any] = list(input_shape[1:])
         for axis in self.shared_axes or []:
             shape[axis - 1] = 1
         self.alpha = self.add_weight(

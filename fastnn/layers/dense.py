@@ -10,10 +10,10 @@ import numpy as np
 
 from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn._registry import export
+from fastnn.autodiff import raw
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
-from fastnn.ops import _raw
 
 
 @export("keras.layers")
@@ -104,9 +104,9 @@ class Dense(Layer):
         if len(inputs.shape) > 2:
             rows = ops.reshape(inputs, (prod(inputs.shape[:-1]), inputs.shape[-1]))
         if self.bias is None:
-            outputs = _raw.matmul(rows, self.kernel)
+            outputs = raw.matmul(rows, self.kernel)
         else:
-            outputs = _raw.linear(rows, self.kernel, self.bias)
+            outputs = raw.linear(rows, self.kernel, self.bias)
         if rows is not inputs:
             outputs = ops.reshape(outputs, (*inputs.shape[:-1], self.units))
         return outputs if self._linear else self.activation(outputs)

@@ -55,6 +55,7 @@ class Layer(WeightsMixin):
     """
 
     _kind = "layer"  # word for error messages
+    _init_arguments: Untracked
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         self = super().__new__(cls)
@@ -177,6 +178,9 @@ class Layer(WeightsMixin):
     @property
     def metrics(self) -> list[Any]:
         """Metrics held by this layer and the layers below it."""
+        return self._held_metrics()
+
+    def _held_metrics(self) -> list[Any]:
         from fastnn.metrics import Metric
 
         held = [tracked(layer, Metric) for layer in self._all_layers()]

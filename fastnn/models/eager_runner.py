@@ -107,9 +107,10 @@ class EagerRunner:
 
 
 def _batches(data: Any, batch_size: int, seed: int | None = None) -> Iterator[Any]:
-    count = len(tree.flatten(data[0])[0])
+    x, y, sample_weight = data
+    count = len(tree.flatten(x)[0])
     order = None if seed is None else permutation(seed, count)
-    return ArrayData(*data, count).batches(batch_size, order)
+    return ArrayData(x, y, sample_weight, count).batches(batch_size, order)
 
 
 def concatenate(parts: list[Any]) -> Any:

@@ -78,7 +78,7 @@ class FitSettings:
         """Whether validation follows epoch number `epoch`, counted from 0."""
         if isinstance(self.validation_freq, set):
             return epoch + 1 in self.validation_freq
-        return (epoch + 1) % self.validation_freq == 0
+        return bool((epoch + 1) % self.validation_freq == 0)
 
 
 def validation_parts(validation_data: Any) -> tuple[Any, Any, Any]:
@@ -108,7 +108,8 @@ def split(data: Any, fraction: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"[fit] validation_split must be a number, received {fraction!r}."
         )
-    return data.split(fraction)
+    first, last = data.split(fraction)
+    return first, last
 
 
 def fit(
@@ -149,7 +150,8 @@ def fit(
         callbacks.on_train_end(logs)  # files are closed and best weights come back
         raise
     callbacks.on_train_end(logs)
-    return model.history
+    history: History = model.history
+    return history
 
 
 def _epoch(

@@ -80,7 +80,7 @@ class Model(Trainer, Layer):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics, and metrics held by the layers."""
-        return unique([*self._compiled_metrics(), *super().metrics])
+        return unique([*self._compiled_metrics(), *self._held_metrics()])
 
     @property
     def metrics_names(self) -> list[str]:

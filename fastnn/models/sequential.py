@@ -151,7 +151,7 @@ class Sequential(Model):
         return result
 
     def _shape_after(self, layers: Sequence[Layer]) -> Shape:
-        shape = self._layers[0].batch_shape
+        shape = self.input_shape
         for layer in layers:
             shape = layer.compute_output_shape(shape)
         return shape

@@ -25,8 +25,12 @@ class Trainer(PrepareMixin):
 
     name: str
     losses: list[Any]
-    metrics: list[Any]
     trainable_weights: list[Any]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss and the compiled metrics."""
+        return self._compiled_metrics()
 
     # -- compile ---------------------------------------------------------------------
 
@@ -400,7 +404,7 @@ class Trainer(PrepareMixin):
 
 
 def _batch_size(x: Any) -> int:
-    return tree.flatten(x)[0].shape[0]
+    return int(tree.flatten(x)[0].shape[0])
 
 
 def _make_runner(model: Any) -> Any:
