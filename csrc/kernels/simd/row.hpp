@@ -9,7 +9,7 @@
 FASTNN_BEGIN_NAMESPACE
 
 // Elements per block: a constant of all instruction sets.
-inline constexpr int64_t kRowBlock = 1024;
+inline constexpr int64_t kRowBlock = 512;
 
 // Operations on scalars and on vectors of any width; `start` is the neutral element.
 struct SumOp {
