@@ -106,7 +106,8 @@ class Identity(Initializer):
     def __call__(self, shape: Shape, dtype: str | None = None) -> Tensor:
         if len(shape) != 2:
             raise ShapeError(f"[Identity] needs a matrix, got shape {tuple(shape)}.")
-        values = np.eye(*shape) * self.gain
+        rows, columns = shape
+        values = np.eye(rows, columns) * self.gain
         return ops.convert_to_tensor(values, dtype=dtype or _config.floatx())
 
     def get_config(self) -> dict[str, Any]:
@@ -265,7 +266,7 @@ class VarianceScaling(RandomInitializer):
             "fan_avg": (fan_in + fan_out) / 2,
         }
         variance = self.scale / max(1.0, fans[self.mode])
-        common = {"dtype": dtype, "seed": self.seed}
+        common: dict[str, Any] = {"dtype": dtype, "seed": self.seed}
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
             return random.uniform(shape, minval=-limit, maxval=limit, **common)

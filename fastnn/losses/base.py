@@ -28,6 +28,8 @@ REDUCTIONS = (
     "none",
     None,
 )
+# Functions whose labels are class indices, which must not pass through a float dtype.
+INDEX_FUNCTIONS: list[Callable[..., Any]] = []
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -260,7 +262,7 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def _convert_labels(self, x: Any) -> Tensor:
-        if getattr(self.fn, "labels_are_indices", False):
+        if any(self.fn is function for function in INDEX_FUNCTIONS):
             return ops.convert_to_tensor(x)
         return as_tensor(x, self._dtype)
 

@@ -12,9 +12,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastnn import config, ops
+from fastnn.autodiff import raw
 from fastnn.errors import SPARSE_LABELS, ShapeError
-from fastnn.losses.base import FunctionLoss, as_float, pair
-from fastnn.ops import _raw
+from fastnn.losses.base import INDEX_FUNCTIONS, FunctionLoss, as_float, pair
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def categorical_crossentropy(
     logits = y_last if from_logits else logits_of(y_last, "softmax")
     if logits is None:
         return -ops.sum(y_true * ops.log(_probabilities(y_last)), axis=-1)
-    loss = _raw.softmax_cross_entropy(_rows(logits), _rows(y_true))[0]
+    loss = raw.softmax_cross_entropy(_rows(logits), _rows(y_true))[0]
     return ops.reshape(loss, y_last.shape[:-1])
 
 
@@ -154,13 +154,12 @@ def sparse_categorical_crossentropy(
         loss = -ops.log(ops.sum(one_hot * _probabilities(y_pred), axis=-1))
     else:
         labels = ops.reshape(y_true, (-1,)) if len(y_true.shape) != 1 else y_true
-        loss = _raw.sparse_softmax_cross_entropy(_rows(logits), labels)[0]
+        loss = raw.sparse_softmax_cross_entropy(_rows(logits), labels)[0]
         loss = ops.reshape(loss, y_pred.shape[:-1])
     return loss if valid is None else ops.where(valid, loss, 0.0)
 
 
-# A Loss made from this function leaves the labels as integers.
-sparse_categorical_crossentropy.labels_are_indices = True
+INDEX_FUNCTIONS.append(sparse_categorical_crossentropy)
 
 
 @export(*_BOTH)
@@ -187,7 +186,7 @@ def binary_crossentropy(
     if logits is None:
         values = _binary(y_true, y_pred)
     else:
-        values = _raw.sigmoid_cross_entropy(logits, y_true)
+        values = raw.sigmoid_cross_entropy(logits, y_true)
     return ops.mean(values, axis=axis)
 
 
@@ -271,7 +270,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     return (1.0 - ops.power(p, q)) * (1.0 / q)
 
 
-categorical_generalized_cross_entropy.labels_are_indices = True
+INDEX_FUNCTIONS.append(categorical_generalized_cross_entropy)
 
 
 @export(_LOSSES)

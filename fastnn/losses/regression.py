@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import config, ops
+from fastnn.autodiff import raw
 from fastnn.losses.base import FunctionLoss, pair
-from fastnn.ops import _raw
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
     rows = (-1, y_pred.shape[-1])
     if len(y_pred.shape) == 2:
-        return _raw.mean_squared_error(y_true, y_pred)
-    flat = _raw.mean_squared_error(ops.reshape(y_true, rows), ops.reshape(y_pred, rows))
+        return raw.mean_squared_error(y_true, y_pred)
+    flat = raw.mean_squared_error(ops.reshape(y_true, rows), ops.reshape(y_pred, rows))
     return ops.reshape(flat, y_pred.shape[:-1])
 
 

@@ -161,7 +161,8 @@ def resolve_metric(
     """
     if isinstance(identifier, Metric):
         return identifier
-    kinds = None
+    found: Any
+    kinds: tuple[type[Metric], ...] | None = None
     if identifier in ("accuracy", "acc"):
         kinds = (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy)
     elif identifier in ("crossentropy", "ce"):

@@ -13,7 +13,7 @@ from fastnn.metrics.confusion import confusion, even_thresholds, threshold_list
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
-    from fastnn.autodiff.tensor import Tensor
+    from fastnn.autodiff.tensor import Tensor, Variable
 
 _CURVES = ("ROC", "PR", "PRGAIN")
 _SUMMATIONS = ("interpolation", "minoring", "majoring")
@@ -49,6 +49,10 @@ class AUC(Metric):
     """
 
     _direction = "up"
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,

@@ -108,7 +108,7 @@ class Metric:
             warn_renamed(
                 f'add_weight("{shape}", ...)', f'add_weight(name="{shape}", ...)'
             )
-            shape, name = (), shape
+            return self.add_variable((), initializer, dtype, name=shape)
         return self.add_variable(shape, initializer, dtype, name=name)
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:

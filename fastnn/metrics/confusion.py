@@ -14,7 +14,7 @@ from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
-    from fastnn.autodiff.tensor import Tensor
+    from fastnn.autodiff.tensor import Tensor, Variable
 
 _MODULE = "keras.metrics"
 _MINUS_INFINITY = -1e10
@@ -30,11 +30,11 @@ def threshold_list(thresholds: Thresholds, default: float = 0.5) -> list[float]:
     """
     if thresholds is None:
         return [default]
-    values = [thresholds] if np.ndim(thresholds) == 0 else list(thresholds)
-    wrong = [t for t in values if t is None or not 0.0 <= t <= 1.0]
+    values: list[float] = np.atleast_1d(np.asarray(thresholds, "float64")).tolist()
+    wrong = [t for t in values if not 0.0 <= t <= 1.0]
     if wrong:
         raise ValueError(f"[metric] thresholds must be in [0, 1], got {wrong}.")
-    return [float(t) for t in values]
+    return values
 
 
 def even_thresholds(count: int) -> list[float]:
@@ -132,6 +132,11 @@ class ConfusionMetric(Metric):
     """Accumulates some of the four counts at thresholds."""
 
     _counts: tuple[str, ...]
+    # Those of `_counts` exist.
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
-    from fastnn.autodiff.tensor import Tensor
+    from fastnn.autodiff.tensor import Tensor, Variable
 
 _MODULE = "keras.metrics"
 
@@ -32,6 +32,9 @@ class FBetaScore(Metric):
     """
 
     _direction = "up"
+    true_positives: Variable
+    false_positives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,

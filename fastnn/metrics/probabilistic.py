@@ -65,6 +65,8 @@ class SparseCategoricalCrossentropy(FunctionMetric):
     _function = staticmethod(losses.sparse_categorical_crossentropy)
     _options = ("from_logits", "ignore_class", "axis")
     _direction = "down"
+    ignore_class: int | None
+    axis: int
 
     def __init__(
         self,
@@ -78,7 +80,9 @@ class SparseCategoricalCrossentropy(FunctionMetric):
             name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Adds a batch, see `losses.sparse_categorical_crossentropy`."""
         if self.ignore_class is not None:
             y_true = ops.convert_to_tensor(y_true)

@@ -14,7 +14,7 @@ from fastnn.metrics.mean import FunctionMetric, Mean
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
-    from fastnn.autodiff.tensor import Tensor
+    from fastnn.autodiff.tensor import Tensor, Variable
 
 _MODULE = "keras.metrics"
 
@@ -117,7 +117,9 @@ class RootMeanSquaredError(Mean):
     ) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Adds a batch of labels and predictions of the same shape."""
         y_true, y_pred = pair(self.name, y_true, y_pred)
         super().update_state(ops.square(y_pred - y_true), sample_weight)
@@ -201,6 +203,11 @@ class R2Score(Metric):
     """
 
     _direction = "up"
+    sum: Variable
+    squared_sum: Variable
+    total_mse: Variable
+    count: Variable
+    num_samples: Variable
 
     def __init__(
         self,
@@ -277,7 +284,7 @@ class R2Score(Metric):
                 stacklevel=3,
             )
             return scores
-        return 1.0 - (1.0 - scores) * ((freedom + self.num_regressors) / freedom)
+        return (scores - 1.0) * ((freedom + self.num_regressors) / freedom) + 1.0
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.ops import _raw
+from fastnn.autodiff import raw
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -99,7 +99,7 @@ class Adam(Optimizer):
         momentum, velocity = self._momentums[index], self._velocities[index]
         step = self.iterations + 1
         if not self.amsgrad:
-            w, m, v = _raw.adam(
+            w, m, v = raw.adam(
                 variable,
                 gradient,
                 momentum,

@@ -345,7 +345,7 @@ class Optimizer:
         self, grads: list[Tensor], variables: list[Variable]
     ) -> list[Tensor]:
         """Adds up the gradients; the mean counts when `_updates` is true."""
-        steps = self.gradient_accumulation_steps
+        steps = self.gradient_accumulation_steps or 1
         self._updates = ops.equal((self._iterations.value + 1) % steps, 0)
         means = []
         for grad, variable in zip(grads, variables, strict=True):

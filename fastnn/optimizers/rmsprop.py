@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.ops import _raw
+from fastnn.autodiff import raw
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -96,7 +96,7 @@ class RMSprop(Optimizer):
         index = self._get_variable_index(variable)
         velocity = self._velocities[index]
         if not self.momentum > 0 and not self.centered:
-            w, v = _raw.rmsprop(
+            w, v = raw.rmsprop(
                 variable, gradient, velocity, rate, rho=self.rho, epsilon=self.epsilon
             )
             self.assign(variable, w)

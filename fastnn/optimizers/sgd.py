@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.ops import _raw
+from fastnn.autodiff import raw
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -83,10 +83,10 @@ class SGD(Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         if not self.momentum:
-            self.assign(variable, _raw.sgd(variable, gradient, rate))
+            self.assign(variable, raw.sgd(variable, gradient, rate))
             return
         slot = self.momentums[self._get_variable_index(variable)]
-        w, m = _raw.sgd_momentum(
+        w, m = raw.sgd_momentum(
             variable,
             gradient,
             slot,

@@ -40,9 +40,10 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     """`x` divided by its norm of this order along `axis`; zero vectors stay zero."""
-    x = np.asarray(x)
-    norm = np.linalg.norm(x, order, axis, keepdims=True)
-    return x / np.where(norm == 0, 1, norm)
+    values = np.asarray(x)
+    norm = np.linalg.norm(values, order, axis, keepdims=True)
+    unit: np.ndarray = values / np.where(norm == 0, 1, norm)
+    return unit
 
 
 def pad_sequences(

@@ -154,7 +154,7 @@ def test_planned_is_eager_with_every_option(cls, options):
         np.testing.assert_allclose(y.numpy(), x.numpy(), rtol=1e-5, atol=1e-7)
 
 
-# -- clipping, averages, accumulation --------------------------------------------------
+# -- clipping, averages, accumulation --
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_constraints_follow_the_update():
     np.testing.assert_array_equal(w.numpy(), [0.0, 0.5])
 
 
-# -- the learning rate ----------------------------------------------------------------
+# -- the learning rate --
 
 
 def test_learning_rate_is_a_settable_variable():
@@ -288,7 +288,7 @@ def test_old_spellings(cls):
         cls(rate=0.5)
 
 
-# -- state ------------------------------------------------------------------------------
+# -- state --
 
 
 @pytest.mark.parametrize(
