@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel_test.hpp"
+
+using namespace kernel_test;
+
+namespace {
+
+// Calls f(T{}) for every dtype; bool is held as uint8_t and marked by the DType.
+template <class F>
+void for_dtypes(F f) {
+#define X(code, type, name) \
+  f(DType::code, std::conditional_t<std::is_same_v<type, bool>, uint8_t, type>{});
+  FASTNN_DTYPES(X)
+#undef X
+}
+
+}  // namespace
+
+TEST("copy: cast between every pair of dtypes, contiguous and strided") {
+  for_dtypes([](DType from, auto source) {
+    for_dtypes([from](DType to, auto target) {
+      using From = decltype(source);
+      using To = decltype(target);
+      const int64_t rows = 9, n = 13;
+      Array<From> x({rows, n});
+      Array<To> y({rows, n}), turned({n, rows});
+      for (int64_t i = 0; i < x.size(); ++i) {
+        x[i] = from == DType::kBool ? From(i % 3 == 0) : static_cast<From>(i * 0.75);
+      }
+      x.view.dtype = from;
+      y.view.dtype = turned.view.dtype = to;
+      const Attrs attrs = {attr(static_cast<int>(to))};
+      run("cast", {x.view}, {y.view}, attrs, 2);
+      run("cast", {transposed(x.view)}, {turned.view}, attrs);
+      for (int64_t i = 0; i < x.size(); ++i) {
+        const To want = to == DType::kBool ? To(x[i] != 0) : static_cast<To>(x[i]);
+        REQUIRE(y[i] == want);
+        REQUIRE(turned[i % n * rows + i / n] == want);
+      }
+      require_same_for_all_parts("cast", {x.view}, {y.view}, attrs);
+    });
+  });
+}
+
+TEST("copy: bytes of a bool that are not 1 are true") {
+  Array<uint8_t> x({2}, {0, 200});
+  Array<float> y({2});
+  x.view.dtype = DType::kBool;
+  run("cast", {x.view}, {y.view}, {attr(static_cast<int>(DType::kFloat32))});
+  REQUIRE(y[0] == 0 && y[1] == 1);
+}
+
+TEST("copy: strided views of every element size") {
+  for_dtypes([](DType dtype, auto value) {
+    using T = decltype(value);
+    for (const int64_t n : {1, 5, 33, 70}) {
+      Array<T> x({n, 40}), y({40, n}), z({n, 20});
+      for (int64_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<T>(i % 2);
+      x.view.dtype = y.view.dtype = z.view.dtype = dtype;
+      run("copy", {transposed(x.view)}, {y.view});
+      for (int64_t i = 0; i < x.size(); ++i)
+        REQUIRE(y[i % 40 * n + i / 40] == x[i]);
+      require_same_for_all_parts("copy", {transposed(x.view)}, {y.view});
+      run("copy", {backwards_by_two(x.view)}, {z.view});
+      for (int64_t i = 0; i < z.size(); ++i) {
+        REQUIRE(z[i] == x[i / 20 * 40 + 39 - 2 * (i % 20)]);
+      }
+    }
+  });
+}
+
+TEST("copy: concatenate on each axis") {
+  const std::vector<int64_t> base = {3, 4, 5};
+  for (int axis = 0; axis < 3; ++axis) {
+    for (const int64_t extra : {0, 1, 6}) {
+      std::vector<int64_t> other = base, joined = base;
+      other[size_t(axis)] = extra;
+      joined[size_t(axis)] += extra;
+      const Array<float> a = uniform<float>(base, 0, 1),
+                         b = uniform<float>(other, 2, 3);
+      Array<float> y(joined);
+      const Attrs attrs = {attr(axis)};
+      run("concatenate", {a.view, b.view}, {y.view}, attrs);
+      int64_t inner = 1;
+      for (size_t d = size_t(axis); d < 3; ++d)
+        inner *= joined[d];
+      const int64_t run_a = inner / joined[size_t(axis)] * base[size_t(axis)];
+      int64_t next[2] = {0, 0};
+      for (int64_t i = 0; i < y.size(); ++i) {
+        const int k = i % inner < run_a ? 0 : 1;
+        REQUIRE(y[i] == (k ? b : a)[next[k]++]);
+      }
+      require_same_for_all_parts("concatenate", {a.view, b.view}, {y.view}, attrs);
+    }
+  }
+}
+
+TEST("index: gather_rows converts, from any row stride") {
+  Array<uint8_t> data({9, 70});
+  for (int64_t i = 0; i < data.size(); ++i)
+    data[i] = static_cast<uint8_t>(i * 7);
+  const Array<int64_t> perm({9}, {4, 8, 0, 2, 6, 1, 3, 5, 7}), cursor({1}, {2});
+  Array<float> y({6, 70}), z({6, 35}), flat({6});
+  run("gather_rows", {data.view, perm.view, cursor.view}, {y.view});
+  for (int64_t i = 0; i < y.size(); ++i) {
+    REQUIRE(y[i] == data[perm[2 + i / 70] * 70 + i % 70]);
+  }
+  require_same_for_all_parts("gather_rows", {data.view, perm.view, cursor.view},
+                             {y.view});
+  run("gather_rows", {backwards_by_two(data.view), perm.view, cursor.view}, {z.view});
+  for (int64_t i = 0; i < z.size(); ++i) {
+    REQUIRE(z[i] == data[perm[2 + i / 35] * 70 + 69 - 2 * (i % 35)]);
+  }
+  const Array<double> column = uniform<double>({9}, -1, 1);
+  run("gather_rows", {column.view, perm.view, cursor.view}, {flat.view});
+  REQUIRE(flat[0] == static_cast<float>(column[0]));
+  const Array<int64_t> late({1}, {4});
+  REQUIRE_THROWS(run("gather_rows", {data.view, perm.view, late.view}, {y.view}),
+                 "[gather_rows] rows 4 to 10 of a permutation of 9");
+}
+
+TEST("index: take wraps negative indices and refuses others") {
+  const Array<float> x = uniform<float>({4, 2, 3}, -1, 1);
+  const Array<int32_t> i({2, 5}, {0, -1, 3, 1, -4, 2, 2, 0, -2, 1});
+  Array<float> y({2, 5, 2, 3}), one({2, 3});
+  run("take", {x.view, i.view}, {y.view});
+  for (int64_t k = 0; k < y.size(); ++k) {
+    REQUIRE(y[k] == x[(i[k / 6] + 4) % 4 * 6 + k % 6]);
+  }
+  require_same_for_all_parts("take", {x.view, i.view}, {y.view});
+  const Array<int64_t> last({}, {-1}), out_of_range({1}, {4});
+  run("take", {x.view, last.view}, {one.view}, {}, 3);
+  for (int64_t k = 0; k < 6; ++k)
+    REQUIRE(one[k] == x[18 + k]);
+  Array<float> row({1, 2, 3});
+  REQUIRE_THROWS(run("take", {x.view, out_of_range.view}, {row.view}),
+                 "[take] index 4 is out of range for 4 rows");
+}
+
+TEST("index: take_grad adds rows in index order") {
+  const int64_t count = 40, columns = 70, rows = 5;
+  const Array<float> dy = uniform<float>({count, columns}, -1, 1);
+  Array<int64_t> i({count});
+  for (int64_t k = 0; k < count; ++k)
+    i[k] = k * k % rows - (k % 2 ? rows : 0);
+  Array<float> dx({rows, columns}), want({rows, columns}), turned({columns, count});
+  run("take_grad", {dy.view, i.view}, {dx.view}, {}, 3);
+  for (int64_t k = 0; k < count; ++k) {
+    for (int64_t c = 0; c < columns; ++c) {
+      want[(i[k] + rows) % rows * columns + c] += dy[k * columns + c];
+      turned[c * count + k] = dy[k * columns + c];
+    }
+  }
+  REQUIRE(dx.data == want.data);
+  require_same_for_all_parts("take_grad", {dy.view, i.view}, {dx.view});
+  run("take_grad", {transposed(turned.view), i.view}, {dx.view});
+  REQUIRE(dx.data == want.data);
+}
+
+TEST("index: one_hot gives zero rows for indices out of range") {
+  const Array<int64_t> i({2, 3}, {0, 4, 5, -1, 2, 1});
+  Array<float> y({2, 3, 5}), row({5});
+  run("one_hot", {i.view}, {y.view});
+  for (int64_t k = 0; k < y.size(); ++k)
+    REQUIRE(y[k] == (i[k / 5] == k % 5));
+  require_same_for_all_parts("one_hot", {i.view}, {y.view});
+  const Array<int32_t> single({}, {3});
+  run("one_hot", {single.view}, {row.view}, {}, 3);
+  REQUIRE((row.data == std::vector<float>{0, 0, 0, 1, 0}));
+}
