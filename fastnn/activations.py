@@ -270,6 +270,8 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     return ops.transpose(y, [order.index(a) for a in range(len(order))])
 
 
+swish, hard_swish = silu, hard_silu
+
 _TABLE = exported(_MODULE)
 
 
