@@ -10,44 +10,36 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.ops._promote import axes_of, promote, to_float
-from fastnn.opset import get_op
+from fastnn.opset import OpDef, all_ops
+from fastnn.opset._opdef import POINTWISE
 
-FLOAT_UNARY = (
-    "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid softplus softsign erf silu "
-    "selu floor ceil"
-).split()
-ANY_UNARY = "negative abs sign square relu".split()
-BINARY = (
-    "add subtract multiply maximum minimum floor_divide mod equal not_equal greater "
-    "greater_equal less less_equal"
-).split()
-FLOAT_BINARY = ("power",)
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
-PREDICATES = ("isnan", "isinf", "isfinite")
+WRITTEN = ("round", "divide", "sigmoid", *LOGICAL)  # below: more than the op itself
 
 
-def _document(function: Any, name: str) -> Any:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{get_op(name).doc}."
+def _document(function: Any, op: OpDef) -> Any:
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = f"{op.doc}."
     return function
 
 
-def _make_unary(name: str, prepare: Any) -> Any:
-    strict = getattr(raw, name)
+def _unary(op: OpDef) -> Any:
+    strict = getattr(raw, op.name)
+    prepare = convert_to_tensor if op.integers else to_float
 
     def function(x: Any) -> Tensor:
         return strict(prepare(x))
 
-    return _document(function, name)
+    return _document(function, op)
 
 
-def _make_binary(name: str, prepare: Any) -> Any:
-    strict = getattr(raw, name)
+def _binary(op: OpDef, prepare: Any) -> Any:
+    strict = getattr(raw, op.name)
 
     def function(x1: Any, x2: Any) -> Tensor:
         return strict(*prepare(x1, x2))
 
-    return _document(function, name)
+    return _document(function, op)
 
 
 def _floats(x1: Any, x2: Any) -> tuple[Tensor, ...]:
@@ -59,16 +51,23 @@ def _bools(*xs: Any) -> tuple[Tensor, ...]:
     return tuple(raw.cast(convert_to_tensor(x), "bool") for x in xs)
 
 
-for _name in FLOAT_UNARY + list(PREDICATES):
-    globals()[_name] = _make_unary(_name, to_float)
-for _name in ANY_UNARY:
-    globals()[_name] = _make_unary(_name, convert_to_tensor)
-for _name in BINARY:
-    globals()[_name] = _make_binary(_name, promote)
-for _name in FLOAT_BINARY:
-    globals()[_name] = _make_binary(_name, _floats)
-for _name in LOGICAL:
-    globals()[_name] = _make_binary(_name, _bools)
+def _generate() -> dict[str, Any]:
+    """A public function for every pointwise record of one or two plain operands."""
+    made = {}
+    for name, op in all_ops().items():
+        if op.kind != POINTWISE or op.attrs or name in WRITTEN or name == "logical_not":
+            continue
+        if op.inputs == ("x",) and name != "copy":
+            made[name] = _unary(op)
+        elif op.inputs == ("x1", "x2"):
+            made[name] = _binary(op, promote if op.integers else _floats)
+    for name in LOGICAL:
+        made[name] = _binary(all_ops()[name], _bools)
+    return made
+
+
+GENERATED = _generate()
+globals().update(GENERATED)
 
 
 def logical_not(x: Any) -> Tensor:
@@ -264,13 +263,8 @@ true_divide = divide
 amax, amin = max, min
 
 __all__ = [
-    *FLOAT_UNARY,
-    *ANY_UNARY,
-    *BINARY,
-    *FLOAT_BINARY,
-    *LOGICAL,
-    *PREDICATES,
-    *"absolute all amax amin any argmax argmin clip count_nonzero divide log10 log2".split(),
-    *"logical_not logsumexp matmul max mean min norm prod reciprocal round".split(),
-    *"squared_difference std sum true_divide var where".split(),
+    *GENERATED,
+    *"absolute all amax amin any argmax argmin clip count_nonzero divide log10".split(),
+    *"log2 logical_not logsumexp matmul max mean min norm prod".split(),
+    *"round squared_difference std sum true_divide var where".split(),
 ]

@@ -81,6 +81,7 @@ class OpDef:
         "infer",
         "inplace",
         "inputs",
+        "integers",
         "kind",
         "name",
         "outputs",
@@ -139,6 +140,7 @@ def op(
     saves: tuple[str, ...] = (),
     inplace: tuple[int, ...] = (),
     cost: float | Callable[..., float] = 0.25,
+    integers: bool = False,
     doc: str = "",
 ) -> OpDef:
     """Register an op.
@@ -159,6 +161,7 @@ def op(
         inplace: for output i, the index of the input it may overwrite (-1: none).
         cost: work per output element in ns on one core, or
             `cost(in_specs, out_specs, attrs)`; decides about threads only.
+        integers: the kernel takes integers too; else `fastnn.ops` casts them to floatx().
         doc: one line that adds knowledge: the formula and its source.
     """
     if name in _REGISTRY:
@@ -178,6 +181,7 @@ def op(
         samples=samples,
         tol=tol,
         cost=cost,
+        integers=integers,
         doc=doc,
     )
     _REGISTRY[name] = record

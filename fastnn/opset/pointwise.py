@@ -54,6 +54,7 @@ unary_op(
     np.negative,
     unary(-3, 3),
     vjp=lambda c, dy: c.op.negative(dy),
+    integers=True,
     tol=EXACT,
     doc="-x",
 )
@@ -63,6 +64,7 @@ unary_op(
     unary(-3, 3, kink=True),
     vjp=lambda c, dy: c.op.multiply(dy, c.op.sign(c.x)),
     saves=("x",),
+    integers=True,
     tol=EXACT,
     doc="|x|; derivative 0 at 0",
 )
@@ -71,6 +73,7 @@ unary_op(
     np.sign,
     unary(-3, 3, kink=True),
     vjp=lambda c, dy: None,
+    integers=True,
     tol=EXACT,
     doc="-1, 0 or 1; NaN stays NaN",
 )
@@ -80,6 +83,7 @@ unary_op(
     unary(-3, 3),
     vjp=lambda c, dy: c.op.multiply(c.op.multiply(dy, c.x), 2),
     saves=("x",),
+    integers=True,
     tol=ulps(1),
     doc="x^2",
 )
@@ -219,6 +223,7 @@ binary_op(
     np.add,
     binary(-3, 3),
     vjp=lambda c, dy: (c.unbroadcast(dy, "x1"), c.unbroadcast(dy, "x2")),
+    integers=True,
     tol=ulps(1),
     doc="x1 + x2",
 )
@@ -230,6 +235,7 @@ binary_op(
         c.unbroadcast(dy, "x1"),
         c.unbroadcast(c.op.negative(dy), "x2") if c.needs("x2") else None,
     ),
+    integers=True,
     tol=ulps(1),
     doc="x1 - x2",
 )
@@ -242,6 +248,7 @@ binary_op(
         c.unbroadcast(c.op.multiply(dy, c.x1), "x2") if c.needs("x2") else None,
     ),
     saves=("x1", "x2"),
+    integers=True,
     tol=ulps(1),
     doc="x1 * x2",
 )
@@ -308,6 +315,7 @@ binary_op(
     binary(-3, 3),
     vjp=_extremum_vjp("greater_equal"),
     saves=("x1", "x2"),
+    integers=True,
     tol=EXACT,
     doc="larger of x1 and x2; NaN wins",
 )
@@ -317,6 +325,7 @@ binary_op(
     binary(-3, 3),
     vjp=_extremum_vjp("less_equal"),
     saves=("x1", "x2"),
+    integers=True,
     tol=EXACT,
     doc="smaller of x1 and x2; NaN wins",
 )
@@ -324,6 +333,7 @@ binary_op(
     "floor_divide",
     np.floor_divide,
     binary(-9, 9, low2=1, high2=3),
+    integers=True,
     tol=EXACT,
     cost=3.0,
     doc="floor(x1 / x2); integer division by 0 gives 0",
@@ -332,6 +342,7 @@ binary_op(
     "mod",
     np.mod,
     binary(-9, 9, low2=1, high2=3),
+    integers=True,
     tol=ulps(2)._replace(atol=1e-6),
     cost=3.0,
     doc="remainder with the sign of x2",
@@ -351,6 +362,7 @@ for _name, _ref in (
         binary(-3, 3),
         infer=compare(_name),
         inplace=(-1,),
+        integers=True,
         tol=EXACT,
         doc=f"{_name.replace('_', ' or ')} as bool",
     )
