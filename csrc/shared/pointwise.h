@@ -108,6 +108,7 @@ FASTNN_UNARY(Log, log(x))
 FASTNN_UNARY(Log1p, log1p(x))
 FASTNN_UNARY(Sqrt, sqrt(x))
 FASTNN_UNARY(Rsqrt, constant<V>(1) / sqrt(x))
+FASTNN_UNARY(Reciprocal, constant<V>(1) / x)
 FASTNN_UNARY(Sin, sin(x))
 FASTNN_UNARY(Cos, cos(x))
 FASTNN_UNARY(Erf, erf(x))
@@ -298,6 +299,7 @@ FASTNN_END_NAMESPACE
   X(log1p, Log1p, 1, kValue, Floats, "")                                           \
   X(sqrt, Sqrt, 1, kValue, Floats, "")                                             \
   X(rsqrt, Rsqrt, 1, kValue, Floats, "")                                           \
+  X(reciprocal, Reciprocal, 1, kValue, Floats, "")                                 \
   X(sin, Sin, 1, kValue, Floats, "")                                               \
   X(cos, Cos, 1, kValue, Floats, "")                                               \
   X(erf, Erf, 1, kValue, Floats, "")                                               \

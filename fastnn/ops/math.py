@@ -80,11 +80,6 @@ def divide(x1: Any, x2: Any) -> Tensor:
     return raw.divide(*_floats(x1, x2))
 
 
-def reciprocal(x: Any) -> Tensor:
-    """1 / x."""
-    return raw.divide(1.0, to_float(x))
-
-
 def log2(x: Any) -> Tensor:
     """Logarithm to base 2."""
     return raw.multiply(raw.log(to_float(x)), 1 / _math.log(2))

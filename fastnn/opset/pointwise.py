@@ -110,6 +110,16 @@ unary_op(
     doc="1 / sqrt(x)",
 )
 unary_op(
+    "reciprocal",
+    lambda x: 1 / x,
+    unary(-3, 3, kink=True),
+    vjp=lambda c, dy: c.op.negative(c.op.multiply(dy, c.op.square(c.y))),
+    saves=("y",),
+    tol=ulps(1),
+    cost=ROOT,
+    doc="1 / x",
+)
+unary_op(
     "exp",
     np.exp,
     unary(-5, 5),
