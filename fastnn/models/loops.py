@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn.callbacks import CallbackList, History
-from fastnn.data import ArrayData, StreamData, unpack_x_y_sample_weight
+from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
 from fastnn.models.checks import check_count
 from fastnn.models.eager_runner import concatenate
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
@@ -79,6 +79,16 @@ class FitSettings:
         if isinstance(self.validation_freq, set):
             return epoch + 1 in self.validation_freq
         return bool((epoch + 1) % self.validation_freq == 0)
+
+
+def with_validation(
+    data: Any, validation_data: Any, validation_split: Any
+) -> tuple[Any, Any]:
+    """(training data, validation data or None) for the arguments of `fit`."""
+    if validation_data is not None:
+        parts = validation_parts(validation_data)
+        return data, adapt(*parts, where="validation_data")
+    return split(data, validation_split) if validation_split else (data, None)
 
 
 def validation_parts(validation_data: Any) -> tuple[Any, Any, Any]:

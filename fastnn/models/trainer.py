@@ -232,21 +232,20 @@ class Trainer(PrepareMixin):
             y: targets.
             batch_size: samples per step, 32 by default; the last batch may be smaller.
             epochs: number of the epoch to stop before.
-            verbose: 0 silent, 1 progress bar, 2 one line per epoch, "auto" is 1.
+            verbose: 0 silent, 1 or "auto" progress bar, 2 one line per epoch.
             callbacks: list of Callback objects.
             validation_split: share of the data, its LAST rows, to validate on.
-            validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
+            validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
             shuffle: new order in each epoch (arrays only).
             class_weight: label -> weight of its samples.
-            sample_weight: one weight per sample; takes precedence over class_weight.
-            initial_epoch: number of the first epoch, to continue a count.
+            sample_weight: one weight per sample; wins over class_weight.
+            initial_epoch: number of the first epoch.
             steps_per_epoch: batches per epoch; all of them by default.
             validation_steps, validation_batch_size: the same for validation.
-            validation_freq: validate every n epochs, or after the listed ones
-                (counted from 1).
+            validation_freq: validate every n epochs, or after those listed.
 
         Returns:
-            The History: `history.history["loss"]` has one value per epoch.
+            The History; `history.history["loss"]` has one value per epoch.
         """
         self._require_compiled("fit")
         plan = loops.FitSettings(
@@ -261,16 +260,10 @@ class Trainer(PrepareMixin):
             verbose=loops.check_verbose(verbose),
         )
         data = adapt(x, y, sample_weight, class_weight, "fit")
-        validation = None
-        if validation_data is not None:
-            validation = adapt(
-                *loops.validation_parts(validation_data), where="validation_data"
-            )
-        elif validation_split:
-            data, validation = loops.split(data, validation_split)
+        held_out = validation_data, validation_split
+        data, validation = loops.with_validation(data, *held_out)
         data = self._prepare(data, "fit")
-        if validation is not None:
-            validation = self._prepare(validation, "validation_data")
+        validation = validation and self._prepare(validation, "validation_data")
         self._build_optimizer()
         return loops.fit(self, data, validation, plan, callbacks)
 
