@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write fastnn/ops/__init__.pyi and docs/ops.md from the ops themselves.
+
+python tools/gen_stubs.py            write both
+python tools/gen_stubs.py --check    exit 1 when they are not current
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from fastnn import ops
+from fastnn.opset import all_ops
+
+ROOT = Path(__file__).resolve().parent.parent
+STUB = ROOT / "fastnn" / "ops" / "__init__.pyi"
+TABLE = ROOT / "docs" / "ops.md"
+
+
+def _first_line(function: object) -> str:
+    return (inspect.getdoc(function) or "").split("\n")[0]
+
+
+def stub() -> str:
+    """Signatures of the public functions, as a stub file."""
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Written by tools/gen_stubs.py from the functions; do not edit.",
+        "# fmt: off",
+        "from typing import Any",
+        "",
+        "import numpy as np",
+        "",
+        "from fastnn.autodiff import raw as _raw",
+        "from fastnn.autodiff.tensor import Tensor",
+        "",
+    ]
+    lines.append("__all__ = [")
+    lines += [f'    "{name}",' for name in sorted(set(ops.__all__))]
+    lines += ["]", ""]
+    for name in sorted(set(ops.__all__)):
+        function = getattr(ops, name)
+        signature = str(inspect.signature(function)).replace("'", "")
+        if "->" not in signature:
+            signature += " -> Any"
+        if "Callable" in signature:
+            signature = "(fun: Any) -> Any"
+        lines.append(f"def {name}{signature}: ...")
+    return "\n".join(lines) + "\n"
+
+
+def table() -> str:
+    """Every op of the registry, and every function of fastnn.ops, one row each."""
+    lines = [
+        "# Ops",
+        "",
+        "Written by `tools/gen_stubs.py`; do not edit.",
+        "",
+        "## Records",
+        "",
+        "| op | inputs | attributes | kind | gradient | computes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for op in all_ops().values():
+        attrs = ", ".join(a.name for a in op.attrs)
+        grad = "yes" if op.vjp is not None else "-"
+        doc = op.doc.replace("|", "\\|")
+        inputs = ", ".join(op.inputs)
+        lines.append(f"| {op.name} | {inputs} | {attrs} | {op.kind} | {grad} | {doc} |")
+    lines += [
+        "",
+        "## `fastnn.ops`",
+        "",
+        "| function | in one line |",
+        "|---|---|",
+    ]
+    for name in sorted(set(ops.__all__)):
+        plain = ", ".join(
+            str(p).split(":")[0].split(" =")[0].split("=")[0]
+            for p in inspect.signature(getattr(ops, name)).parameters.values()
+        )
+        doc = _first_line(getattr(ops, name)).replace("|", "\\|")
+        lines.append(f"| `{name}({plain})` | {doc} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    stale = []
+    for path, text in ((STUB, stub()), (TABLE, table())):
+        if "--check" in sys.argv[1:]:
+            if not path.exists() or path.read_text() != text:
+                stale.append(str(path.relative_to(ROOT)))
+        else:
+            path.write_text(text)
+    if stale:
+        print(f"not current: {', '.join(stale)}; run python tools/gen_stubs.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
