@@ -109,8 +109,8 @@ class Layer(WeightsMixin):
             cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __getattr__(self, name: str) -> Any:
-        # Reached only by names that are missing.
-        if "built" not in self.__dict__:
+        # Reached only by names that are missing; copy and pickle probe for dunders.
+        if "built" not in self.__dict__ and not name.startswith("__"):
             raise RuntimeError(
                 f"[{type(self).__name__}] call super().__init__() first in __init__()."
                 "\n\n"

@@ -101,6 +101,10 @@ class Trainer(PrepareMixin):
         groups = [group.metrics for group in self._compile_metrics]
         return [self._loss_tracker, *(m for group in groups for m in group)]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copied or pickled model makes its own plans."""
+        return {**vars(self), "_runner": None}
+
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise NotCompiledError(NOT_COMPILED.format(method=method))
@@ -230,7 +234,7 @@ class Trainer(PrepareMixin):
             x: array, data frame, list or dict of arrays; or a generator, iterable or
                 sequence of batches (x, y) or (x, y, sample_weight).
             y: targets.
-            batch_size: samples per step, 32 by default; the last batch may be smaller.
+            batch_size, validation_batch_size: samples per step, 32 by default.
             epochs: number of the epoch to stop before.
             verbose: 0 silent, 1 or "auto" progress bar, 2 one line per epoch.
             callbacks: list of Callback objects.
@@ -240,8 +244,7 @@ class Trainer(PrepareMixin):
             class_weight: label -> weight of its samples.
             sample_weight: one weight per sample; wins over class_weight.
             initial_epoch: number of the first epoch.
-            steps_per_epoch: batches per epoch; all of them by default.
-            validation_steps, validation_batch_size: the same for validation.
+            steps_per_epoch, validation_steps: batches per pass; all by default.
             validation_freq: validate every n epochs, or after those listed.
 
         Returns:

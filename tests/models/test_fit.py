@@ -390,3 +390,57 @@ class TestCustomSteps:
         with pytest.warns(UserWarning, match=r"runs eagerly.*test_fit.py:\d+"):
             history = model.fit(X, Y, epochs=2, verbose=0)
         assert len(history.history["loss"]) == 2
+
+
+class TestSeveralInputsAndOutputs:
+    def test_outputs_with_their_own_losses_and_metrics(self, eager):
+        class Two(Model):
+            def __init__(self):
+                super().__init__()
+                self.value = layers.Dense(1)
+                self.kind = layers.Dense(3, activation="softmax")
+
+            def call(self, inputs):
+                return self.value(inputs), self.kind(inputs)
+
+        model = Two()
+        model.compile(
+            SGD(0.0),
+            ["mse", "sparse_categorical_crossentropy"],
+            loss_weights=[0.9, 0.1],
+            metrics=[["mae"], ["accuracy"]],
+            run_eagerly=eager,
+        )
+        history = model.fit(X, (Y[:, 0], LABELS), 8, verbose=0).history
+        value, kind = model.predict(X, verbose=0)
+        chosen = kind[np.arange(22), LABELS].astype("f8")
+        expected = {
+            "loss": 0.9 * ((value - Y) ** 2).mean() - 0.1 * np.log(chosen).mean(),
+            "output_1_mae": np.abs(value - Y).mean(),
+            "output_2_accuracy": (kind.argmax(1) == LABELS).mean(),
+        }
+        assert sorted(history) == sorted(expected)
+        for name, number in expected.items():
+            np.testing.assert_allclose(history[name], [number], rtol=1e-5)
+
+    @pytest.mark.parametrize("form", [tuple, list])
+    def test_inputs(self, eager, form):
+        class Sum(Model):
+            def __init__(self):
+                super().__init__()
+                self.left, self.right = layers.Dense(1), layers.Dense(1)
+
+            def call(self, inputs):
+                left, right = inputs
+                return self.left(left) + self.right(right)
+
+        model = Sum()
+        model.compile(SGD(0.05), "mse", run_eagerly=eager)
+        x = form([X[:, :2], X[:, 1:]])
+        history = model.fit(x, Y, 8, epochs=5, validation_data=(x, Y), verbose=0)
+        expected = model.evaluate(x, Y, verbose=0)
+        np.testing.assert_allclose(history.history["val_loss"][-1], expected, rtol=1e-5)
+        assert history.history["loss"][-1] < history.history["loss"][0]
+        k1, b1, k2, b2 = model.get_weights()
+        by_hand = x[0] @ k1 + b1 + x[1] @ k2 + b2
+        np.testing.assert_allclose(model.predict(x, verbose=0), by_hand, rtol=1e-4)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -292,6 +295,14 @@ class TestConfig:
         again.set_weights(model.get_weights())
         x = np.random.default_rng(1).normal(size=(2, 28, 28))
         np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+
+    def test_copies_predict_the_same_and_share_nothing(self):
+        model = Sequential([layers.Input((4,)), *stack()])
+        expected = model.predict(X, verbose=0)  # the native plan stays behind
+        for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
+            again.set_weights([np.zeros(w.shape) for w in again.get_weights()])
+        np.testing.assert_array_equal(model.predict(X, verbose=0), expected)
 
     def test_unbuilt(self):
         model = Sequential(stack())
