@@ -29,6 +29,8 @@ inline constexpr int kMainWidth = 2;
 #endif
 // clang-format on
 
+inline constexpr int64_t kMainRows = kTileRows[kMainWidth];
+
 // Masked vector loads are free with AVX-512 only. Elsewhere the last columns of B are
 // copied into a zero-padded panel instead.
 inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
@@ -37,18 +39,22 @@ inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
 // follow a stride of ldb.
 inline constexpr int64_t kAheadRows = 8;
 
-// Elements of k per block: a packed panel of kMainWidth vectors and the rows of A that
-// meet it stay in L2.
-inline constexpr int64_t kBlockK = 384;
+// Most elements of k per block: the packed panel and the rows of A that meet it stay in
+// L2. In place a longer panel is better than another pass over C.
+inline constexpr int64_t kBlockK = 320;
+inline constexpr int64_t kBlockKInPlace = 1024;
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 
-// A is packed, kBlockM rows at a time, when its stride in bytes is a multiple of
-// kPackAStride (its rows meet in few cache sets) and this many columns share the copy.
-inline constexpr int64_t kPackAStride = 1024;
-inline constexpr int64_t kPackAColumns = 192;
+// Rows whose distance is a multiple of this meet in few sets of L1.
+inline constexpr int64_t kAliasBytes = 1024;
+// An operand is packed when at least this many rows share the copy; B whose rows lie
+// well is read in place up to kPackRowsAligned.
 inline constexpr int64_t kPackRows = 64;
-inline constexpr int64_t kBlockM = 256;
-inline constexpr int64_t kPackedLd = kBlockK + 16;
+inline constexpr int64_t kPackRowsAligned = 128;
+// A in columns is packed from this k on; below, fetching it ahead is enough.
+inline constexpr int64_t kPackATilesK = 48;
+inline constexpr int64_t kBlockABytes = 384 * 1024;  // leaves room in L2 for B and C
+inline constexpr int64_t kPackedGap = 16;            // between packed rows
 
 FASTNN_END_NAMESPACE

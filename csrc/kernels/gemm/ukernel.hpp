@@ -18,8 +18,7 @@ struct Tile {
   T* c;
   int64_t ldc;
   const T* bias;  // added before the activation; nullptr: none
-  T* panel;       // in-place tiles: where the vectors of B are copied, row by row
-  const T* ahead;  // packed tiles: one line to fetch per k, `ahead_step` apart
+  const T* ahead;  // packed B: one line to fetch per k, `ahead_step` apart
   int64_t ahead_step;
   int tail;         // columns of the last vector, 1..lanes
   bool accumulate;  // start from C instead of 0
@@ -28,8 +27,8 @@ struct Tile {
 
 // How a tile reads B.
 enum Source {
-  kInPlace,  // rows ldb apart: fetch them ahead, and copy them for the next tiles
-  kPanel,    // the copy: the hardware prefetches it, `ahead` fetches what comes after
+  kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
+  kPanel,    // a copy without gaps: the hardware fetches it, and `ahead` is for others
 };
 
 template <class T, int MR, int NV>
@@ -47,10 +46,7 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) {
-        acc[i][j] = Vec<T>{};
-        __builtin_prefetch(t.c + i * t.ldc + j * n, 1);
-      }
+      for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
     }
   }
 }
@@ -101,7 +97,6 @@ void ukr(const Tile<T>& t) {
   const int64_t rsa = t.rsa, csa = t.csa;
   const int64_t ldb = kSource == kInPlace ? t.ldb : NV * n;
   const int64_t ahead_step = kSource == kInPlace ? t.ldb : t.ahead_step;
-  T* panel = t.panel;
   for (int64_t p = t.k; p > 0; --p) {
     V bv[NV];
 #pragma GCC unroll 8
@@ -111,12 +106,10 @@ void ukr(const Tile<T>& t) {
                   : load(b + j * n);
     }
     if constexpr (kSource == kInPlace) {
+      // NV vectors touch NV + 1 lines when the row is not aligned.
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) {
-        __builtin_prefetch(ahead + j * n);
-        store(panel + j * n, bv[j]);
-      }
-      panel += NV * n;
+      for (int j = 0; j < NV; ++j) __builtin_prefetch(ahead + j * n);
+      __builtin_prefetch(ahead + NV * n - 1);
     } else {
       __builtin_prefetch(ahead);
     }
