@@ -102,7 +102,8 @@ class EagerRunner:
 
     def predict_batch(self, x: Any) -> Any:
         """Outputs for one batch, as an array (or a structure of arrays)."""
-        outputs = self.model.predict_step(tree.map_structure(_tensor, x))
+        # In a tuple of one: several inputs must not be taken for (x, y).
+        outputs = self.model.predict_step((tree.map_structure(_tensor, x),))
         return tree.map_structure(lambda y: y.numpy(), outputs)
 
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.data import ArrayData, StreamData
-from fastnn.errors import ShapeError
+from fastnn.errors import PlanError, ShapeError
+from fastnn.graph.trace import trace
 from fastnn.layers import _call
 from fastnn.models.checks import check_sample_weight, check_targets
 from fastnn.models.compile_utils import match_rank
+from fastnn.opset import Spec
 
 Shape = tuple[int | None, ...]
 
@@ -79,8 +81,17 @@ class PrepareMixin:
     def _output_shapes(self, x: Any) -> list[Shape]:
         """Shape of each output, found by calling the model on the first two samples."""
         sample = tree.map_structure(lambda array: array[:2], x)
-        outputs = self(sample, training=False)  # type: ignore[operator]
+        try:  # traced: variables that the call assigns keep their values
+            leaves = tree.flatten(sample)
+            specs = [Spec(a.shape, a.dtype.name) for a in leaves]
+            _, outputs = trace(lambda *t: self._call_on(sample, t), specs)
+        except PlanError:
+            outputs = self(sample, training=False)  # type: ignore[operator]
         return [_call.open_shape(output) for output in tree.flatten(outputs)]
+
+    def _call_on(self, structure: Any, tensors: Sequence[Any]) -> Any:
+        inputs = tree.pack_sequence_as(structure, list(tensors))
+        return self(inputs, training=False)  # type: ignore[operator]
 
     def _conform_y(self, y: Any, shapes: Sequence[Shape], where: str) -> Any:
         targets = tree.flatten(y)
