@@ -192,9 +192,9 @@ def brief(documents: Sequence[dict[str, Any]]) -> str:
     head = [""] + [f"{r['workload']['name']}, us/sample" for r in results]
     rows = [[_label(n), *(_brief_cell(r, n) for r in results)] for n in names]
     note = (
-        f"Training, {document['machine']['threads']} threads; in brackets how many times "
-        "longer than fastnn, median over interleaved rounds, below 1 where it is ahead. "
-        "Intervals, matrix products, answers and start-up: "
+        f"Training, {document['machine']['threads']} threads; in brackets how many "
+        "times longer than fastnn, median over interleaved rounds, below 1 where the "
+        "peer is ahead. Intervals, matrix products, answers and start-up: "
         "[docs/performance.md](docs/performance.md)."
     )
     return f"{table(head, rows)}\n\n{note}\n\n{machine_text(document)}\n"

@@ -56,9 +56,8 @@ class KerasPeer(KerasStylePeer):
         return losses
 
     def versions(self) -> dict[str, str]:
-        name = keras.backend.backend()
-        facts = {"keras": keras.__version__, "keras backend": name}
-        if name == "tensorflow":
+        facts = {"keras": keras.__version__}
+        if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             facts["tensorflow"] = tf.__version__

@@ -132,10 +132,13 @@ class TorchPeer(Peer):
         return out.numpy()
 
     def versions(self) -> dict[str, str]:
-        blas = [s for s in torch.__config__.show().split("\n") if "MKL" in s]
+        lines = [line.strip(" -") for line in torch.__config__.show().split("\n")]
+        blas = [s for s in lines if "Math Kernel Library" in s or "MKL-DNN" in s]
         return {
             "torch": torch.__version__,
-            "torch blas": "; ".join(s.strip(" -") for s in blas[:2])[:160],
+            "torch blas": "; ".join(
+                s.split("-Product")[0].split(" (Git")[0] for s in blas
+            ),
             "torch cpu": torch.backends.cpu.get_cpu_capability(),
             "torch threads": str(torch.get_num_threads()),
         }
