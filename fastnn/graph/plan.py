@@ -158,11 +158,13 @@ class Plan:
         with self._lock:
             for i, array in enumerate(inputs or ()):
                 self.bind_input(i, array)
-            for i, var in enumerate(self._variables):
-                array = var._buffer() if self._written[i] else var._array
-                self._bind(2 + i, array)
+            self._bind_variables()
             self._native.run(steps, self.threads())
             return [self._read(o) for o in self._outputs]
+
+    def _bind_variables(self) -> None:
+        for i, var in enumerate(self._variables):
+            self._bind(2 + i, var._buffer() if self._written[i] else var._array)
 
     def _read(self, output: Any) -> np.ndarray:
         if isinstance(output, np.ndarray):
@@ -177,6 +179,7 @@ class Plan:
 
     def profile(self, steps: int = 10) -> list[tuple[str, float]]:
         """(op name, nanoseconds) of each instruction; variables advance as in run."""
+        self._bind_variables()
         times = self._native.run_profiled(steps, self.threads())
         return [
             (s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)

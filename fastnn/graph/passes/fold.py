@@ -11,7 +11,7 @@ from fastnn.autodiff._tape import apply
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.graph.ir import CONST
-from fastnn.opset import Spec
+from fastnn.opset import Spec, get_op
 from fastnn.opset._opdef import RANDOM
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def run(graph: Graph) -> None:
     nodes: list[Node] = []
     for node in graph.nodes:
         node.inputs = [replaced.get(v, v) for v in node.inputs]
+        _simplify(node)
         same = _no_op(node)
         if same is not None:
             replaced[node.outputs[0]] = same
@@ -55,6 +56,13 @@ def _key(node: Node) -> Any:
     return node.op.name, tuple(inputs), node.attrs
 
 
+def _simplify(node: Node) -> None:
+    """A reduction over axes of size 1 only renames axes."""
+    x, y = node.inputs[0], node.outputs[0]
+    if node.op.name in ("sum", "max", "min", "prod") and x.size == y.size > 0:
+        node.op, node.attrs = get_op("reshape"), (y.shape,)
+
+
 def _no_op(node: Node) -> Value | None:
     """The input that the node's output equals, if it does."""
     x, y = node.inputs[0], node.outputs[0]
@@ -67,8 +75,6 @@ def _no_op(node: Node) -> Value | None:
     if name in ("cast", "reshape", "broadcast_to", "copy"):
         return x
     if name == "transpose" and node.attrs[0] == tuple(range(len(x.shape))):
-        return x
-    if name == "sum" and not node.attrs[0]:
         return x
     return _neutral(node)
 
