@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fastnn import config
+from fastnn.seeds import set_random_seed
 
 
 @pytest.fixture(params=[False, True], ids=["native", "eager"])
@@ -18,3 +19,9 @@ def float64():
     config.set_floatx("float64")
     yield
     config.set_floatx("float32")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same initial weights in every run."""
+    set_random_seed(0)
