@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -359,12 +360,15 @@ class Variable(Tensor):
         )
 
     def __reduce__(self) -> Any:
-        return Variable, (self.numpy(), self.trainable, self.dtype, self.name)
+        state = {k: v for k, v in self.__dict__.items() if k != "_shared"}
+        return Variable, (self.numpy(), self.trainable, self.dtype, self.name), state
 
     def __deepcopy__(self, memo: Any) -> Variable:
         copy = Variable(self.numpy(), self.trainable, self.dtype, self.name)
-        copy.path = self.path
         memo[id(self)] = copy
+        copy.path = self.path
+        copy.regularizer = deepcopy(self.regularizer, memo)
+        copy.constraint = deepcopy(self.constraint, memo)
         return copy
 
 

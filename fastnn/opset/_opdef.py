@@ -155,8 +155,7 @@ def op(
         samples: `samples(rng, dtype)` yields `Sample`s for tests and benchmarks.
         tol: allowed error against `ref` in float64.
         attrs: static parameters in the order the kernel receives them.
-        vjp: `vjp(c, *cotangents)` returns one gradient per input (None: no gradient),
-            written with ops (`c.op.add`), never with kernels.
+        vjp: `vjp(c, *cotangents)`, one gradient or None per input, written with ops.
         saves: the inputs and outputs that `vjp` reads; nothing else is kept alive.
         inplace: for output i, the index of the input it may overwrite (-1: none).
         cost: work per output element in ns on one core, or

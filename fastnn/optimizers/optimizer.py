@@ -85,10 +85,10 @@ class Optimizer:
         self.built = False
         self._variables: list[Variable] = []
         self._trainable_variables: list[Variable] = []
-        self._indices: dict[int, int] = {}
+        self._indices: dict[Variable, int] = {}
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
-        self._undecayed: set[int] = set()
+        self._undecayed: set[Variable] = set()
         self._undecayed_names: str | None = None
         # While gradients accumulate: a bool tensor, True when this step updates.
         self._updates: Tensor | None = None
@@ -183,7 +183,7 @@ class Optimizer:
         """Makes the slots of these variables; subclasses call it before their own."""
         if self.use_ema:
             self._averages = self.add_optimizer_variables(variables, "average")
-        self._indices = {id(variable): i for i, variable in enumerate(variables)}
+        self._indices = {variable: i for i, variable in enumerate(variables)}
         if self.gradient_accumulation_steps:
             self._accumulators = self.add_optimizer_variables(
                 variables, "gradient_accumulator"
@@ -243,7 +243,7 @@ class Optimizer:
         return slots[0] if isinstance(name, str) else slots
 
     def _get_variable_index(self, variable: Variable) -> int:
-        return self._indices[id(variable)]
+        return self._indices[variable]
 
     # -- one step --------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Optimizer:
                 "variables."
             )
         for variable in variables:
-            if id(variable) not in self._indices:
+            if variable not in self._indices:
                 raise ValueError(
                     f"[{self.name}] does not know variable {variable.path}: it was "
                     f"built with {[v.path for v in self._trainable_variables]}. Make a "
@@ -378,11 +378,11 @@ class Optimizer:
             raise ValueError(
                 f"[{self.name}] exclude_from_weight_decay must come before build."
             )
-        self._undecayed = {id(variable) for variable in var_list or ()}
+        self._undecayed = set(var_list or ())
         self._undecayed_names = "|".join(var_names) if var_names else None
 
     def _use_weight_decay(self, variable: Variable) -> bool:
-        if id(variable) in self._undecayed:
+        if variable in self._undecayed:
             return False
         names = self._undecayed_names
         return names is None or re.search(names, variable.path) is None

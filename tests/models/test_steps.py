@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -286,3 +288,18 @@ def test_train_on_batch_continues_from_fit() -> None:
     b.train_on_batch(x[32:], y[32:])
     for p, q in zip(a.get_weights(), b.get_weights(), strict=True):
         np.testing.assert_array_equal(p, q)
+
+
+@pytest.mark.parametrize(
+    "clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_a_copied_model_trains_on_with_its_optimizer_state(clone: Any) -> None:
+    x, y = data()
+    model = make_model("adam")
+    model.fit(x, y, verbose=0)
+    other = clone(model)
+    assert [w.path for w in other.weights] == [w.path for w in model.weights]
+    for m in (model, other):
+        m.fit(x, y, shuffle=False, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
