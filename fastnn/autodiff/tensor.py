@@ -363,6 +363,9 @@ class Variable(Tensor):
         state = {k: v for k, v in self.__dict__.items() if k != "_shared"}
         return Variable, (self.numpy(), self.trainable, self.dtype, self.name), state
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     def __deepcopy__(self, memo: Any) -> Variable:
         copy = Variable(self.numpy(), self.trainable, self.dtype, self.name)
         memo[id(self)] = copy
