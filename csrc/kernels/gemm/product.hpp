@@ -83,7 +83,7 @@ FASTNN_INLINE int64_t panel_elements(int64_t k) {
 template <class T>
 FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
   if (transposed) return panel_elements<T>(k);
-  return panel_elements<T>(min_of(k, kBlockKInPlace)) + kBlockABytes / sizeof(T);
+  return panel_elements<T>(min_of(k, kBlockK)) + kBlockABytes / sizeof(T);
 }
 
 enum class PackA { kNo, kRows, kTiles };
@@ -121,8 +121,7 @@ Plan plan_rows(const Product<T>& p) {
   plan.pack_b = p.csb != 1 || p.m >= (alias ? kPackRows : kPackRowsAligned);
   plan.pack_a = choose_pack_a(p);
   plan.width = tile_width(p.m);
-  const int64_t limit = plan.pack_b || plan.pack_a != PackA::kNo ? kBlockK : kBlockKInPlace;
-  plan.block_k = ceil_div(p.k, ceil_div(p.k, limit) + (p.k == 0));
+  plan.block_k = ceil_div(p.k, ceil_div(p.k, kBlockK) + (p.k == 0));
   plan.block_m = p.m;
   if (plan.pack_a != PackA::kNo) {
     const int64_t bytes = (plan.block_k + kPackedGap) * int64_t{sizeof(T)};
@@ -229,7 +228,7 @@ void run_panel(const Block<T>& block, int64_t j, int64_t cols) {
 template <class T>
 void run_rows(const Product<T>& p, T* buffer) {
   const Plan plan = plan_rows(p);
-  T* const a_buffer = buffer + panel_elements<T>(min_of(p.k, kBlockKInPlace));
+  T* const a_buffer = buffer + panel_elements<T>(min_of(p.k, kBlockK));
   int64_t k0 = 0;
   do {
     const int64_t kc = min_of(p.k - k0, plan.block_k);
