@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-
 from fastnn.autodiff._tape import apply
+
 from fastnn.autodiff.tensor import Tensor
 from fastnn.opset import OpDef, all_ops
 from fastnn.opset._opdef import VIEW, Sample
@@ -52,7 +52,9 @@ def assert_close(
     assert actual.shape == expected.shape, message
     exact = actual.dtype.kind != "f" or op.tol.float32 == 0
     if exact:
-        same = np.array_equal(actual, expected.astype(actual.dtype), equal_nan=actual.dtype.kind == "f")
+        same = np.array_equal(
+            actual, expected.astype(actual.dtype), equal_nan=actual.dtype.kind == "f"
+        )
         assert same, message
         return
     rtol = getattr(op.tol, actual.dtype.name)

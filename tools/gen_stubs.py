@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write fastnn/ops/__init__.pyi and docs/ops.md from the ops themselves.
+"""Write the stubs of fastnn.ops and autodiff.raw, and docs/ops.md, from the ops.
 
-python tools/gen_stubs.py            write both
+python tools/gen_stubs.py            write them
 python tools/gen_stubs.py --check    exit 1 when they are not current
 """
 
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from fastnn import ops
 from fastnn.opset import all_ops
+from fastnn.opset._opdef import REQUIRED
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = ROOT / "fastnn" / "ops" / "__init__.pyi"
+RAW = ROOT / "fastnn" / "autodiff" / "raw.pyi"
 TABLE = ROOT / "docs" / "ops.md"
 
 
@@ -33,7 +35,7 @@ def stub() -> str:
         "",
         "import numpy as np",
         "",
-        "from fastnn.autodiff import raw as _raw",
+        "from fastnn.autodiff import raw as _raw  # noqa: F401",
         "from fastnn.autodiff.tensor import Tensor",
         "",
     ]
@@ -47,7 +49,37 @@ def stub() -> str:
             signature += " -> Any"
         if "Callable" in signature:
             signature = "(fun: Any) -> Any"
-        lines.append(f"def {name}{signature}: ...")
+        lines.append(f"def {name}{signature}: ...{_long(name, signature)}")
+    return "\n".join(lines) + "\n"
+
+
+def _long(name: str, signature: str) -> str:
+    return "  # noqa: E501" if len(name) + len(signature) > 78 else ""
+
+
+def raw_stub() -> str:
+    """Signatures of the strict functions of the registry, as a stub file."""
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Written by tools/gen_stubs.py from the records; do not edit.",
+        "# fmt: off",
+        "from typing import Any",
+        "",
+        "from fastnn.autodiff.tensor import Tensor",
+        "from fastnn.opset import OpDef",
+        "",
+        "def scalar_like(name: str, value: Any, dtype: str) -> Tensor: ...",
+        "def as_tensors(op: OpDef, values: tuple[Any, ...]) -> tuple[Tensor, ...]: ...",
+    ]
+    for op in all_ops().values():
+        parameters = [f"{name}: Any" for name in op.inputs]
+        parameters += [
+            f"{a.name}: Any" + ("" if a.default is REQUIRED else " = ...")
+            for a in op.attrs
+        ]
+        result = "Tensor" if len(op.outputs) == 1 else "tuple[Tensor, ...]"
+        signature = f"({', '.join(parameters)}) -> {result}"
+        lines.append(f"def {op.name}{signature}: ...{_long(op.name, signature)}")
     return "\n".join(lines) + "\n"
 
 
@@ -88,7 +120,7 @@ def table() -> str:
 
 def main() -> int:
     stale = []
-    for path, text in ((STUB, stub()), (TABLE, table())):
+    for path, text in ((STUB, stub()), (RAW, raw_stub()), (TABLE, table())):
         if "--check" in sys.argv[1:]:
             if not path.exists() or path.read_text() != text:
                 stale.append(str(path.relative_to(ROOT)))

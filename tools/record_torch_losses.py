@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from test_steps import data, initial_weights
 
+
 class KerasRMSprop:
     """Keras 3's update on torch's gradients: torch has epsilon outside the root."""
 

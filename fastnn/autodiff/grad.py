@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import tree
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import Record, Tape, fresh_id, record_custom, state
-from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
 from fastnn.opset._dtypes import is_float
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def getitem(x: Tensor, key: Any) -> Tensor:
     """NumPy indexing: slices, integers, ellipsis and newaxis are views; masks and
-    index arrays gather."""
+    index arrays gather.
+    """
     keys = key if isinstance(key, tuple) else (key,)
     if all(
         k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,7 @@ set_tensor_class(Tensor)
 
 def user_line() -> str:
     """`file:line` of the innermost frame outside fastnn."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if not name.startswith(("fastnn.", "importlib")) and name != "fastnn":
@@ -411,6 +412,4 @@ def _holds_arrays(value: Any) -> bool:
 
 
 def _fits_int32(array: np.ndarray) -> bool:
-    return array.size == 0 or (
-        array.min() >= -(2**31) and array.max() < 2**31
-    )
+    return array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)

@@ -105,7 +105,7 @@ class Function:
             self._cache[full] = compiled
         return compiled, arrays
 
-    def _trace(self, args: tuple, kwargs: dict, leaves: list) -> _Compiled:
+    def _trace(self, args: tuple, kwargs: dict, leaves: list[Any]) -> _Compiled:
         def is_input(leaf: Any) -> bool:
             return isinstance(leaf, (Tensor, np.ndarray)) and not isinstance(
                 leaf, Variable

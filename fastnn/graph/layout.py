@@ -36,9 +36,7 @@ class View:
 
     __slots__ = ("offset", "storage", "strides")
 
-    def __init__(
-        self, storage: Storage, offset: int, strides: tuple[int, ...]
-    ) -> None:
+    def __init__(self, storage: Storage, offset: int, strides: tuple[int, ...]) -> None:
         self.storage = storage
         self.offset = offset
         self.strides = strides
@@ -193,9 +191,7 @@ class Layout:
             old = self.graph.variables[key][1]
             at = self._position[node]
             j = node.op.inplace[value.index] if node.op.inplace else -1
-            allowed = (
-                j >= 0 and node.inputs[j] is old and node.inputs.count(old) == 1
-            )
+            allowed = j >= 0 and node.inputs[j] is old and node.inputs.count(old) == 1
             late = [
                 r
                 for r in self._readers(old)

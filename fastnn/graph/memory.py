@@ -19,9 +19,7 @@ ALIGN = 64
 PAGE = 4096
 
 
-def lifetimes(
-    layout: Layout, steps: list[Step]
-) -> dict[Storage, tuple[int, int]]:
+def lifetimes(layout: Layout, steps: list[Step]) -> dict[Storage, tuple[int, int]]:
     """First and last phase of every arena storage; outputs live to the end."""
     end = max((s.phase for s in steps), default=0)
     spans: dict[Storage, tuple[int, int]] = {}
@@ -64,6 +62,7 @@ def place(layout: Layout, steps: list[Step]) -> int:
 
 def padded(nbytes: int) -> int:
     """Whole cache lines; blocks of a page and more are kept off the 4 KiB grid, since
-    equal low address bits of loads and stores cost about 5 % (4 KiB aliasing)."""
+    equal low address bits of loads and stores cost about 5 % (4 KiB aliasing).
+    """
     size = -(-max(nbytes, 1) // ALIGN) * ALIGN
     return size + ALIGN if size >= PAGE and size % PAGE == 0 else size

@@ -181,9 +181,7 @@ class Plan:
         """(op name, nanoseconds) of each instruction; variables advance as in run."""
         self._bind_variables()
         times = self._native.run_profiled(steps, self.threads())
-        return [
-            (s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)
-        ]
+        return [(s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)]
 
     def summary(self) -> str:
         """Instructions with shapes, places and phases, as text."""

@@ -9,7 +9,7 @@ phases (rows: gather to input gradients; weight gradients; updates).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastnn.errors import BackendError
 from fastnn.graph.layout import storage_row_bytes
@@ -46,7 +46,7 @@ class Step:
         self.phase = -1
 
 
-def kernel_table() -> dict[str, dict]:
+def kernel_table() -> dict[str, Any]:
     """The native kernel table by name; read once."""
     global _table
     if _table is None:
@@ -56,7 +56,7 @@ def kernel_table() -> dict[str, dict]:
     return _table
 
 
-_table: dict[str, dict] | None = None
+_table: dict[str, Any] | None = None
 
 
 def schedule(layout: Layout) -> list[Step]:

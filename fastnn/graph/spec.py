@@ -38,7 +38,8 @@ def verify(graph: Graph) -> None:
         found = [Spec(v.shape, v.dtype) for v in node.outputs]
         assert found == list(specs), f"{op.name}: outputs {found}, rule says {specs}"
         for i, value in enumerate(node.outputs):
-            assert value.node is node and value.index == i, f"{op.name}: stray output"
+            assert value.node is node, f"{op.name}: stray output"
+            assert value.index == i, f"{op.name}: outputs out of order"
             defined.add(value)
     for key, value in graph.updates.items():
         var, old = graph.variables[key]

@@ -106,10 +106,10 @@ def circle(
     others = labels if ref_labels is None else ops.cast(ref_labels, "int64")
     same = ops.equal(labels, ops.reshape(others, (1, -1)))
     distance = ops.relu(1.0 - ops.matmul(y_pred, ops.transpose(references)))
-    compared = np.ones(tuple(same.shape), bool)
+    mask = np.ones(tuple(same.shape), bool)
     if remove_diagonal:
-        np.fill_diagonal(compared, False)
-    compared = ops.convert_to_tensor(compared)
+        np.fill_diagonal(mask, False)
+    compared = ops.convert_to_tensor(mask)
     near = ops.relu(distance + margin) * (margin - distance) * -gamma
     far = ops.relu(1.0 + margin - distance) * (1.0 - margin - distance) * gamma
     pull = _masked_logsumexp(near, ops.logical_and(same, compared))

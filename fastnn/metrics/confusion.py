@@ -101,8 +101,8 @@ def confusion(
     is_positive = ops.not_equal(y_true, 0.0)
     positive = ops.where(is_positive, weights, 0.0)
     negative = ops.where(is_positive, 0.0, weights)
-    limits = np.asarray(thresholds, "float64").reshape(-1, 1, 1)
-    limits = ops.convert_to_tensor(limits, dtype=y_pred.dtype)
+    column = np.asarray(thresholds, "float64").reshape(-1, 1, 1)
+    limits = ops.convert_to_tensor(column, dtype=y_pred.dtype)
     predicted = ops.cast(ops.greater(ops.expand_dims(y_pred, 0), limits), ACCUMULATOR)
 
     def count(w: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class StepRunner:
         on_progress: Callable[[int], bool],
         every_batch: bool = False,
     ) -> None:
-        """One pass over (x, y, sample_weight) in memory; metrics add up in the model."""
+        """One pass over (x, y, sample_weight) in memory; metrics add up."""
         self._epoch("train", data, batch_size, shuffle_seed, on_progress, every_batch)
 
     def test_epoch(
@@ -96,7 +96,9 @@ class StepRunner:
         if self._eager is None:
             arrays = self._contiguous(data)
             count = len(arrays[0])
-            order = np.arange(count) if seed is None else random.permutation(count, seed)
+            order = (
+                np.arange(count) if seed is None else random.permutation(count, seed)
+            )
             self._cursor.assign(np.zeros(1, np.int64))
             full, rest = divmod(count, batch_size)
             done = 0
@@ -228,7 +230,7 @@ class StepRunner:
         if count <= batch_size:
             return self.predict_batch(x)
         parts = [
-            self.predict_batch(tree.map_structure(lambda a: a[i : i + batch_size], x))
+            self.predict_batch(_rows(x, i, i + batch_size))
             for i in range(0, count, batch_size)
         ]
         return concatenate(parts)
@@ -255,7 +257,11 @@ class StepRunner:
     # -- programs --------------------------------------------------------------------
 
     def _program(
-        self, kind: tuple, data: Any, specs: list[Spec], body: Callable[..., Any]
+        self,
+        kind: tuple[Any, ...],
+        data: Any,
+        specs: list[Spec],
+        body: Callable[..., Any],
     ) -> Program | None:
         """The program for these shapes; None when it cannot be traced."""
         key = (kind, tuple(specs), tuple(a is None for a in tree.flatten(data)))
@@ -286,6 +292,10 @@ class StepRunner:
         raise ValueError(
             f"[plan] the model has no {kind} plan yet: call fit, evaluate or predict"
         )
+
+
+def _rows(x: Any, start: int, stop: int) -> Any:
+    return tree.map_structure(lambda array: array[start:stop], x)
 
 
 def batch_dtype(dtype: str) -> str:

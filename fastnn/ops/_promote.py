@@ -41,9 +41,11 @@ def promote(*values: Any) -> tuple[Tensor, ...]:
 
 
 def _same_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(float(v) for v in values) if any(
-        isinstance(v, float) for v in values
-    ) else values
+    return (
+        tuple(float(v) for v in values)
+        if any(isinstance(v, float) for v in values)
+        else values
+    )
 
 
 def to_float(x: Any) -> Tensor:

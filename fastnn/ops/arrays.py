@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,9 +208,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         cuts = [int(i) for i in indices_or_sections]
     edges = [0, *cuts, n]
     lead = (slice(None),) * a
-    return [
-        t[(*lead, slice(p, q))] for p, q in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [t[(*lead, slice(p, q))] for p, q in pairwise(edges)]
 
 
 def tile(x: Any, repeats: Any) -> Tensor:
@@ -257,7 +256,11 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
 
 def one_hot(
-    x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse=False
+    x: Any,
+    num_classes: int,
+    axis: int = -1,
+    dtype: str | None = None,
+    sparse: bool = False,
 ) -> Tensor:
     """1 at the class index, 0 elsewhere, along a new axis."""
     if sparse:

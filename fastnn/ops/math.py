@@ -90,7 +90,7 @@ def log10(x: Any) -> Tensor:
     return raw.multiply(raw.log(to_float(x)), 1 / _math.log(10))
 
 
-def round(x: Any, decimals: int = 0) -> Tensor:  # noqa: A001
+def round(x: Any, decimals: int = 0) -> Tensor:
     """x rounded to `decimals` decimals, halves to even."""
     t = to_float(x)
     if decimals == 0:
@@ -134,7 +134,7 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     return getattr(raw, name)(t, axes_of(axis, t.ndim, name), bool(keepdims))
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Sum over axes; bools are counted."""
     return _reduce("sum", x, axis, keepdims)
 
@@ -149,7 +149,9 @@ def _nonempty(name: str, x: Tensor, axes: tuple[int, ...], initial: Any) -> None
         raise ValueError(f"[{name}] no elements to reduce in shape {x.shape}")
 
 
-def _extremum(name: str, other: str, x: Any, axis: Any, keepdims: bool, initial: Any):
+def _extremum(
+    name: str, other: str, x: Any, axis: Any, keepdims: bool, initial: Any
+) -> Tensor:
     t = convert_to_tensor(x)
     axes = axes_of(axis, t.ndim, name)
     _nonempty(name, t, axes, initial)
@@ -157,14 +159,14 @@ def _extremum(name: str, other: str, x: Any, axis: Any, keepdims: bool, initial:
     return y if initial is None else getattr(raw, other)(y, initial)
 
 
-def max(  # noqa: A001
+def max(
     x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
 ) -> Tensor:
     """Largest element over axes, at least `initial`."""
     return _extremum("max", "maximum", x, axis, keepdims, initial)
 
 
-def min(  # noqa: A001
+def min(
     x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
 ) -> Tensor:
     """Smallest element over axes, at most `initial`."""
@@ -194,12 +196,12 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     return raw.sqrt(var(x, axis, keepdims))
 
 
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether any element over axes is true."""
     return _reduce("any", _bools(x)[0], axis, keepdims)
 
 
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over axes are true."""
     return _reduce("all", _bools(x)[0], axis, keepdims)
 
@@ -228,8 +230,9 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     t = to_float(x)
     axes = axes_of(axis, t.ndim, "logsumexp")
     top = raw.max(t, axes, True)
-    finite = raw.where(raw.isfinite(top), top, raw.multiply(raw.cast(
-        raw.isfinite(top), t.dtype), 0.0))
+    finite = raw.where(
+        raw.isfinite(top), top, raw.multiply(raw.cast(raw.isfinite(top), t.dtype), 0.0)
+    )
     total = raw.sum(raw.exp(raw.subtract(t, finite)), axes, True)
     y = raw.add(raw.log(total), finite)
     shape = tuple(n for i, n in enumerate(t.shape) if i not in axes)
@@ -241,7 +244,7 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
     return _reduce("sum", raw.cast(_bools(x)[0], "int32"), axis, False)
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Euclidean norm over axes (ord None or 2), or 1 and inf norms of vectors."""
     t = to_float(x)
     if ord in (None, 2, "fro", "euclidean"):

@@ -91,6 +91,23 @@ class OpDef:
         "tol",
         "vjp",
     )
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: tuple[Attr, ...]
+    infer: Callable[..., list[Spec]]
+    code: int
+    kind: str
+    ref: Callable[..., Any]
+    vjp: Callable[..., Any] | None
+    saves: tuple[str, ...]
+    inplace: tuple[int, ...]
+    samples: Callable[..., Iterator[Sample]]
+    tol: Tol
+    cost: float | Callable[..., float]
+    integers: bool
+    doc: str
+    handle: Any
 
     def __init__(self, **fields: Any) -> None:
         for key, value in fields.items():
@@ -101,7 +118,9 @@ class OpDef:
         attrs = "".join(f", {a.name}=" for a in self.attrs)
         return f"<op {self.name}({', '.join(self.inputs)}{attrs})>"
 
-    def bind_attrs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple:
+    def bind_attrs(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, ...]:
         """Attribute values in record order from positional and keyword arguments."""
         if len(args) > len(self.attrs):
             raise TypeError(
@@ -160,7 +179,7 @@ def op(
         inplace: for output i, the index of the input it may overwrite (-1: none).
         cost: work per output element in ns on one core, or
             `cost(in_specs, out_specs, attrs)`; decides about threads only.
-        integers: the kernel takes integers too; else `fastnn.ops` casts them to floatx().
+        integers: the kernel takes them too; else `fastnn.ops` casts to floatx().
         doc: one line that adds knowledge: the formula and its source.
     """
     if name in _REGISTRY:

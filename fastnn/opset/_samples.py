@@ -83,5 +83,5 @@ def binary(
     return make
 
 
-EQUAL_PAIRS = (((), ()), ((7,), (7,)), ((3, 5), (3, 5)), ((2, 3, 19), (2, 3, 19)))
-EQUAL_PAIRS = (*EQUAL_PAIRS, ((0, 3), (0, 3)))
+_EQUAL: tuple = (((), ()), ((7,), (7,)), ((3, 5), (3, 5)), ((2, 3, 19), (2, 3, 19)))
+EQUAL_PAIRS: tuple = (*_EQUAL, ((0, 3), (0, 3)))

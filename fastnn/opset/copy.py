@@ -188,7 +188,7 @@ def _concat_vjp(c: Any, dy: Any) -> Any:
     axis, n = c.axis, c.shape_of("a")[c.axis]
 
     def part(start: int, stop: int) -> Any:
-        whole = [(None, None, 1)] * len(dy.shape)
+        whole: list[Any] = [(None, None, 1)] * len(dy.shape)
         whole[axis] = (start, stop, 1)
         return c.op.slice(dy, tuple(whole))
 

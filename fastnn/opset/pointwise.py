@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.opset._infer import check_same_dtype, compare, elementwise
-from fastnn.opset._opdef import EXACT, POINTWISE, Spec, op, ulps
-from fastnn.opset._samples import PAIRS, Sample, binary, unary, uniform
+from fastnn.opset._opdef import EXACT, POINTWISE, Sample, Spec, op, ulps
+from fastnn.opset._samples import PAIRS, binary, unary, uniform
 
 CHEAP, ROOT, TRANSCENDENTAL = 0.15, 0.6, 1.5  # ns per element and core
 
@@ -198,6 +198,7 @@ unary_op(
     cost=TRANSCENDENTAL,
     doc="2/sqrt(pi) * integral of exp(-t^2) from 0 to x",
 )
+_ref: Any  # ufuncs of several arities
 for _name, _ref, _doc in (
     ("floor", np.floor, "largest integer <= x"),
     ("ceil", np.ceil, "smallest integer >= x"),
@@ -268,9 +269,7 @@ binary_op(
     binary(-3, 3, low2=0.5, high2=3),
     vjp=lambda c, dy: (
         c.unbroadcast(c.op.divide(dy, c.x2), "x1") if c.needs("x1") else None,
-        c.unbroadcast(
-            c.op.negative(c.op.divide(c.op.multiply(dy, c.y), c.x2)), "x2"
-        )
+        c.unbroadcast(c.op.negative(c.op.divide(c.op.multiply(dy, c.y), c.x2)), "x2")
         if c.needs("x2")
         else None,
     ),

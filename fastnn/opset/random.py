@@ -42,11 +42,11 @@ def _samples(*values: float) -> Any:
     return make
 
 
-def _generator(name: str, a: str, b: str, defaults: tuple, ref: Any, **f: Any) -> None:
+def _generator(name: str, a: str, b: str, ref: Any, **f: Any) -> None:
     op(
         name,
         inputs="state",
-        attrs=(Attr(a, "float", defaults[0]), Attr(b, "float", defaults[1]), *STATIC),
+        attrs=(Attr(a, "float"), Attr(b, "float"), *STATIC),
         infer=_infer(name),
         kind=RANDOM,
         ref=ref,
@@ -60,7 +60,6 @@ _generator(
     "random_uniform",
     "low",
     "high",
-    (0.0, 1.0),
     _philox.uniform,
     tol=Tol(4e-7, 1e-15, 1e-6),
     doc="uniform in [low, high)",
@@ -69,7 +68,6 @@ _generator(
     "random_normal",
     "mean",
     "stddev",
-    (0.0, 1.0),
     _philox.normal,
     tol=Tol(4e-6, 1e-13, 2e-5),
     doc="normal by Box-Muller",
@@ -78,7 +76,6 @@ _generator(
     "truncated_normal",
     "mean",
     "stddev",
-    (0.0, 1.0),
     _philox.truncated_normal,
     tol=Tol(2e-5, 1e-12, 1e-4),
     doc="normal, values beyond 2 stddev excluded",
@@ -104,5 +101,5 @@ op(
     tol=Tol(2e-7, 1e-15),
     inplace=(0,),
     cost=0.6,
-    doc="x / keep where a 16-bit draw >= rate * 2^16, else 0; keep = 1 - quantised rate",
+    doc="x / (1 - rate) where a 16-bit draw >= rate * 2^16, else 0; rate quantised",
 )

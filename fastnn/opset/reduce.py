@@ -25,7 +25,9 @@ CASES = (
 )
 
 
-def _samples(low: float, high: float, *, empty: bool = True, boolean: bool = False):
+def _samples(
+    low: float, high: float, *, empty: bool = True, boolean: bool = False
+) -> Any:
     def make(rng: Any, dtype: str) -> Any:
         for shape, axes in CASES:
             if 0 in shape and not empty:

@@ -76,7 +76,11 @@ def test_a_tensor_taken_before_a_plan_is_not_changed_by_it() -> None:
 def test_structures_in_and_out() -> None:
     @fastnn.function
     def f(inputs):
-        return {"sum": inputs["a"] + inputs["b"], "none": None, "pair": (inputs["a"], 1)}
+        return {
+            "sum": inputs["a"] + inputs["b"],
+            "none": None,
+            "pair": (inputs["a"], 1),
+        }
 
     out = f({"a": np.ones(2, "f"), "b": np.ones(2, "f")})
     np.testing.assert_array_equal(out["sum"].numpy(), [2.0, 2.0])

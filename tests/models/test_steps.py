@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def data(rows: int = 320) -> tuple[np.ndarray, np.ndarray]:
 def initial_weights() -> list[np.ndarray]:
     rng = np.random.default_rng(2)
     out = []
-    for a, b in zip(SIZES[:-1], SIZES[1:], strict=True):
+    for a, b in pairwise(SIZES):
         out += [rng.normal(size=(a, b)).astype("f") * 0.3, np.full(b, 0.01, "f")]
     return out
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layouts and special values: strided, reversed and broadcast operands, NaN, extremes."""
+"""Layouts and special values: strided and reversed operands, NaN, extremes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ def _reversed(a: np.ndarray) -> np.ndarray:
 def test_strides_do_not_change_a_bit(name: str, dtype: str, layout) -> None:
     op = OPS[name]
     for sample in samples(op, dtype):
-        plain = run(op, tuple(np.ascontiguousarray(a).reshape(a.shape) for a in sample.inputs), sample.attrs)
+        plain = run(
+            op,
+            tuple(np.ascontiguousarray(a).reshape(a.shape) for a in sample.inputs),
+            sample.attrs,
+        )
         moved = run(op, tuple(layout(a) for a in sample.inputs), sample.attrs)
         for a, b in zip(plain, moved, strict=True):
             if op.kind == REDUCE:  # summed in the order of memory, whatever that is
@@ -70,7 +74,9 @@ def test_special_values_as_the_reference(name: str, dtype: str) -> None:
     same_kind = np.isnan(actual) == np.isnan(expected)
     assert same_kind.all(), (name, x[~same_kind], actual, expected)
     finite = np.isfinite(expected)
-    np.testing.assert_array_equal(actual[np.isinf(expected)], expected[np.isinf(expected)])
+    np.testing.assert_array_equal(
+        actual[np.isinf(expected)], expected[np.isinf(expected)]
+    )
     rtol = max(getattr(op.tol, dtype), np.finfo(dtype).eps)
     np.testing.assert_allclose(
         actual[finite], expected[finite], rtol=rtol, atol=max(op.tol.atol, float(tiny))

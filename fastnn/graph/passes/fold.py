@@ -32,8 +32,8 @@ def run(graph: Graph) -> None:
             replaced[node.outputs[0]] = same
             continue
         if _foldable(node):
-            for old, new in zip(node.outputs, _evaluate(graph, node), strict=True):
-                replaced[old] = new
+            new = _evaluate(graph, node)
+            replaced.update(zip(node.outputs, new, strict=True))
             continue
         key = _key(node)
         twin = seen.get(key)
@@ -47,7 +47,7 @@ def run(graph: Graph) -> None:
 
 
 def _key(node: Node) -> Any:
-    inputs = []
+    inputs: list[Any] = []
     for v in node.inputs:
         if v.kind == CONST and v.size <= 16:
             inputs.append((v.dtype, v.shape, v.payload.tobytes()))
@@ -107,7 +107,9 @@ def _foldable(node: Node) -> bool:
 def _evaluate(graph: Graph, node: Node) -> list[Value]:
     """Run the node now, with the kernel that would run it later: the same bits."""
     with init_scope():
-        results = apply(node.op, tuple(Tensor(v.payload) for v in node.inputs), node.attrs)
+        results = apply(
+            node.op, tuple(Tensor(v.payload) for v in node.inputs), node.attrs
+        )
     if isinstance(results, Tensor):
         results = (results,)
     return [

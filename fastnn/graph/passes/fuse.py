@@ -36,7 +36,9 @@ def _sole_reader(graph: Graph, users: dict[Value, list[Node]], value: Value) -> 
 
 
 def _softmax_of_cross_entropy(graph: Graph) -> None:
-    probs = {n.inputs[0]: n.outputs[1] for n in graph.nodes if n.op.name in CROSS_ENTROPIES}
+    probs = {
+        n.inputs[0]: n.outputs[1] for n in graph.nodes if n.op.name in CROSS_ENTROPIES
+    }
     mapping = {
         n.outputs[0]: probs[n.inputs[0]]
         for n in graph.nodes
