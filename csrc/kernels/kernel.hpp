@@ -66,6 +66,7 @@ struct Range {
 // Rows owned by a part: blocks of 8 rows (the GEMM tile height) once there are enough
 // of them. Every kRows kernel uses this function, so a chain of them needs no barrier.
 FASTNN_INLINE Range row_range(int64_t rows, Part part) {
+  if (part.count == 1) return {0, rows};  // saves three 64-bit divisions
   const int64_t block = rows >= 8 * int64_t{part.count} ? 8 : 1;
   const int64_t blocks = (rows + block - 1) / block;
   const int64_t begin = blocks * part.index / part.count * block;

@@ -46,7 +46,7 @@ def test_kernel_rows_are_complete():
     assert len({row["name"] for row in rows}) == len(rows) > 0
     for row in rows:
         assert row["split"] in ("rows", "any", "serial")
-        assert set(row["reads"]) <= {"r", "a"}
+        assert set(row["reads"]) <= {"r", "a", "k"}
         assert row["n_out"] >= 1
 
 

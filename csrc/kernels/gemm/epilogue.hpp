@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens to a tile of C between the last multiply-add and its readers: bias and
-// ReLU in the microkernel's registers, everything else in a second pass over the tile
-// while it is in L1.
+// What happens to a tile of C between the last multiply-add and its readers: bias,
+// ReLU and its gradient in the microkernel's registers, everything else in a second
+// pass over the tile while it is in L1.
 #pragma once
 
 #include "kernels/gemm/pack.hpp"
@@ -20,7 +20,10 @@ struct Epilogue {
   const T* y = nullptr;          // element (i, j) at y[i * rsy + j * csy]
   int64_t rsy = 0, csy = 0;
 
-  bool second_pass() const { return y ? activation != kLinear : activation > kRelu; }
+  // What the microkernel does not do in registers.
+  bool second_pass() const {
+    return activation > kRelu || (y && activation == kRelu && csy != 1);
+  }
 };
 
 template <class T>
@@ -31,47 +34,53 @@ struct Region {
   int64_t rows, cols;
 };
 
+// c = f(c, j) for the vectors of the region; j is the column within it.
+template <class T, class F>
+FASTNN_INLINE void map_region(const Region<T>& r, F f) {
+  constexpr int n = lanes<T>;
+  for (int64_t i = 0; i < r.rows; ++i) {
+    T* c = r.c + i * r.ldc;
+    int64_t j = 0;
+    for (; j + n <= r.cols; j += n) store(c + j, f(load(c + j), i, j, n));
+    const int tail = static_cast<int>(r.cols - j);
+    if (tail) store_n(c + j, f(load_n(c + j, tail), i, j, tail), tail);
+  }
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> load_up_to(const T* p, int valid) {
+  return valid == lanes<T> ? load(p) : load_n(p, valid);
+}
+
 // c = f(c [+ bias]); `bias` points at the region's first column or is nullptr.
 template <class T, class F>
-void map_region(const Region<T>& r, const T* bias, F f) {
-  for (int64_t i = 0; i < r.rows; ++i) {
-    for (int64_t j = 0; j < r.cols; j += lanes<T>) {
-      const int valid = clip<T>(r.cols - j);
-      T* c = r.c + i * r.ldc + j;
-      Vec<T> v = load_n(c, valid);
-      if (bias) v += load_n(bias + j, valid);
-      store_n(c, f(v), valid);
-    }
-  }
+void map_forward(const Region<T>& r, const T* bias, F f) {
+  map_region(r, [=](Vec<T> v, int64_t, int64_t j, int valid) {
+    return f(bias ? v + load_up_to(bias + j, valid) : v);
+  });
 }
 
 // c = f(c, y)
 template <class T, class F>
-void map_region_gradient(const Region<T>& r, const Epilogue<T>& e, F f) {
-  for (int64_t i = 0; i < r.rows; ++i) {
-    const T* y = e.y + (r.row + i) * e.rsy + r.col * e.csy;
-    for (int64_t j = 0; j < r.cols; j += lanes<T>) {
-      const int valid = clip<T>(r.cols - j);
-      T* c = r.c + i * r.ldc + j;
-      Vec<T> vy = {};
-      if (e.csy == 1) {
-        vy = load_n(y + j, valid);
-      } else {
-        for (int q = 0; q < valid; ++q) vy[q] = y[(j + q) * e.csy];
-      }
-      store_n(c, f(load_n(c, valid), vy), valid);
-    }
-  }
+void map_gradient(const Region<T>& r, const Epilogue<T>& e, F f) {
+  const T* first = e.y + r.row * e.rsy + r.col * e.csy;
+  map_region(r, [&](Vec<T> v, int64_t i, int64_t j, int valid) {
+    const T* y = first + i * e.rsy + j * e.csy;
+    if (e.csy == 1) return f(v, load_up_to(y, valid));
+    Vec<T> gathered = {};
+    for (int q = 0; q < valid; ++q) gathered[q] = y[q * e.csy];
+    return f(v, gathered);
+  });
 }
 
 template <class T>
 void finish_gradient(const Region<T>& r, const Epilogue<T>& e) {
   switch (e.activation) {
-    case kRelu: return map_region_gradient(r, e, ReluGrad{});
-    case kSigmoid: return map_region_gradient(r, e, SigmoidGrad{});
-    case kTanh: return map_region_gradient(r, e, TanhGrad{});
-    case kElu: return map_region_gradient(r, e, EluGrad{1.0});
-    case kSelu: return map_region_gradient(r, e, SeluGrad{});
+    case kRelu: return map_gradient(r, e, ReluGrad{});
+    case kSigmoid: return map_gradient(r, e, SigmoidGrad{});
+    case kTanh: return map_gradient(r, e, TanhGrad{});
+    case kElu: return map_gradient(r, e, EluGrad{1.0});
+    case kSelu: return map_gradient(r, e, SeluGrad{});
   }
 }
 
@@ -88,12 +97,12 @@ void finish(const Region<T>& r, const Epilogue<T>& e, bool with_bias) {
   if (e.y) return finish_gradient(r, e);
   const T* bias = with_bias && e.bias ? e.bias + r.col : nullptr;
   switch (e.activation) {
-    case kLinear: return bias ? map_region(r, bias, Identity{}) : void();
-    case kRelu: return map_region(r, bias, Relu{});
-    case kSigmoid: return map_region(r, bias, Sigmoid{});
-    case kTanh: return map_region(r, bias, Tanh{});
-    case kElu: return map_region(r, bias, Elu{1.0});
-    case kSelu: return map_region(r, bias, Selu{});
+    case kLinear: return bias ? map_forward(r, bias, Identity{}) : void();
+    case kRelu: return map_forward(r, bias, Relu{});
+    case kSigmoid: return map_forward(r, bias, Sigmoid{});
+    case kTanh: return map_forward(r, bias, Tanh{});
+    case kElu: return map_forward(r, bias, Elu{1.0});
+    case kSelu: return map_forward(r, bias, Selu{});
   }
 }
 

@@ -162,6 +162,7 @@ struct Grid {
 
 // The grid whose largest share is smallest; columns are shared in whole vectors.
 Grid balanced_grid(int64_t m, int64_t vectors, int parts) {
+  if (parts == 1) return {1, 1};
   Grid best = {parts, 1};
   int64_t least = -1;
   for (int rows = parts; rows >= 1; --rows) {

@@ -23,6 +23,8 @@ struct Tile {
   int tail;         // columns of the last vector, 1..lanes
   bool accumulate;  // start from C instead of 0
   bool relu;
+  const T* y;  // ReLU's gradient: C is 0 where y <= 0; nullptr: none
+  int64_t ldy;
 };
 
 // How a tile reads B.
@@ -70,6 +72,15 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
       for (int j = 0; j < NV; ++j) acc[i][j] = Relu{}(acc[i][j]);
+    }
+  }
+  if (t.y) {
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      const T* y = t.y + i * t.ldy;
+#pragma GCC unroll 8
+      for (int j = 0; j < NV - 1; ++j) acc[i][j] = ReluGrad{}(acc[i][j], load(y + j * n));
+      acc[i][NV - 1] = ReluGrad{}(acc[i][NV - 1], load_n(y + (NV - 1) * n, t.tail));
     }
   }
 #pragma GCC unroll 32
