@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 EXTRA := $(BIN)/python tools/requirements.py
 
+# Not from the source tree, whose fastnn/ has no compiled modules: neither this process
+# nor the ones that tests start look into the current folder.
+INSTALLED := PYTHONSAFEPATH=1 $(BIN)/python
+
 # What a wheel is made of. `find`, because a new file must rebuild it as well.
 SOURCES := $(shell find csrc fastnn cmake tests/cpp -type f \
 	-not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null) \
@@ -35,16 +39,16 @@ demo: $(VENV)/.package $(VENV)/.demo
 # The C++ tests and the runs per instruction set come first, so that the summary of
 # the whole suite is the last thing on the screen.
 test: test-cpp test-isas
-	$(BIN)/python -P -m pytest $(TEST_ARGS)
+	$(INSTALLED) -m pytest $(TEST_ARGS)
 
 test-cpp: $(VENV)/.package
 	$(BIN)/ctest --test-dir build/cmake --output-on-failure --no-tests=error
 
 # Op tests once for each instruction set below the best one of this machine.
 test-isas: $(VENV)/.package $(VENV)/.test
-	@set -e; for isa in $$($(BIN)/python -P tools/lower_isas.py); do \
+	@set -e; for isa in $$($(INSTALLED) tools/lower_isas.py); do \
 		echo "op tests, FASTNN_ISA=$$isa"; \
-		FASTNN_ISA=$$isa $(BIN)/python -P -m pytest -q tests/ops; \
+		FASTNN_ISA=$$isa $(INSTALLED) -m pytest -q tests/ops; \
 	done
 
 # The C++ tests under sanitizers, in a build tree of their own.
