@@ -153,7 +153,8 @@ def main(argv: list[str] | None = None) -> None:
     add("--out", type=Path, default=RESULTS / "latency.json")
     options = parser.parse_args(argv)
     if options.quick:
-        options.rounds, options.seconds, options.repeats = 5, 0.1, 2
+        options.rounds, options.repeats = min(options.rounds, 5), 2
+        options.seconds = 0.1
     document = measure(options)
     report.write_json(options.out, document)
     print(report.render(document))

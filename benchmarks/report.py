@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import PEERS
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
@@ -39,8 +41,6 @@ def number(value: float) -> str:
 
 
 def _label(name: str) -> str:
-    from benchmarks.peers import PEERS
-
     return PEERS[name].label
 
 
@@ -109,7 +109,7 @@ def _latency(document: dict[str, Any]) -> str:
         head += [f"times {result['ours']} [95 %]", "outputs", "clean turns"]
         rows = [
             [
-                _label(name),
+                PEERS[name].short,
                 number(row["cost"]["median"] * 1e6),
                 number(row["cost"]["min"] * 1e6),
                 ratio_text(row.get("ratio"), name == result["ours"]),
@@ -122,7 +122,7 @@ def _latency(document: dict[str, Any]) -> str:
         ]
         parts.append(table(head, rows))
     imports = sorted(document["imports"].items(), key=lambda item: item[1])
-    rows = [[_label(name), number(seconds * 1e3)] for name, seconds in imports]
+    rows = [[PEERS[name].short, number(seconds * 1e3)] for name, seconds in imports]
     parts.append("### `import`, ms over `import numpy`")
     parts.append(table(["", "ms"], rows))
     return "\n\n".join(parts)

@@ -56,8 +56,9 @@ MSE = "mean_squared_error"
 
 @dataclass(frozen=True)
 class Workload:
-    """One training task. `samples` is a whole number of batches on purpose: no peer
-    has to compile a second shape for a short last batch."""
+    """One training task. `samples` is a whole number of batches on purpose, so that no
+    peer has to compile a second shape for a short last batch, and the number of steps
+    has many divisors, so that `steps_per_execution` can be tuned."""
 
     name: str
     data: str
@@ -91,9 +92,9 @@ _ROWS = (
     Workload("mlp32", "mnist", (784,), _mlp(300, 100), SPARSE_CE, 32, SGD, 19_200),
     Workload("mlp128", "mnist", (784,), _mlp(784), SPARSE_CE, 128, RMSPROP, 19_200),
     Workload(
-        "reg32", "california", (8,), (Dense(30, "relu"), Dense(1)), MSE, 32, SGD, 11_584
+        "reg32", "california", (8,), (Dense(30, "relu"), Dense(1)), MSE, 32, SGD, 11_520
     ),
-    Workload("wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 4_096),
+    Workload("wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120),
 )
 WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
 DEFAULT = ("mlp32", "mlp128", "reg32")

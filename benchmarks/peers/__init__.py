@@ -17,14 +17,17 @@ class PeerInfo:
     Attributes:
         module: file in this folder; its `make(variant)` returns a `Peer`.
         variant: string handed to `make`.
-        imports: the statement a user writes, timed over `import numpy`.
-        label: name in tables.
+        imports: what a user writes, timed over `import numpy`; fastnn loads its
+            parts on first use, so it is timed up to a name that needs them.
+        label: name in tables of training.
+        short: name where only the framework matters.
         trains: False for peers that only predict.
         env: extra environment of its process.
         slow: compiles for seconds, so it takes part only when asked for by name.
     """
 
     module: str
+    short: str
     label: str
     imports: str
     variant: str = ""
@@ -37,21 +40,36 @@ _JAX_BACKEND = (("KERAS_BACKEND", "jax"),)
 _TF_BACKEND = (("KERAS_BACKEND", "tensorflow"),)
 
 PEERS: dict[str, PeerInfo] = {
-    "fastnn": PeerInfo("fastnn_", "fastnn `fit`", "import fastnn"),
-    "jax_scan": PeerInfo("jax_", "JAX, epoch in one `scan`", "import jax", "scan"),
-    "jax_step": PeerInfo("jax_", "JAX, jit per step", "import jax", "step"),
-    "keras_jax": PeerInfo(
-        "keras_", "Keras 3 on JAX `fit`", "import keras", "jax", env=_JAX_BACKEND
+    "fastnn": PeerInfo(
+        "fastnn_", "fastnn", "fastnn `fit`", "import fastnn; fastnn.Sequential"
     ),
-    "torch": PeerInfo("torch_", "torch eager", "import torch", "eager"),
+    "jax_scan": PeerInfo(
+        "jax_", "JAX scan", "JAX, epoch in one `scan`", "import jax", "scan"
+    ),
+    "jax_step": PeerInfo("jax_", "JAX", "JAX, jit per step", "import jax", "step"),
+    "keras_jax": PeerInfo(
+        "keras_",
+        "Keras 3 on JAX",
+        "Keras 3 on JAX `fit`",
+        "import keras",
+        "jax",
+        env=_JAX_BACKEND,
+    ),
+    "torch": PeerInfo("torch_", "torch", "torch eager", "import torch", "eager"),
     "torch_compile": PeerInfo(
-        "torch_", "torch.compile", "import torch", "compile", slow=True
+        "torch_", "torch.compile", "torch.compile", "import torch", "compile", slow=True
     ),
     "tf_keras": PeerInfo(
-        "keras_", "tf.keras `fit`", "import tensorflow", "tf", env=_TF_BACKEND
+        "keras_",
+        "tf.keras",
+        "tf.keras `fit`",
+        "import tensorflow",
+        "tf",
+        env=_TF_BACKEND,
     ),
     "tf_keras_tuned": PeerInfo(
         "keras_",
+        "tf.keras tuned",
         "tf.keras, tuned steps_per_execution",
         "import tensorflow",
         "tf_tuned",
@@ -59,16 +77,23 @@ PEERS: dict[str, PeerInfo] = {
     ),
     "tf_keras_jit": PeerInfo(
         "keras_",
+        "tf.keras XLA",
         "tf.keras, jit_compile + tuned",
         "import tensorflow",
         "tf_jit",
         env=_TF_BACKEND,
     ),
     "sklearn": PeerInfo(
-        "sklearn_", "scikit-learn MLP", "import sklearn.neural_network"
+        "sklearn_", "scikit-learn", "scikit-learn MLP", "import sklearn.neural_network"
     ),
     "onnxruntime": PeerInfo(
-        "onnxruntime_", "ONNX Runtime", "import onnxruntime", trains=False
+        "onnxruntime_",
+        "ONNX Runtime",
+        "ONNX Runtime",
+        "import onnxruntime",
+        trains=False,
     ),
-    "numpy": PeerInfo("numpy_", "NumPy by hand", "import numpy", trains=False),
+    "numpy": PeerInfo(
+        "numpy_", "NumPy by hand", "NumPy by hand", "import numpy", trains=False
+    ),
 }

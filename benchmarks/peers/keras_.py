@@ -15,8 +15,9 @@ import numpy as np
 from benchmarks.peers._keras_style import KerasStylePeer
 from benchmarks.peers.base import Peer
 
-# Keras 3 on JAX unrolls the steps into one program, so compile time grows with them.
-_STEPS = {"tensorflow": (1, 8, 32, 100), "jax": (1, 4, 16)}
+# Divisors of the workloads' steps, for a remainder is a second program. Keras 3 on JAX
+# unrolls the steps into one program, so compile time grows with them.
+_STEPS = {"tensorflow": (1, 10, 30, 150), "jax": (1, 5, 15)}
 
 
 class KerasPeer(KerasStylePeer):
