@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from fastnn.autodiff._tape import apply
 
+from fastnn.autodiff._tape import apply
 from fastnn.autodiff.tensor import Tensor
 from fastnn.opset import OpDef, all_ops
 from fastnn.opset._opdef import VIEW, Sample

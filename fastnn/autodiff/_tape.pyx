@@ -5,9 +5,8 @@
 This file dispatches and records; it computes nothing. See README.md beside it.
 """
 
-cimport cython
 cimport numpy as cnp
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastnn._native cimport (
@@ -141,7 +140,8 @@ cdef class OpHandle:
         self.n_out = len(op.outputs)
         self.n_attrs = len(op.attrs)
         self.pointwise = op.kind == POINTWISE
-        self.batched = op.name == "matmul"  # leading axes broadcast, the last two do not
+        # Of a product the leading axes broadcast, the last two do not.
+        self.batched = op.name == "matmul"
         self.view = op.kind == VIEW
         self.has_vjp = op.vjp is not None
         self.entry = find_kernel(op.name.encode())
@@ -249,7 +249,9 @@ def encode_attrs(op, attrs):
     cdef AttrValue values[8]
     cdef OpHandle h = _handle(op)
     cdef int n = _fill_attrs(h, attrs, values)
-    kinds = [h.attr_kinds[i] for i in range(h.n_attrs) if h.attr_kinds[i] != ATTR_STATIC]
+    kinds = [
+        h.attr_kinds[i] for i in range(h.n_attrs) if h.attr_kinds[i] != ATTR_STATIC
+    ]
     return [values[i].f if kinds[i] == ATTR_FLOAT else values[i].i for i in range(n)]
 
 
@@ -328,7 +330,8 @@ cdef list _eager(OpHandle h, tuple inputs, tuple attrs):
         specs = [fast]
     else:
         specs = h.infer(
-            [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs], attrs
+            [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs],
+            attrs,
         )
     if h.view:
         array = h.ref((<TensorBase>inputs[0])._array, *attrs)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastnn.autodiff._tape import apply
 from op_cases import DIFFERENTIABLE, KERNEL_OPS, OPS, samples
 
 from fastnn import _core
+from fastnn.autodiff._tape import apply
 from fastnn.autodiff.grad import Context, GradientTape
 from fastnn.autodiff.tensor import Tensor
 from fastnn.opset import _dtypes

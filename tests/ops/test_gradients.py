@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastnn.autodiff._tape import apply
 from op_cases import DIFFERENTIABLE, OPS, samples
 
 from fastnn.autodiff import raw
+from fastnn.autodiff._tape import apply
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor
 

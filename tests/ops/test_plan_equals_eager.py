@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastnn.autodiff._tape import apply
 from op_cases import DTYPES, OPS, run, samples
 
 from fastnn import _core
+from fastnn.autodiff._tape import apply
 from fastnn.graph import spec
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
@@ -39,7 +39,6 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str) -> None:
     """A huge cost sends the smallest sample to the pool, in 1, 2 and 3 parts."""
     op = OPS[name]
     from fastnn.autodiff._tape import encode_attrs
-
     from fastnn.opset._opdef import POINTWISE
 
     before = _core.num_threads()

@@ -68,7 +68,7 @@ def test_floatx_moves_the_policy_only_where_fastnn_computes():
 def test_backend_from_the_environment(name, known):
     code = "from fastnn import config; print(config.backend())"
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={"FASTNN_BACKEND": name, "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
