@@ -4,6 +4,7 @@
 
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/tiles.hpp"
+#include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -20,9 +21,15 @@ FASTNN_INLINE F load_functor(const void* state) {
   return f;
 }
 
-// `bools` is a vector of bytes with as many lanes as V.
-template <class V>
-using BoolsOf = typename NarrowVec<uint8_t, Traits<V>::kLanes>::type;
+// Condition bytes as a mask for vectors of T.
+template <class T>
+FASTNN_INLINE auto load_condition(const char* p) {
+  if constexpr (sizeof(T) == 1) {
+    return load(reinterpret_cast<const uint8_t*>(p)) != 0;
+  } else {
+    return load_widened<ElemOf<UIntOf<Vec<T>>>, uint8_t>(p) != 0;
+  }
+}
 
 template <Form form, class V>
 FASTNN_INLINE void store_result(char* to, V v) {
@@ -45,10 +52,8 @@ void tile(const TileArgs& args, int64_t vectors, const void* state) {
   constexpr int out_step = form == Form::kTest ? Traits<V>::kLanes : sizeof(V);
   for (int64_t i = 0; i < vectors; ++i, out += out_step) {
     if constexpr (form == Form::kSelect) {
-      BoolsOf<V> bytes;
-      __builtin_memcpy(&bytes, a, sizeof bytes);
-      const auto mask = __builtin_convertvector(bytes, UIntOf<V>) != 0;
-      store_result<form>(out, f(mask, load((const T*)b), load((const T*)c)));
+      store_result<form>(out,
+                         f(load_condition<T>(a), load((const T*)b), load((const T*)c)));
     } else if constexpr (n_in == 1) {
       store_result<form>(out, f(load((const T*)a)));
     } else if constexpr (n_in == 2) {

@@ -6,6 +6,7 @@
 
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/strided.hpp"
+#include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -167,16 +168,13 @@ FASTNN_INLINE void dropout_chunk(T* to, const T* from, Words (&w)[4],
                                  DropoutRate rate) {
   using V = Vec<T>;
   using U = UIntOf<V>;
-  using Draws = typename NarrowVec<uint16_t, 2 * lanes<T>>::type;
   transpose_4x4(w);
   uint16_t draws[8 * kBlocks];
   __builtin_memcpy(draws, w, sizeof draws);
   const V scale = constant<V>(rate.scale);
   const U threshold = splat<U>(rate.threshold);
   for (int i = 0; i < 8 * kBlocks; i += lanes<T>) {
-    Draws d;
-    __builtin_memcpy(&d, draws + i, sizeof d);
-    const auto keep = __builtin_convertvector(d, U) >= threshold;
+    const auto keep = load_widened<ElemOf<U>, uint16_t>(draws + i) >= threshold;
     store(to + i, select(keep, load(from + i) * scale, constant<V>(0)));
   }
 }

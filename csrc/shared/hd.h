@@ -21,6 +21,7 @@ using uint64_t = unsigned long long;
 #else
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 #endif
 
 #if !defined(FASTNN_ISA)
@@ -72,7 +73,7 @@ struct ScalarTraits {
   static FASTNN_HD R bits(T x) {
     static_assert(sizeof(R) == sizeof(T));
     R r;
-    __builtin_memcpy(&r, &x, sizeof r);
+    memcpy(&r, &x, sizeof r);
     return r;
   }
   template <class R>
@@ -191,6 +192,21 @@ FASTNN_HD V map_lanes(F f, V x) {
 template <class F, class V>
 FASTNN_HD V map_lanes(F f, V x, V y) {
   return Traits<V>::map(f, x, y);
+}
+// By their bits: NVRTC knows neither the headers nor the builtins for them.
+template <class V>
+FASTNN_HD V infinity() {
+  using U = UIntOf<V>;
+  constexpr bool single = sizeof(ElemOf<V>) == 4;
+  constexpr uint64_t bits = single ? 0x7f800000u : 0x7ff0000000000000u;
+  return bits_as<V>(splat<U>(static_cast<ElemOf<U>>(bits)));
+}
+template <class V>
+FASTNN_HD V not_a_number() {
+  using U = UIntOf<V>;
+  constexpr bool single = sizeof(ElemOf<V>) == 4;
+  constexpr uint64_t bits = single ? 0x7fc00000u : 0x7ff8000000000000u;
+  return bits_as<V>(splat<U>(static_cast<ElemOf<U>>(bits)));
 }
 template <class V>
 FASTNN_HD V absolute(V x) {

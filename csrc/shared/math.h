@@ -144,8 +144,8 @@ FASTNN_HD V log_of_sum(V u, V c) {
 // `regular` where 0 < x < infinity; else the values of log at 0, infinity, elsewhere.
 template <class V>
 FASTNN_HD V log_limits(V x, V regular) {
-  const V inf = constant<V>(__builtin_inf());
-  V limit = select(x == constant<V>(0), -inf, constant<V>(__builtin_nan("")));
+  const V inf = infinity<V>();
+  V limit = select(x == constant<V>(0), -inf, not_a_number<V>());
   limit = select(x == inf, inf, limit);
   return select((x > constant<V>(0)) & (x < inf), regular, limit);
 }

@@ -254,8 +254,8 @@ FASTNN_BINARY(LogicalOr, (a != 0) | (b != 0))
 FASTNN_BINARY(LogicalXor, (a != 0) ^ (b != 0))
 FASTNN_UNARY(LogicalNot, x == 0)
 FASTNN_UNARY(IsNan, x != x)
-FASTNN_UNARY(IsInf, absolute(x) == constant<V>(__builtin_inf()))
-FASTNN_UNARY(IsFinite, (absolute(x) < constant<V>(__builtin_inf())))
+FASTNN_UNARY(IsInf, absolute(x) == infinity<V>())
+FASTNN_UNARY(IsFinite, (absolute(x) < infinity<V>()))
 struct Where {
   template <class M, class V>
   FASTNN_HD V operator()(M condition, V a, V b) const {

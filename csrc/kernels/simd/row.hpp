@@ -48,7 +48,7 @@ struct MaxOp {
   }
   template <class V>
   FASTNN_INLINE V operator()(V a, V b) const {
-    return (a > b) | (a != a) ? a : b;  // NaN wins
+    return ((a > b) | (a != a)) ? a : b;  // NaN wins
   }
 };
 struct MinOp {
@@ -62,7 +62,7 @@ struct MinOp {
   }
   template <class V>
   FASTNN_INLINE V operator()(V a, V b) const {
-    return (a < b) | (a != a) ? a : b;
+    return ((a < b) | (a != a)) ? a : b;
   }
 };
 // On bytes 0 and 1.
