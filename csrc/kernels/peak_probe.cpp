@@ -12,14 +12,17 @@ double run_fma_probe(int64_t rounds) {
   constexpr int kChains = 12;
   using V = Vec<float>;
   V acc[kChains];
-  for (int i = 0; i < kChains; ++i) acc[i] = splat<V>(static_cast<float>(i + 2));
+  for (int i = 0; i < kChains; ++i)
+    acc[i] = splat<V>(static_cast<float>(i + 2));
   V scale = splat<V>(0.999f), shift = splat<V>(1e-3f);
   for (int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
-    for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * scale + shift;
+    for (int i = 0; i < kChains; ++i)
+      acc[i] = acc[i] * scale + shift;
   }
   V sum = {};
-  for (int i = 0; i < kChains; ++i) sum += acc[i];
+  for (int i = 0; i < kChains; ++i)
+    sum += acc[i];
   volatile float sink = sum[0];  // keeps the loop
   (void)sink;
   return 2.0 * kChains * lanes<float> * static_cast<double>(rounds);

@@ -50,7 +50,8 @@ class Matrix {
     view_.dtype = dtype_of<T>();
     if (!random) return;
     for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < cols; ++j) at(i, j) = static_cast<T>(random->value());
+      for (int64_t j = 0; j < cols; ++j)
+        at(i, j) = static_cast<T>(random->value());
     }
   }
   T& at(int64_t i, int64_t j) {
@@ -74,11 +75,16 @@ class Matrix {
 double act(int64_t kind, double x) {
   const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
   switch (kind) {
-    case 1: return x > 0 ? x : 0;
-    case 2: return 1 / (1 + std::exp(-x));
-    case 3: return std::tanh(x);
-    case 4: return x > 0 ? x : std::expm1(x);
-    case 5: return scale * (x > 0 ? x : alpha * std::expm1(x));
+    case 1:
+      return x > 0 ? x : 0;
+    case 2:
+      return 1 / (1 + std::exp(-x));
+    case 3:
+      return std::tanh(x);
+    case 4:
+      return x > 0 ? x : std::expm1(x);
+    case 5:
+      return scale * (x > 0 ? x : alpha * std::expm1(x));
   }
   return x;
 }
@@ -86,24 +92,29 @@ double act(int64_t kind, double x) {
 double act_gradient(int64_t kind, double y) {
   const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
   switch (kind) {
-    case 1: return y > 0;
-    case 2: return y * (1 - y);
-    case 3: return 1 - y * y;
-    case 4: return y > 0 ? 1 : y + 1;
-    case 5: return y > 0 ? scale : y + scale * alpha;
+    case 1:
+      return y > 0;
+    case 2:
+      return y * (1 - y);
+    case 3:
+      return 1 - y * y;
+    case 4:
+      return y > 0 ? 1 : y + 1;
+    case 5:
+      return y > 0 ? scale : y + scale * alpha;
   }
   return 1;
 }
 
 // a[i, :] . b[:, j] and the sum of the magnitudes, which bounds the rounding error.
 template <class T>
-double dot(Matrix<T>& a, bool ta, Matrix<T>& b, bool tb, int64_t i, int64_t j, int64_t k,
-           double* magnitude) {
+double dot(Matrix<T>& a, bool ta, Matrix<T>& b, bool tb, int64_t i, int64_t j,
+           int64_t k, double* magnitude) {
   double sum = 0;
   *magnitude = 0;
   for (int64_t p = 0; p < k; ++p) {
-    const double term = double{ta ? a.at(p, i) : a.at(i, p)} *
-                        double{tb ? b.at(j, p) : b.at(p, j)};
+    const double term =
+        double{ta ? a.at(p, i) : a.at(i, p)} * double{tb ? b.at(j, p) : b.at(p, j)};
     sum += term;
     *magnitude += std::fabs(term);
   }
@@ -115,9 +126,9 @@ void require_close(T got, double want, double magnitude, int64_t k,
                    const std::string& where) {
   const double eps = std::numeric_limits<T>::epsilon();
   const double tolerance = eps * ((0.5 * static_cast<double>(k) + 4) * magnitude + 8);
-  REQUIRE_MSG(std::fabs(static_cast<double>(got) - want) <= tolerance,
-              where + ": got " + std::to_string(got) +
-                  ", expected " + std::to_string(want));
+  REQUIRE_MSG(
+      std::fabs(static_cast<double>(got) - want) <= tolerance,
+      where + ": got " + std::to_string(got) + ", expected " + std::to_string(want));
 }
 
 void launch(const char* name, const std::vector<TensorView>& in,
@@ -153,9 +164,9 @@ std::vector<std::vector<T>> run(const char* name, const std::vector<TensorView>&
         const bool inside = q >= kGuard && q < end;
         REQUIRE_MSG(inside == !std::isnan(memory[i][q]), where + " writes outside");
       }
-      REQUIRE_MSG(!std::memcmp(memory[i].data(), first[i].data(),
-                               memory[i].size() * sizeof(T)),
-                  where + " differs with parts=" + std::to_string(parts));
+      REQUIRE_MSG(
+          !std::memcmp(memory[i].data(), first[i].data(), memory[i].size() * sizeof(T)),
+          where + " differs with parts=" + std::to_string(parts));
     }
   }
   return first;
@@ -165,9 +176,11 @@ template <class T>
 TensorView output(std::initializer_list<int64_t> shape) {
   TensorView v;
   v.dtype = dtype_of<T>();
-  for (int64_t size : shape) v.shape[v.ndim++] = size;
+  for (int64_t size : shape)
+    v.shape[v.ndim++] = size;
   int64_t stride = 1;
-  for (int d = v.ndim - 1; d >= 0; --d) v.stride[d] = stride, stride *= v.shape[d];
+  for (int d = v.ndim - 1; d >= 0; --d)
+    v.stride[d] = stride, stride *= v.shape[d];
   return v;
 }
 
@@ -263,7 +276,9 @@ void test_all(const Case& t, Random& random) {
   test_grad_params<T>(t, random);
 }
 
-Layout any_layout(Random& random) { return static_cast<Layout>(random.below(kLayouts)); }
+Layout any_layout(Random& random) {
+  return static_cast<Layout>(random.below(kLayouts));
+}
 
 constexpr int64_t kEdges[] = {0,  1,  2,  3,  4,  7,  8,  9,  15, 16,
                               17, 25, 31, 32, 33, 47, 48, 49, 65, 70};
@@ -297,7 +312,7 @@ TEST("gemm: any layout of any operand") {
 TEST("gemm: blocks of k, packed operands and the transposed form") {
   Random random(3);
   const Case cases[] = {
-      {9, 35, 1000},  // three blocks of k
+      {9, 35, 1000},                            // three blocks of k
       {70, 300, 800},                           // packed B
       {70, 300, 800, kPadded, kTransposed},     // packed transposed B
       {80, 210, 1024},                          // packed A: rows 4 KiB apart
@@ -354,7 +369,8 @@ TEST("matmul: an element has the same bits in every product") {
   Matrix<float> a(m, k, kRowMajor, &random), b(k, n, kRowMajor, &random);
   Matrix<float> bt(n, k, kRowMajor, &random);
   for (int64_t p = 0; p < k; ++p) {
-    for (int64_t j = 0; j < n; ++j) bt.at(j, p) = b.at(p, j);
+    for (int64_t j = 0; j < n; ++j)
+      bt.at(j, p) = b.at(p, j);
   }
   const auto whole =
       run<float>("matmul", {a.view(), b.view()}, {output<float>({m, n})}, 0, "whole");
@@ -365,8 +381,8 @@ TEST("matmul: an element has the same bits in every product") {
       vbt.shape[0] = k, vbt.shape[1] = cols;
       vbt.stride[0] = 1, vbt.stride[1] = k;
       for (const TensorView& v : {vb, vbt}) {
-        const auto part = run<float>("matmul", {va, v}, {output<float>({rows, cols})}, 0,
-                                     show("matmul", {rows, cols, k}));
+        const auto part = run<float>("matmul", {va, v}, {output<float>({rows, cols})},
+                                     0, show("matmul", {rows, cols, k}));
         for (int64_t i = 0; i < rows; ++i) {
           REQUIRE(!std::memcmp(&part[0][kGuard + i * cols], &whole[0][kGuard + i * n],
                                cols * sizeof(float)));
@@ -385,7 +401,8 @@ TEST("linear: NaN and infinity reach exactly their row") {
   TensorView view = output<float>({20, 20});
   view.data = out.data();
   launch("linear", {x.view(), w.view(), b.vector_view()}, {view}, 1, 1);
-  for (int64_t i = 0; i < 400; ++i) REQUIRE(std::isnan(out[i]) == (i / 20 == 3));
+  for (int64_t i = 0; i < 400; ++i)
+    REQUIRE(std::isnan(out[i]) == (i / 20 == 3));
 }
 
 TEST("gemm: wrong operands are refused") {
@@ -405,6 +422,8 @@ TEST("gemm: wrong operands are refused") {
                  "[matmul] dtype int32 is not supported (float32, float64)");
   TensorView w = b.view();
   w.shape[0] = 4;
+  REQUIRE_THROWS(launch("linear", {a.view(), w, b.view()}, {out}, 0, 1),
+                 "[linear] the bias is float32 of rank 2, expected float32 of rank 1");
   REQUIRE_THROWS(launch("linear", {a.view(), w, b.vector_view()}, {out}, 9, 1),
                  "[linear] activation is 9, expected 0 to 5");
 }

@@ -41,7 +41,8 @@ FASTNN_INLINE void map_region(const Region<T>& r, F f) {
   for (int64_t i = 0; i < r.rows; ++i) {
     T* c = r.c + i * r.ldc;
     int64_t j = 0;
-    for (; j + n <= r.cols; j += n) store(c + j, f(load(c + j), i, j, n));
+    for (; j + n <= r.cols; j += n)
+      store(c + j, f(load(c + j), i, j, n));
     const int tail = static_cast<int>(r.cols - j);
     if (tail) store_n(c + j, f(load_n(c + j, tail), i, j, tail), tail);
   }
@@ -68,7 +69,8 @@ void map_gradient(const Region<T>& r, const Epilogue<T>& e, F f) {
     const T* y = first + i * e.rsy + j * e.csy;
     if (e.csy == 1) return f(v, load_up_to(y, valid));
     Vec<T> gathered = {};
-    for (int q = 0; q < valid; ++q) gathered[q] = y[q * e.csy];
+    for (int q = 0; q < valid; ++q)
+      gathered[q] = y[q * e.csy];
     return f(v, gathered);
   });
 }
@@ -76,11 +78,16 @@ void map_gradient(const Region<T>& r, const Epilogue<T>& e, F f) {
 template <class T>
 void finish_gradient(const Region<T>& r, const Epilogue<T>& e) {
   switch (e.activation) {
-    case kRelu: return map_gradient(r, e, ReluGrad{});
-    case kSigmoid: return map_gradient(r, e, SigmoidGrad{});
-    case kTanh: return map_gradient(r, e, TanhGrad{});
-    case kElu: return map_gradient(r, e, EluGrad{1.0});
-    case kSelu: return map_gradient(r, e, SeluGrad{});
+    case kRelu:
+      return map_gradient(r, e, ReluGrad{});
+    case kSigmoid:
+      return map_gradient(r, e, SigmoidGrad{});
+    case kTanh:
+      return map_gradient(r, e, TanhGrad{});
+    case kElu:
+      return map_gradient(r, e, EluGrad{1.0});
+    case kSelu:
+      return map_gradient(r, e, SeluGrad{});
   }
 }
 
@@ -97,12 +104,18 @@ void finish(const Region<T>& r, const Epilogue<T>& e, bool with_bias) {
   if (e.y) return finish_gradient(r, e);
   const T* bias = with_bias && e.bias ? e.bias + r.col : nullptr;
   switch (e.activation) {
-    case kLinear: return bias ? map_forward(r, bias, Identity{}) : void();
-    case kRelu: return map_forward(r, bias, Relu{});
-    case kSigmoid: return map_forward(r, bias, Sigmoid{});
-    case kTanh: return map_forward(r, bias, Tanh{});
-    case kElu: return map_forward(r, bias, Elu{1.0});
-    case kSelu: return map_forward(r, bias, Selu{});
+    case kLinear:
+      return bias ? map_forward(r, bias, Identity{}) : void();
+    case kRelu:
+      return map_forward(r, bias, Relu{});
+    case kSigmoid:
+      return map_forward(r, bias, Sigmoid{});
+    case kTanh:
+      return map_forward(r, bias, Tanh{});
+    case kElu:
+      return map_forward(r, bias, Elu{1.0});
+    case kSelu:
+      return map_forward(r, bias, Selu{});
   }
 }
 

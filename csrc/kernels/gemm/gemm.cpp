@@ -19,8 +19,8 @@ FASTNN_INLINE void for_float(const char* op, DType dtype, F f) {
 
 void check_operands(const char* op, const TensorView* in, int count, int ndim) {
   for (int i = 0; i < count; ++i) {
-    FASTNN_CHECK(in[i].dtype == in[0].dtype, "[%s] operand %d is %s, operand 0 is %s", op,
-                 i, dtype_name(in[i].dtype), dtype_name(in[0].dtype));
+    FASTNN_CHECK(in[i].dtype == in[0].dtype, "[%s] operand %d is %s, operand 0 is %s",
+                 op, i, dtype_name(in[i].dtype), dtype_name(in[0].dtype));
     FASTNN_CHECK(in[i].ndim == ndim, "[%s] operand %d has rank %d, expected %d", op, i,
                  in[i].ndim, ndim);
   }
@@ -81,10 +81,12 @@ void run_owned_rows(Product<T> p, Range rows, T* buffer) {
 
 void matmul(const KernelArgs& args) {
   const TensorView &a = args.in[0], &b = args.in[1], &out = args.out[0];
-  FASTNN_CHECK(a.ndim >= 2, "[matmul] operand 0 has rank %d, expected 2 or more", a.ndim);
+  FASTNN_CHECK(a.ndim >= 2, "[matmul] operand 0 has rank %d, expected 2 or more",
+               a.ndim);
   check_operands("matmul", args.in, 2, a.ndim);
   const int batch_dims = a.ndim - 2;
-  check_equal("matmul", "the inner dimensions", a.shape[a.ndim - 1], b.shape[batch_dims]);
+  check_equal("matmul", "the inner dimensions", a.shape[a.ndim - 1],
+              b.shape[batch_dims]);
   int64_t batches = 1;
   for (int d = 0; d < batch_dims; ++d) {
     check_equal("matmul", "batch dimensions", a.shape[d], b.shape[d]);
@@ -115,7 +117,9 @@ void matmul(const KernelArgs& args) {
 void linear(const KernelArgs& args) {
   const TensorView &x = args.in[0], &w = args.in[1], &b = args.in[2];
   check_operands("linear", args.in, 2, 2);
-  check_operands("linear", args.in + 2, 1, 1);
+  FASTNN_CHECK(b.dtype == x.dtype && b.ndim == 1,
+               "[linear] the bias is %s of rank %d, expected %s of rank 1",
+               dtype_name(b.dtype), b.ndim, dtype_name(x.dtype));
   check_equal("linear", "the columns of x and the rows of w", x.shape[1], w.shape[0]);
   check_equal("linear", "the columns of w and the size of b", w.shape[1], b.shape[0]);
   const int64_t activation = activation_of("linear", args.attrs[0]);
@@ -129,7 +133,8 @@ void linear(const KernelArgs& args) {
     p.epilogue.bias = b.ptr<const T>();
     if (!unit) {
       T* bias = buffer + scratch_elements<T>(p.k, prefers_transposed(p));
-      for (int64_t j = 0; j < p.n; ++j) bias[j] = b.ptr<const T>()[j * b.stride[0]];
+      for (int64_t j = 0; j < p.n; ++j)
+        bias[j] = b.ptr<const T>()[j * b.stride[0]];
       p.epilogue.bias = bias;
     }
     run_owned_rows(p, owned, buffer);
@@ -139,7 +144,8 @@ void linear(const KernelArgs& args) {
 void linear_grad_input(const KernelArgs& args) {
   const TensorView &dy = args.in[0], &w = args.in[1], &y = args.in[2];
   check_operands("linear_grad_input", args.in, 3, 2);
-  check_equal("linear_grad_input", "the columns of dy and of w", dy.shape[1], w.shape[1]);
+  check_equal("linear_grad_input", "the columns of dy and of w", dy.shape[1],
+              w.shape[1]);
   check_equal("linear_grad_input", "the rows of dy and of y", dy.shape[0], y.shape[0]);
   check_equal("linear_grad_input", "the rows of w and the columns of y", w.shape[0],
               y.shape[1]);
@@ -186,7 +192,8 @@ void column_sums(const TensorView& dy, Range columns, T* out) {
     const T* src = dy.ptr<const T>() + j * cs;
     if (cs != 1) {
       T sum = 0;
-      for (int64_t i = 0; i < rows; ++i) sum += src[i * rs];
+      for (int64_t i = 0; i < rows; ++i)
+        sum += src[i * rs];
       out[j++] = sum;
       continue;
     }
@@ -230,7 +237,8 @@ void linear_grad_params(const KernelArgs& args) {
     p.m = rows.end - rows.begin, p.n = cols.end - cols.begin;
     p.a += rows.begin * p.rsa;
     p.b += cols.begin * p.csb;
-    p.c += transposed ? cols.begin * p.ldc + rows.begin : rows.begin * p.ldc + cols.begin;
+    p.c +=
+        transposed ? cols.begin * p.ldc + rows.begin : rows.begin * p.ldc + cols.begin;
     run_product(p, transposed, buffer);
   });
 }

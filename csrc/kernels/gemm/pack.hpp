@@ -27,7 +27,8 @@ FASTNN_INLINE void transpose(Vec<T>* v) {
       w[2 * i + 1] = interleave<true>(v[i], v[i + n / 2], Lanes{});
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) v[i] = w[i];
+    for (int i = 0; i < n; ++i)
+      v[i] = w[i];
   }
 }
 
@@ -39,10 +40,12 @@ FASTNN_INLINE void load_transposed(const T* src, int64_t ld, int rows, int cols,
   constexpr int n = lanes<T>;
   if (rows == n && cols == n) {
 #pragma GCC unroll 16
-    for (int r = 0; r < n; ++r) out[r] = load(src + r * ld);
+    for (int r = 0; r < n; ++r)
+      out[r] = load(src + r * ld);
   } else {
 #pragma GCC unroll 16
-    for (int r = 0; r < n; ++r) out[r] = r < rows ? load_n(src + r * ld, cols) : Vec<T>{};
+    for (int r = 0; r < n; ++r)
+      out[r] = r < rows ? load_n(src + r * ld, cols) : Vec<T>{};
   }
   transpose<T>(out);
 }
@@ -71,7 +74,8 @@ void pack_panel(const T* b, int64_t rsb, int64_t csb, int64_t k, int64_t cols, T
       for (int64_t p = 0; p < k; p += n) {
         Vec<T> v[n];
         load_transposed(b + j * csb + p, csb, clip<T>(cols - j), clip<T>(k - p), v);
-        for (int q = 0; q < clip<T>(k - p); ++q) store(dst + (p + q) * width + j, v[q]);
+        for (int q = 0; q < clip<T>(k - p); ++q)
+          store(dst + (p + q) * width + j, v[q]);
       }
     }
   } else {
@@ -92,7 +96,8 @@ void pack_block(const T* src, int64_t stride, int64_t outer, int64_t inner, T* d
     for (; i + lanes<T> <= inner; i += lanes<T>) {
       store(dst + o * ld + i, load(src + o * stride + i));
     }
-    for (; i < inner; ++i) dst[o * ld + i] = src[o * stride + i];
+    for (; i < inner; ++i)
+      dst[o * ld + i] = src[o * stride + i];
   }
 }
 

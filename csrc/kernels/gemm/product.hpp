@@ -6,134 +6,9 @@
 // C^T = B^T A^T (then B is the operand with free strides) and store transposed.
 #pragma once
 
-#include "kernels/gemm/epilogue.hpp"
+#include "kernels/gemm/plan.hpp"
 
 FASTNN_BEGIN_NAMESPACE
-
-template <class T>
-struct Product {
-  int64_t m, n, k;
-  const T* a;
-  int64_t rsa, csa;
-  const T* b;
-  int64_t rsb, csb;
-  T* c;
-  int64_t ldc;
-  Epilogue<T> epilogue;
-  // Where row 0 and column 0 of this part lie in the whole C.
-  int64_t row = 0, col = 0;
-};
-
-// 64-bit division takes up to 90 cycles on common CPUs, as long as a small tile.
-FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
-  if (((a | b) >> 32) == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
-  return a / b;
-}
-FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return divide(a + b - 1, b); }
-FASTNN_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// A stride along a dimension of size 1 says nothing: take the one that helps.
-template <class T>
-void normalise(Product<T>& p) {
-  if (p.n == 1) p.csb = 1;
-  if (p.m == 1) p.rsa = 1;
-}
-
-// True: compute C^T. In units of vector multiply-adds, with two of them per cycle and
-// about 0.4 cycles per transposed element (64 shuffles for a 16 x 16 block). Decided on
-// the whole product, before it is divided between parts.
-template <class T>
-bool prefers_transposed(const Product<T>& p) {
-  const int64_t n = lanes<T>;
-  if (p.k > kMaxTransposedK) return false;
-  const double rows = 0.5 * p.m * ceil_div(p.n, n) * p.k + (p.csb == 1 ? 0 : 0.4) * p.k * p.n;
-  const double columns = 0.5 * p.n * ceil_div(p.m, n) * p.k + 0.4 * p.m * p.n +
-                         (p.rsa == 1 ? 0 : 0.4) * p.m * p.k;
-  return columns < rows;
-}
-
-template <class T>
-void transpose_operands(Product<T>& p) {
-  Product<T> q = p;
-  q.m = p.n, q.n = p.m;
-  q.row = p.col, q.col = p.row;
-  q.a = p.b, q.rsa = p.csb, q.csa = p.rsb;
-  q.b = p.a, q.rsb = p.csa, q.csb = p.rsa;
-  p = q;
-}
-
-// The widest tile that takes all m rows at once, so that B is read once.
-FASTNN_INLINE int tile_width(int64_t m) {
-  int width = kMaxWidth;
-  while (width > kMainWidth && kTileRows[width] < m) --width;
-  return width;
-}
-
-// Vectors of the next panel when `left` columns remain: full panels, then a rest that
-// is not a single vector (such tiles are slower) unless the rows are packed in tiles.
-template <class T>
-FASTNN_INLINE int64_t panel_width(int64_t left, int width, bool tiles = false) {
-  const int64_t vectors = ceil_div(left, lanes<T>);
-  if (!tiles && vectors == width + 1 && width < kMaxWidth && kTileRows[width + 1] > 1) {
-    return width + 1;
-  }
-  return min_of(vectors, width);
-}
-
-// Scratch: one packed panel of B, then one packed block of A.
-template <class T>
-FASTNN_INLINE int64_t panel_elements(int64_t k) {
-  return k * kMaxWidth * lanes<T>;
-}
-template <class T>
-FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
-  if (transposed) return panel_elements<T>(k);
-  return panel_elements<T>(min_of(k, kBlockK)) + kBlockABytes / sizeof(T);
-}
-
-enum class PackA { kNo, kRows, kTiles };
-
-// How the loops treat one product.
-struct Plan {
-  bool pack_b;
-  PackA pack_a;
-  int width;        // vectors of a full panel
-  int64_t block_k;  // of equal size, as few as allowed
-  int64_t block_m;  // rows of a packed block of A
-};
-
-// A in place costs nothing while its rows are contiguous and lie in different cache
-// sets. As columns (the x^T of a weight gradient) it touches a line per k for a few
-// elements: 67 % of the peak in place, 96 % packed (Cascade Lake, k = 128).
-template <class T>
-PackA choose_pack_a(const Product<T>& p) {
-  const int64_t size = sizeof(T), main_columns = kMainWidth * lanes<T>;
-  if (p.csa == 1 && p.rsa * size % kAliasBytes == 0 && p.m >= kPackRows &&
-      p.n >= 4 * main_columns) {
-    return PackA::kRows;
-  }
-  if (p.rsa == 1 && p.csa != 1 && p.k >= kPackATilesK && p.m >= kPackRows &&
-      p.n >= main_columns) {
-    return PackA::kTiles;
-  }
-  return PackA::kNo;
-}
-
-template <class T>
-Plan plan_rows(const Product<T>& p) {
-  Plan plan;
-  const bool alias = p.rsb * int64_t{sizeof(T)} % kAliasBytes == 0;
-  plan.pack_b = p.csb != 1 || p.m >= (alias ? kPackRows : kPackRowsAligned);
-  plan.pack_a = choose_pack_a(p);
-  plan.width = tile_width(p.m);
-  plan.block_k = ceil_div(p.k, ceil_div(p.k, kBlockK) + (p.k == 0));
-  plan.block_m = p.m;
-  if (plan.pack_a != PackA::kNo) {
-    const int64_t bytes = (plan.block_k + kPackedGap) * int64_t{sizeof(T)};
-    plan.block_m = kBlockABytes / bytes / kMainRows * kMainRows;
-  }
-  return plan;
-}
 
 // A block of the whole product: its operands and what to do with C.
 template <class T>
@@ -142,8 +17,8 @@ struct Block {
   bool accumulate;  // not the first block of k
   bool last;        // the last one: apply the epilogue
   bool pack_b;
-  T* panel;         // scratch for one panel of B
-  int64_t a_tile;   // A in tiles of kMainRows rows, this far apart; 0: by strides
+  T* panel;        // scratch for one panel of B
+  int64_t a_tile;  // A in tiles of kMainRows rows, this far apart; 0: by strides
 };
 
 // Replaces the block's A by a copy.
@@ -196,7 +71,8 @@ Tile<T> panel_tile(const Block<T>& block, int64_t j, int64_t cols, Source* sourc
 // are columns in memory, which the hardware does not follow; else one line of every
 // row of the next panel of B, for L2.
 template <class T>
-void set_ahead(const Block<T>& block, int64_t i, int64_t rows, int64_t next_j, Tile<T>& t) {
+void set_ahead(const Block<T>& block, int64_t i, int64_t rows, int64_t next_j,
+               Tile<T>& t) {
   const Product<T>& p = block.p;
   const int64_t line = i * (64 / static_cast<int64_t>(sizeof(T)));
   t.ahead = t.b, t.ahead_step = 0;
@@ -278,10 +154,13 @@ void store_strip(const Product<T>& p, const T* strip, int64_t ld, int64_t i,
     const int valid = clip<T>(cols - q);
     load_transposed(strip + q, ld, static_cast<int>(rows), n, v);
     T* c = p.c + (j + q) * p.ldc + i;
-    for (int r = 0; r < valid; ++r) store_n(c + r * p.ldc, v[r], static_cast<int>(rows));
+    for (int r = 0; r < valid; ++r)
+      store_n(c + r * p.ldc, v[r], static_cast<int>(rows));
   }
-  const Region<T> region = {p.c + j * p.ldc + i, p.ldc, p.col + j, p.row + i, cols, rows};
-  if (p.epilogue.activation != kLinear || p.epilogue.bias) finish(region, p.epilogue, true);
+  const Region<T> region = {p.c + j * p.ldc + i, p.ldc, p.col + j,
+                            p.row + i,           cols,  rows};
+  if (p.epilogue.activation != kLinear || p.epilogue.bias)
+    finish(region, p.epilogue, true);
 }
 
 // `p` describes C^T; ldc is the stride between the rows of C. Strips of one vector of

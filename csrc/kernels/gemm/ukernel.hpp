@@ -17,7 +17,7 @@ struct Tile {
   int64_t ldb;
   T* c;
   int64_t ldc;
-  const T* bias;  // added before the activation; nullptr: none
+  const T* bias;   // added before the activation; nullptr: none
   const T* ahead;  // packed B: one line to fetch per k, `ahead_step` apart
   int64_t ahead_step;
   int tail;         // columns of the last vector, 1..lanes
@@ -41,14 +41,16 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     for (int i = 0; i < MR; ++i) {
       const T* c = t.c + i * t.ldc;
 #pragma GCC unroll 8
-      for (int j = 0; j < NV - 1; ++j) acc[i][j] = load(c + j * n);
+      for (int j = 0; j < NV - 1; ++j)
+        acc[i][j] = load(c + j * n);
       acc[i][NV - 1] = load_n(c + (NV - 1) * n, t.tail);
     }
   } else {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
+      for (int j = 0; j < NV; ++j)
+        acc[i][j] = Vec<T>{};
     }
   }
 }
@@ -59,19 +61,22 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
   if (t.bias) {
     Vec<T> bias[NV];
 #pragma GCC unroll 8
-    for (int j = 0; j < NV - 1; ++j) bias[j] = load(t.bias + j * n);
+    for (int j = 0; j < NV - 1; ++j)
+      bias[j] = load(t.bias + j * n);
     bias[NV - 1] = load_n(t.bias + (NV - 1) * n, t.tail);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) acc[i][j] += bias[j];
+      for (int j = 0; j < NV; ++j)
+        acc[i][j] += bias[j];
     }
   }
   if (t.relu) {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) acc[i][j] = Relu{}(acc[i][j]);
+      for (int j = 0; j < NV; ++j)
+        acc[i][j] = Relu{}(acc[i][j]);
     }
   }
   if (t.y) {
@@ -79,7 +84,8 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     for (int i = 0; i < MR; ++i) {
       const T* y = t.y + i * t.ldy;
 #pragma GCC unroll 8
-      for (int j = 0; j < NV - 1; ++j) acc[i][j] = ReluGrad{}(acc[i][j], load(y + j * n));
+      for (int j = 0; j < NV - 1; ++j)
+        acc[i][j] = ReluGrad{}(acc[i][j], load(y + j * n));
       acc[i][NV - 1] = ReluGrad{}(acc[i][NV - 1], load_n(y + (NV - 1) * n, t.tail));
     }
   }
@@ -87,7 +93,8 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
   for (int i = 0; i < MR; ++i) {
     T* c = t.c + i * t.ldc;
 #pragma GCC unroll 8
-    for (int j = 0; j < NV - 1; ++j) store(c + j * n, acc[i][j]);
+    for (int j = 0; j < NV - 1; ++j)
+      store(c + j * n, acc[i][j]);
     if (kMaskedLoads || t.tail != n) {
       store_n(c + (NV - 1) * n, acc[i][NV - 1], t.tail);
     } else {
@@ -119,7 +126,8 @@ void ukr(const Tile<T>& t) {
     if constexpr (kSource == kInPlace) {
       // NV vectors touch NV + 1 lines when the row is not aligned.
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) __builtin_prefetch(ahead + j * n);
+      for (int j = 0; j < NV; ++j)
+        __builtin_prefetch(ahead + j * n);
       __builtin_prefetch(ahead + NV * n - 1);
     } else {
       __builtin_prefetch(ahead);
@@ -128,7 +136,8 @@ void ukr(const Tile<T>& t) {
     for (int i = 0; i < MR; ++i) {
       const T s = a[i * rsa];
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) acc[i][j] += s * bv[j];
+      for (int j = 0; j < NV; ++j)
+        acc[i][j] += s * bv[j];
     }
     a += csa;
     b += ldb;
