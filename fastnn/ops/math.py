@@ -230,9 +230,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     t = to_float(x)
     axes = axes_of(axis, t.ndim, "logsumexp")
     top = raw.max(t, axes, True)
-    finite = raw.where(
-        raw.isfinite(top), top, raw.multiply(raw.cast(raw.isfinite(top), t.dtype), 0.0)
-    )
+    finite = raw.where(raw.isfinite(top), top, 0.0)
     total = raw.sum(raw.exp(raw.subtract(t, finite)), axes, True)
     y = raw.add(raw.log(total), finite)
     shape = tuple(n for i, n in enumerate(t.shape) if i not in axes)

@@ -44,6 +44,8 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def _last_axis(fn: Any, x: Tensor, axis: int) -> Tensor:
+    if x.ndim == 1:
+        return raw.reshape(fn(raw.reshape(x, (1, x.size))), x.shape)
     if axis in (-1, x.ndim - 1):
         return fn(x)
     return moveaxis(fn(raw.copy(moveaxis(x, axis, -1))), -1, axis)
@@ -53,9 +55,9 @@ def softmax(x: Any, axis: int | None = -1) -> Tensor:
     """e^x / sum(e^x) along an axis (over all elements when None)."""
     t = to_float(x)
     if axis is None:
-        return raw.reshape(raw.softmax(raw.reshape(t, (t.size,))), t.shape)
+        return raw.reshape(raw.softmax(raw.reshape(t, (1, t.size))), t.shape)
     y = _last_axis(raw.softmax, t, axis)
-    if axis in (-1, t.ndim - 1):
+    if axis in (-1, t.ndim - 1) and t.ndim > 1:
         y._logits = ("softmax", t)
     return y
 
@@ -64,7 +66,7 @@ def log_softmax(x: Any, axis: int | None = -1) -> Tensor:
     """log(softmax(x)) without underflow."""
     t = to_float(x)
     if axis is None:
-        return raw.reshape(raw.log_softmax(raw.reshape(t, (t.size,))), t.shape)
+        return raw.reshape(raw.log_softmax(raw.reshape(t, (1, t.size))), t.shape)
     return _last_axis(raw.log_softmax, t, axis)
 
 
@@ -124,14 +126,13 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """x where |x| > threshold, else 0."""
     t = to_float(x)
-    return raw.where(raw.greater(raw.abs(t), threshold), t, raw.multiply(t, 0.0))
+    return raw.where(raw.greater(raw.abs(t), threshold), t, 0.0)
 
 
 def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     """x where x > threshold, else default_value."""
     t = to_float(x)
-    other = raw.add(raw.multiply(t, 0.0), float(default_value))
-    return raw.where(raw.greater(t, float(threshold)), t, other)
+    return raw.where(raw.greater(t, float(threshold)), t, float(default_value))
 
 
 def squareplus(x: Any, b: float = 4) -> Tensor:

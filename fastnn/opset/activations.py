@@ -51,7 +51,7 @@ def grad_op(name: str, second: str, ref: Any, **fields: Any) -> None:
 
 def _zero_where_positive(c: Any, g: Any, y: Any) -> Any:
     product = c.op.multiply(g, c.dy)
-    return c.op.where(c.op.greater(y, 0), c.op.multiply(product, 0), product)
+    return c.op.where(c.op.greater(y, 0), 0, product)
 
 
 # relu

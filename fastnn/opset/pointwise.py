@@ -283,13 +283,17 @@ binary_op(
 def _power_vjp(c: Any, dy: Any) -> Any:
     d1 = d2 = None
     if c.needs("x1"):
-        slope = c.op.multiply(c.x2, c.op.power(c.x1, c.op.subtract(c.x2, 1)))
+        # x ** 0 is constant, also at 0, where x2 * x1 ** (x2 - 1) would be 0 * inf.
+        flat = c.op.logical_and(c.op.equal(c.x1, 0), c.op.equal(c.x2, 0))
+        exponent = c.op.where(flat, 1, c.op.subtract(c.x2, 1))
+        slope = c.op.multiply(c.x2, c.op.power(c.x1, exponent))
         d1 = c.unbroadcast(c.op.multiply(dy, slope), "x1")
     if c.needs("x2"):
         # d/dx2 = y log x1, defined as 0 where x1 <= 0 (as TensorFlow and JAX at 0).
         positive = c.op.greater(c.x1, 0)
-        safe = c.op.where(positive, c.x1, c.op.add(c.op.multiply(c.x1, 0), 1))
-        d2 = c.unbroadcast(c.op.multiply(dy, c.op.multiply(c.y, c.op.log(safe))), "x2")
+        log = c.op.log(c.op.where(positive, c.x1, 1))
+        slope = c.op.where(positive, c.op.multiply(c.y, log), 0)
+        d2 = c.unbroadcast(c.op.multiply(dy, slope), "x2")
     return d1, d2
 
 
@@ -305,15 +309,18 @@ binary_op(
 )
 
 
+def _select_vjp(c: Any, first: Any, dy: Any) -> tuple[Any, Any]:
+    # A constant 0, never dy * 0: what was not selected stays out of it if dy is inf.
+    return (
+        c.unbroadcast(c.op.where(first, dy, 0), "x1") if c.needs("x1") else None,
+        c.unbroadcast(c.op.where(first, 0, dy), "x2") if c.needs("x2") else None,
+    )
+
+
 def _extremum_vjp(comparison: str) -> Any:
     def vjp(c: Any, dy: Any) -> Any:
         # The whole gradient goes to x1 at a tie, as in TensorFlow.
-        first = getattr(c.op, comparison)(c.x1, c.x2)
-        zero = c.op.multiply(dy, 0)
-        return (
-            c.unbroadcast(c.op.where(first, dy, zero), "x1"),
-            c.unbroadcast(c.op.where(first, zero, dy), "x2"),
-        )
+        return _select_vjp(c, getattr(c.op, comparison)(c.x1, c.x2), dy)
 
     return vjp
 
@@ -431,12 +438,7 @@ def _where_samples(rng: Any, dtype: str) -> Any:
 
 
 def _where_vjp(c: Any, dy: Any) -> Any:
-    zero = c.op.multiply(dy, 0)
-    return (
-        None,
-        c.unbroadcast(c.op.where(c.condition, dy, zero), "x1"),
-        c.unbroadcast(c.op.where(c.condition, zero, dy), "x2"),
-    )
+    return (None, *_select_vjp(c, c.condition, dy))
 
 
 op(

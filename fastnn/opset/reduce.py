@@ -78,10 +78,10 @@ _reduce(
 
 def _extremum_vjp(c: Any, dy: Any) -> Any:
     # Ties share the gradient equally, as in TensorFlow and torch.amax.
-    mask = c.op.cast(c.op.equal(c.x, expand(c, c.y)), c.dtype_of("x"))
-    ties = c.op.sum(mask, c.axes, True)
-    share = c.op.divide(mask, ties)
-    return c.op.multiply(expand(c, dy), share)
+    mask = c.op.equal(c.x, expand(c, c.y))
+    ties = c.op.sum(c.op.cast(mask, c.dtype_of("x")), c.axes, True)
+    share = c.op.divide(c.op.reshape(dy, keep_shape(c)), ties)
+    return c.op.where(mask, share, 0)
 
 
 _reduce(
@@ -107,17 +107,15 @@ _reduce(
 def _prod_vjp(c: Any, dy: Any) -> Any:
     # y / x, except at zeros: the product of the others where x is the only zero.
     zero = c.op.equal(c.x, 0)
-    ones = c.op.add(c.op.multiply(c.x, 0), 1)
-    safe = c.op.where(zero, ones, c.x)
+    safe = c.op.where(zero, 1, c.x)
     count = c.op.sum(c.op.cast(zero, c.dtype_of("x")), c.axes, True)
     rest = c.op.prod(safe, c.axes, True)
     others = c.op.divide(rest, safe)
-    nothing = c.op.multiply(ones, 0)
     no_zero, one_zero = c.op.equal(count, 0), c.op.equal(count, 1)
     slope = c.op.where(
         zero,
-        c.op.where(one_zero, c.op.multiply(rest, ones), nothing),
-        c.op.where(no_zero, others, nothing),
+        c.op.where(one_zero, rest, 0),
+        c.op.where(no_zero, others, 0),
     )
     return c.op.multiply(expand(c, dy), slope)
 

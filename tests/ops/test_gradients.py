@@ -104,6 +104,7 @@ def test_first_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_second_order(name: str) -> None:
+    checked = 0
     for op, attrs, xs, ds, weights, whole in _setup(name):
         rng = np.random.default_rng(11)
         d2 = [np.asarray(rng.normal(size=x.shape)) for x in xs]
@@ -130,3 +131,38 @@ def test_second_order(name: str) -> None:
         expected = _difference(f, xs, d2)
         scale = 1 + abs(expected)
         assert abs(actual - expected) < 1e-6 * scale, (attrs, [x.shape for x in xs])
+        checked += 1
+    assert checked
+
+
+@pytest.mark.parametrize("select", ["maximum", "where", "max"])
+def test_what_was_not_selected_has_gradient_zero_under_an_infinite_slope(
+    select: str,
+) -> None:
+    x = Tensor(np.array([-1.0, 4.0]))
+    with GradientTape() as tape:
+        tape.watch(x)
+        chosen = {
+            "maximum": lambda: raw.maximum(x, 0.0),
+            "where": lambda: raw.where(raw.greater(x, 0.0), x, 0.0),
+            "max": lambda: raw.subtract(raw.max(x, (0,), False), 4.0),
+        }[select]()
+        y = raw.sqrt(chosen)  # its slope at 0 is inf
+    expected = [0.0, np.inf] if select == "max" else [0.0, 0.25]
+    np.testing.assert_array_equal(tape.gradient(y, x).numpy(), expected)
+
+
+def test_a_power_of_zero_is_constant_also_at_zero() -> None:
+    x = Tensor(np.array([0.0, 2.0]))
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = x**0
+    np.testing.assert_array_equal(tape.gradient(y, x).numpy(), [0.0, 0.0])
+
+
+def test_a_product_of_infinities_has_a_slope() -> None:
+    x = Tensor(np.array([np.inf, 2.0]))
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = raw.prod(x, (0,), False)
+    np.testing.assert_array_equal(tape.gradient(y, x).numpy(), [np.nan, np.inf])
