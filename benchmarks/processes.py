@@ -22,9 +22,14 @@ WORKER = Path(__file__).with_name("worker.py")
 SETTLE_SECONDS = 0.06
 
 
+# A path or flag of the caller would change what is measured; without bytecode files
+# every start would compile the sources again, and `import` would time the compiler.
+_NOT_INHERITED = ("PYTHONPATH", "XLA_FLAGS", "PYTHONDONTWRITEBYTECODE")
+
+
 def environment(threads: int, extra: dict[str, str] | None = None) -> dict[str, str]:
     """Environment of a child: the same thread count for every library, CPU only."""
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XLA_FLAGS")}
+    env = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
     for name in (
         "OMP_NUM_THREADS",
         "MKL_NUM_THREADS",

@@ -58,7 +58,8 @@ MSE = "mean_squared_error"
 class Workload:
     """One training task. `samples` is a whole number of batches on purpose, so that no
     peer has to compile a second shape for a short last batch, and the number of steps
-    has many divisors, so that `steps_per_execution` can be tuned."""
+    has many divisors, so that `steps_per_execution` can be tuned. `steps_rtol` is how
+    far the losses of the first steps may lie from the float64 oracle's."""
 
     name: str
     data: str
@@ -68,6 +69,7 @@ class Workload:
     batch: int
     optimizer: Optimizer
     samples: int
+    steps_rtol: float = 1e-5
 
     @property
     def steps(self) -> int:
@@ -94,9 +96,12 @@ _ROWS = (
     Workload(
         "reg32", "california", (8,), (Dense(30, "relu"), Dense(1)), MSE, 32, SGD, 11_520
     ),
-    Workload("wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120),
-)
-WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
+    # Adam's first steps have the size of the rate whatever the gradient's: rounding in
+    # tiny gradients and in 1 - beta_2^t (float32 in Keras) moves the loss by 2e-4.
+    Workload(
+        "wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120, 1e-3
+    ),
+ORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
 DEFAULT = ("mlp32", "mlp128", "reg32")
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from benchmarks.peers.base import Peer
 from benchmarks.workloads import Optimizer
 
 
-def optimizer(k: ModuleType, o: Optimizer) -> Any:
+def optimizer(k: Any, o: Optimizer) -> Any:
     if o.name == "sgd":
         return k.optimizers.SGD(o.learning_rate)
     if o.name == "rmsprop":
@@ -23,9 +22,9 @@ def optimizer(k: ModuleType, o: Optimizer) -> Any:
 
 
 class KerasStylePeer(Peer):
-    """`keras` is the module (Keras or fastnn); `options` go to `compile`."""
+    """`keras` holds the names of the Keras interface; `options` go to `compile`."""
 
-    keras: ModuleType
+    keras: Any
 
     def __init__(self, **options: Any) -> None:
         self.options = options

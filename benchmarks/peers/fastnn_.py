@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import fastnn
 from benchmarks.peers._keras_style import KerasStylePeer
 from benchmarks.peers.base import Peer
+from fastnn import Input, Sequential, layers, optimizers
 
 
 class FastnnPeer(KerasStylePeer):
-    keras = fastnn
+    keras = SimpleNamespace(
+        Input=Input, Sequential=Sequential, layers=layers, optimizers=optimizers
+    )
 
     def versions(self) -> dict[str, str]:
         return {"fastnn": fastnn.__version__}

@@ -35,10 +35,12 @@ def _loss(workload: Workload, params: Tree, x: jax.Array, y: jax.Array) -> jax.A
 
 def _slots(o: Optimizer, params: Tree) -> Tree:
     """Optimizer state: (t, m, v), each only where the rule needs it."""
-    zeros = jax.tree.map(jnp.zeros_like, params)
     if o.name == "sgd":
         return ()
-    return (zeros,) if o.name == "rmsprop" else (jnp.zeros(()), zeros, zeros)
+    v = jax.tree.map(jnp.zeros_like, params)
+    if o.name == "rmsprop":
+        return (v,)
+    return (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params), v)
 
 
 def _apply(o: Optimizer, params: Tree, state: Tree, grads: Tree) -> tuple[Tree, Tree]:
@@ -156,12 +158,15 @@ class JaxPeer(Peer):
             self.unroll = unroll
             self.build()
             self.run_epochs(1, True)
-            start = time.perf_counter()
-            self.run_epochs(2, True)
-            seconds[unroll] = time.perf_counter() - start
+            seconds[unroll] = min(self._epoch_seconds() for _ in range(3))
         self.unroll = min(seconds, key=seconds.__getitem__)
         self.build()
         return f"unroll={self.unroll}"
+
+    def _epoch_seconds(self) -> float:
+        start = time.perf_counter()
+        self.run_epochs(1, True)
+        return time.perf_counter() - start
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.infer(self.carry[0], x))
