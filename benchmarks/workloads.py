@@ -101,7 +101,8 @@ _ROWS = (
     Workload(
         "wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120, 1e-3
     ),
-ORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
+)
+WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
 DEFAULT = ("mlp32", "mlp128", "reg32")
 
 
