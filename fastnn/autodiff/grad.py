@@ -10,8 +10,13 @@ import numpy as np
 from fastnn import tree
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import Record, Tape, fresh_id, record_custom, state
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.errors import DTypeError
+from fastnn.autodiff.tensor import (
+    Tensor,
+    Variable,
+    convert_to_tensor,
+    variables_among,
+)
+from fastnn.errors import DTypeError, ShapeError
 from fastnn.opset._dtypes import is_float
 
 if TYPE_CHECKING:
@@ -136,7 +141,11 @@ class GradientTape:
 
         Raises:
             RuntimeError: called twice on a tape that is not persistent.
+            TypeError: for sources that are no tensors; ShapeError: for an output
+                gradient of another shape than its target.
         """
+        leaves = tree.flatten(sources)
+        _check_request(leaves, unconnected_gradients)
         if self._used and not self._persistent:
             raise RuntimeError(
                 "[GradientTape.gradient] this tape was already used and its record is "
@@ -151,7 +160,6 @@ class GradientTape:
             if output_gradients is None
             else tree.flatten(output_gradients)
         )
-        leaves = tree.flatten(sources)
         found = backward(self._tape, targets, seeds, leaves)
         if not self._persistent:
             self._tape.clear()
@@ -161,6 +169,21 @@ class GradientTape:
                 for g, s in zip(found, leaves, strict=True)
             ]
         return tree.pack_sequence_as(sources, found)
+
+
+def _check_request(sources: list[Any], unconnected: str) -> None:
+    if unconnected not in ("none", "zero"):
+        raise ValueError(
+            f"[GradientTape.gradient] unconnected_gradients must be 'none' or 'zero', "
+            f"received {unconnected!r}"
+        )
+    for s in sources:
+        if not isinstance(s, Tensor):
+            raise TypeError(
+                f"[GradientTape.gradient] sources must be tensors or variables, "
+                f"received {type(s).__name__}: convert_to_tensor(x) and tape.watch(x) "
+                f"before the computation"
+            )
 
 
 class _Paused:
@@ -182,11 +205,21 @@ def backward(
 ) -> list[Tensor | None]:
     """Cotangents of `sources`, None where nothing connects them to the targets."""
     grads: dict[int, Tensor] = {}
+    if len(targets) != len(seeds):
+        raise ValueError(
+            f"[GradientTape.gradient] {len(targets)} targets need as many "
+            f"output_gradients, received {len(seeds)}"
+        )
     for t, seed in zip(targets, seeds, strict=True):
         if t._id not in tape.watched:
             continue
         dy = Tensor(np.ones(t.shape, t.dtype)) if seed is None else seed
         dy = convert_to_tensor(dy, t.dtype)
+        if dy.shape != t.shape:
+            raise ShapeError(
+                f"[GradientTape.gradient] the output gradient has shape {dy.shape}, "
+                f"its target {t.shape}"
+            )
         old = grads.get(t._id)
         grads[t._id] = dy if old is None else raw.add(old, dy)
     keep = {s._id for s in sources}
@@ -245,31 +278,93 @@ class _CustomOp:
     saves: tuple[str, ...] = ()
     attrs: tuple = ()
 
-    def __init__(self, count: int, grad_fn: Callable[..., Any]) -> None:
-        self.inputs = tuple(f"x{i}" for i in range(count))
+    def __init__(
+        self,
+        name: str,
+        arguments: int,
+        variables: list[Variable],
+        outputs: list[Tensor],
+        grad_fn: Callable[..., Any],
+    ) -> None:
+        self.name = name
+        self.inputs = tuple(f"x{i}" for i in range(arguments + len(variables)))
+        self._arguments = arguments
+        self._variables = variables
+        self._specs = [(t.shape, t.dtype) for t in outputs]
         self._grad_fn = grad_fn
 
-    def vjp(self, c: Context, *dys: Tensor) -> Any:
-        result = self._grad_fn(*dys)
-        return tuple(result) if isinstance(result, (list, tuple)) else result
+    def vjp(self, c: Context, *dys: Tensor | None) -> tuple[Any, ...]:
+        upstream = [
+            Tensor(np.zeros(shape, dtype)) if dy is None else dy
+            for dy, (shape, dtype) in zip(dys, self._specs, strict=True)
+        ]
+        if not self._variables:
+            return self._check(self._grad_fn(*upstream), self._arguments, "arguments")
+        found = self._grad_fn(*upstream, variables=self._variables)
+        return (
+            *self._check(found[0], self._arguments, "arguments"),
+            *self._check(found[1], len(self._variables), "variables"),
+        )
+
+    def _check(self, found: Any, count: int, what: str) -> tuple[Any, ...]:
+        grads = tuple(found) if isinstance(found, (list, tuple)) else (found,)
+        if len(grads) != count:
+            raise ValueError(
+                f"[custom_gradient] {self.name} has {count} {what}, its gradient "
+                f"function returned {len(grads)} gradients for them"
+            )
+        return tuple(None if g is None else convert_to_tensor(g) for g in grads)
+
+
+def _accepts_variables(grad_fn: Callable[..., Any]) -> bool:
+    import inspect
+
+    parameters = inspect.signature(grad_fn).parameters.values()
+    return any(
+        p.name == "variables" or p.kind is inspect.Parameter.VAR_KEYWORD
+        for p in parameters
+    )
 
 
 def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: `fun(*args)` returns `(output, grad_fn)`.
+    """Decorator: `fun(*args, **kwargs)` returns `(output, grad_fn)`.
 
-    `grad_fn(*upstream)` returns one gradient per argument; it is used instead of
-    differentiating the inside of `fun`.
+    `grad_fn(*upstream)` returns one gradient per positional argument; it is used
+    instead of differentiating the inside of `fun`. What it captured from `fun` is
+    recorded, so that the gradient can be differentiated again. When `fun` reads
+    trainable variables other than its arguments, it is called as
+    `grad_fn(*upstream, variables=[...])` and returns `(gradients of the arguments,
+    gradients of the variables)`.
+
+    Raises:
+        TypeError: when variables are read and `grad_fn` takes no `variables`.
+        ValueError: when `grad_fn` returns another number of gradients.
     """
+    name = getattr(fun, "__name__", "function")
 
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         inputs = tuple(convert_to_tensor(a) for a in args)
-        with _Paused(state().tapes):
-            output, grad_fn = fun(*inputs)
+        watcher = Tape()
+        tapes = state().tapes
+        tapes.append(watcher)
+        try:
+            output, grad_fn = fun(*inputs, **kwargs)
+        finally:
+            tapes.remove(watcher)
+        variables = variables_among(watcher.watched - {t._id for t in inputs})
+        if variables and not _accepts_variables(grad_fn):
+            raise TypeError(
+                f"[custom_gradient] {name} reads the variables "
+                f"{', '.join(v.path for v in variables)}: its gradient function must "
+                f"take the keyword argument `variables` and return (gradients of the "
+                f"arguments, gradients of the variables)"
+            )
         single = isinstance(output, Tensor)
         outputs = [stop_gradient(t) for t in ([output] if single else output)]
-        record_custom(_CustomOp(len(inputs), grad_fn), inputs, outputs)
+        op = _CustomOp(name, len(inputs), variables, outputs, grad_fn)
+        record_custom(op, (*inputs, *variables), outputs)
         return outputs[0] if single else tuple(outputs)
 
-    wrapped.__name__ = getattr(fun, "__name__", "wrapped")
+    wrapped.__name__ = name
     wrapped.__doc__ = fun.__doc__
     return wrapped

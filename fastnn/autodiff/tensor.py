@@ -7,6 +7,7 @@ import sys
 from copy import deepcopy
 from types import FrameType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -250,6 +251,15 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+_variables: WeakValueDictionary[int, Variable] = WeakValueDictionary()
+
+
+def variables_among(ids: set[int]) -> list[Variable]:
+    """The living variables that tapes know by these ids, oldest first."""
+    found = (_variables.get(i) for i in sorted(ids))
+    return [v for v in found if v is not None]
+
+
 class Variable(Tensor):
     """A tensor whose value can be replaced in place.
 
@@ -278,6 +288,7 @@ class Variable(Tensor):
         self.path = self.name
         self.regularizer: Any = None
         self.constraint: Any = None
+        _variables[self._id] = self
         tracer = state().tracer
         if tracer is not None:
             tracer.variable_created(self)
@@ -299,11 +310,15 @@ class Variable(Tensor):
     def _snapshot(self) -> Tensor:
         tracer = state().tracer
         if tracer is not None:
-            return tracer.read_variable(self)
+            return self._same_to_tapes(tracer.read_variable(self))
         self._shared = True
-        snapshot = Tensor(self._array)
-        snapshot._id = self._id
-        return snapshot
+        return self._same_to_tapes(Tensor(self._array))
+
+    def _same_to_tapes(self, tensor: Tensor) -> Tensor:
+        """`tensor`, recorded and differentiated as this variable."""
+        tensor._id = self._id
+        tensor._watch = self._watch
+        return tensor
 
     def _buffer(self) -> np.ndarray:
         """The array itself, for writing in place: nobody else sees it change."""

@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import GradientTape, Variable, custom_gradient, ops, stop_gradient
 from fastnn.autodiff.grad import grad, value_and_grad
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
@@ -226,3 +227,101 @@ def test_variable_values_are_snapshots() -> None:
     np.testing.assert_array_equal(v.numpy(), [2.0, 3.0])
     with pytest.raises(ShapeError, match=r"\(2,\)"):
         v.assign([1.0])
+
+
+def test_the_value_of_a_variable_is_recorded_as_the_variable() -> None:
+    v, frozen = Variable(3.0), Variable(3.0, trainable=False)
+    with GradientTape() as tape:
+        y = v.value * 2.0 + frozen.value
+    assert [g if g is None else float(g) for g in tape.gradient(y, [v, frozen])] == [
+        2.0,
+        None,
+    ]
+
+    @fastnn.function
+    def slope():
+        with GradientTape() as tape:
+            y = v.value * v.value
+        return tape.gradient(y, v)
+
+    assert float(slope()) == 6.0
+
+
+def test_custom_gradient_can_be_differentiated_again() -> None:
+    @custom_gradient
+    def log1pexp(x):
+        e = ops.exp(x)
+
+        def grad(upstream):
+            return upstream * (1.0 - 1.0 / (1.0 + e))
+
+        return ops.log(1.0 + e), grad
+
+    x = Variable(1.0)
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            y = log1pexp(x)
+        first = inner.gradient(y, x)
+    second = outer.gradient(first, x)
+    s = 1 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose(float(first), s, rtol=1e-6)
+    np.testing.assert_allclose(float(second), s * (1 - s), rtol=1e-6)
+
+
+def test_custom_gradient_passes_keywords_and_asks_for_its_variables() -> None:
+    w = Variable(3.0)
+
+    @custom_gradient
+    def scaled(x, power=1):
+        def grad(upstream, variables):
+            assert [v is w for v in variables] == [True]
+            return upstream * 10.0, [upstream * 100.0]
+
+        return w * x**power, grad
+
+    x = Variable(2.0)
+    with GradientTape() as tape:
+        y = scaled(x, power=2)
+    assert float(y) == 12.0
+    assert [float(g) for g in tape.gradient(y, [x, w])] == [10.0, 100.0]
+
+    @custom_gradient
+    def forgetful(x):
+        return w * x, lambda upstream: upstream
+
+    with pytest.raises(TypeError, match="`variables`"):
+        forgetful(x)
+
+
+def test_custom_gradient_of_several_outputs_gets_zeros_for_the_unused() -> None:
+    @custom_gradient
+    def both(x):
+        return (x * 2.0, x * 3.0), lambda a, b: a * 2.0 + b * 3.0
+
+    x = Variable(1.0)
+    with GradientTape() as tape:
+        y, _ = both(x)
+    assert float(tape.gradient(y, x)) == 2.0
+
+    @custom_gradient
+    def wrong(x):
+        return x * 2.0, lambda a: (a, a)
+
+    with GradientTape() as tape:
+        y = wrong(x)
+    with pytest.raises(ValueError, match="1 arguments.*2 gradients"):
+        tape.gradient(y, x)
+
+
+def test_gradient_checks_what_it_is_asked_for() -> None:
+    w = Variable([[1.0, 2.0]])
+    with GradientTape(persistent=True) as tape:
+        y = w * 2.0
+    with pytest.raises(TypeError, match=r"sources.*ndarray"):
+        tape.gradient(y, np.ones(2))
+    with pytest.raises(ValueError, match="'none' or 'zero'"):
+        tape.gradient(y, w, unconnected_gradients="zeros")
+    with pytest.raises(ShapeError, match=r"\(3, 1, 1\)"):
+        tape.gradient(y, w, output_gradients=np.ones((3, 1, 1), "f"))
+    with pytest.raises(ValueError, match="1 targets"):
+        tape.gradient(y, w, output_gradients=[y, y])
