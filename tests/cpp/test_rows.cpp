@@ -50,7 +50,8 @@ Array<T> across(const Array<T>& x) {
 // Result, layout and partition of one kernel with matrix operands.
 template <class T>
 void check(const std::string& name, const std::vector<Array<T>>& in,
-           const Array<T>& like, const std::vector<double>& want, double atol) {
+           const Array<T>& like, const std::vector<double>& want, double atol,
+           int in_place = -1) {
   Views plain, turned;
   std::vector<Array<T>> copies;
   for (const Array<T>& a : in) {
@@ -69,6 +70,11 @@ void check(const std::string& name, const std::vector<Array<T>>& in,
   REQUIRE_MSG(y.data == y2.data, name + " transposed");
   require_same_for_all_parts(name, plain, {y.view});
   require_same_for_all_parts(name, turned, {y.view});
+  if (in_place < 0) return;
+  Array<T> both = in[size_t(in_place)];
+  plain[size_t(in_place)] = both.view;
+  run(name, plain, {both.view}, {}, 2);
+  REQUIRE_MSG(both.data == y.data, name + " in place");
 }
 
 template <class T>
@@ -97,10 +103,10 @@ void check_softmax() {
     }
     const double atol =
         sizeof(T) == 4 ? 2e-6 * std::sqrt(double(n)) : 1e-13 * double(n);
-    check<T>("softmax", {x}, x, want, 0);
-    check<T>("log_softmax", {x}, x, want_log, atol);
-    check<T>("softmax_grad", {dy, p}, x, want_grad, atol);
-    check<T>("log_softmax_grad", {dy, logp}, x, want_log_grad, atol);
+    check<T>("softmax", {x}, x, want, 0, 0);
+    check<T>("log_softmax", {x}, x, want_log, atol, 0);
+    check<T>("softmax_grad", {dy, p}, x, want_grad, atol, 0);
+    check<T>("log_softmax_grad", {dy, logp}, x, want_log_grad, atol, 0);
   }
 }
 
@@ -141,10 +147,14 @@ void check_cross_entropy() {
     require_close(p, probs, "sparse probs", 0);
     require_same_for_all_parts("sparse_softmax_cross_entropy", {z.view, labels.view},
                                {y.view, p.view});
-    check<T>("softmax_cross_entropy_grad", {dloss, p, t}, p, grad, atol * double(n));
+    check<T>("softmax_cross_entropy_grad", {dloss, p, t}, p, grad, atol * double(n), 1);
     run("sparse_softmax_cross_entropy_grad", {dloss.view, p.view, labels.view},
         {dz.view});
     require_close(dz, sparse_grad, "sparse grad", atol);
+    Array<T> both = p;
+    run("sparse_softmax_cross_entropy_grad", {dloss.view, both.view, labels.view},
+        {both.view}, {}, 2);
+    REQUIRE(both.data == dz.data);
     require_same_for_all_parts("sparse_softmax_cross_entropy_grad",
                                {dloss.view, p.view, labels.view}, {dz.view});
   }
@@ -168,7 +178,7 @@ void check_squared_error() {
       loss.push_back(sum / double(n));
     }
     check<T>("mean_squared_error", {t, p}, dloss, loss, 0);
-    check<T>("mean_squared_error_grad", {dloss, t, p}, p, grad, 1e-6);
+    check<T>("mean_squared_error_grad", {dloss, t, p}, p, grad, 1e-6, 2);
     Array<T> dp(shape);
     run("mean_squared_error_grad", {broadcast(one.view, {rows}), t.view, p.view},
         {dp.view});
