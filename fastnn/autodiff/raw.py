@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff._tape import apply
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor, check_fits, convert_to_tensor
 from fastnn.errors import DTypeError
 from fastnn.opset import OpDef, all_ops, get_op
 from fastnn.opset._dtypes import is_float
@@ -21,11 +21,17 @@ from fastnn.opset._dtypes import is_float
 def scalar_like(name: str, value: Any, dtype: str) -> Tensor:
     """A Python number or array-like as a tensor of `dtype`, if that loses no kind."""
     array = np.asarray(value)
-    if array.dtype.kind in "fc" and not is_float(dtype):
-        raise DTypeError(
-            f"[{name}] cannot use {value!r} with an {dtype} tensor: cast the tensor "
-            f'first, cast(x, "float32")'
-        )
+    if not is_float(dtype):
+        kind = array.dtype.kind
+        if kind == "O" and isinstance(value, int):  # beyond 64 bits
+            raise DTypeError(f"[{name}] {value} does not fit {dtype}")
+        if kind in "fcO":
+            raise DTypeError(
+                f"[{name}] cannot use {value!r} with an {dtype} tensor: cast the "
+                f'tensor first, cast(x, "float32")'
+            )
+        if kind in "iu":
+            check_fits(name, array, dtype)
     return Tensor(array.astype(dtype))
 
 

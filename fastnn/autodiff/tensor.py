@@ -108,7 +108,7 @@ class Tensor(TensorBase):
         return array.copy() if copy else _read_only(array)
 
     def __bool__(self) -> bool:
-        if self._array is None:
+        if self._array is None or (self._is_variable and state().tracer is not None):
             raise PlanError(
                 f"[function] the condition at {user_line()} depends on the value of a "
                 f"tensor, which does not exist while tracing. Use ops.where(condition, "
@@ -279,6 +279,8 @@ class Variable(Tensor):
         name: str | None = None,
     ) -> None:
         value = initial_value() if callable(initial_value) else initial_value
+        if isinstance(value, Variable):
+            value = value._array  # what it holds now, also while tracing
         value = convert_to_tensor(value, dtype)._concrete("Variable()")
         super().__init__(np.array(value, order="C"))
         self._is_variable = True
@@ -331,8 +333,15 @@ class Variable(Tensor):
         self._shared = True
         return super().__array__(dtype, copy)
 
-    def numpy(self) -> np.ndarray:
-        return self._array.copy()
+    def _concrete(self, what: str) -> np.ndarray:
+        if state().tracer is not None:
+            raise PlanError(
+                f"[function] {what} at {user_line()} would build the present value of "
+                f"variable {self.path} into the function being traced: later "
+                f"assignments would not be seen. Use the variable itself in "
+                f"fastnn.ops, or run eagerly (run_eagerly=True)."
+            )
+        return self._array
 
     def assign(self, value: Any) -> Variable:
         """Replace the value; shape must match, numbers and arrays take the dtype.
@@ -415,9 +424,45 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
             f"[convert_to_tensor] cannot make a tensor of {type(value).__name__} with "
             f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
         )
-    if dtype is None and array.dtype.name not in _dtypes.CODES:
-        dtype = config.floatx()  # float16, longdouble
-    return Tensor(array if dtype is None else array.astype(dtype, copy=False))
+    if dtype is None:
+        return Tensor(native(array))
+    if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
+        check_fits("convert_to_tensor", array, dtype)
+    return Tensor(array.astype(dtype, copy=False))
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """`array` in a dtype and byte order that kernels read; a copy only if it must be.
+
+    float16 and longdouble become floatx(), other byte orders the machine's.
+
+    Raises:
+        DTypeError: for arrays that hold no real numbers.
+    """
+    dtype = array.dtype
+    if dtype.name in _dtypes.CODES:
+        return array if dtype.isnative else array.astype(dtype.name)
+    if dtype.kind != "f":
+        raise DTypeError(
+            f"[Tensor] arrays of dtype {dtype} are not supported; supported: "
+            f"{', '.join(_dtypes.NAMES)}"
+        )
+    return array.astype(config.floatx())
+
+
+def check_fits(name: str, array: np.ndarray, dtype: str) -> None:
+    """DTypeError unless every integer of `array` is one of `dtype`: no wrapping."""
+    if _dtypes.is_float(dtype) or not array.size:
+        return
+    low, high = _dtypes.RANGE[dtype]
+    least, most = (
+        (array.item(),) * 2 if array.ndim == 0 else (int(array.min()), int(array.max()))
+    )
+    if least < low or most > high:
+        raise DTypeError(
+            f"[{name}] {least if least < low else most} does not fit {dtype} "
+            f"({low}..{high}): cast the tensor to a wider dtype first"
+        )
 
 
 def _holds_arrays(value: Any) -> bool:

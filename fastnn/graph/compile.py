@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
 from fastnn import config, tree
 from fastnn.autodiff._tape import state
-from fastnn.autodiff.tensor import Tensor, Variable
+from fastnn.autodiff.tensor import Tensor, Variable, native
 from fastnn.errors import PlanError
 from fastnn.graph.passes import optimize
 from fastnn.graph.trace import trace
@@ -60,6 +61,7 @@ class Function:
         self.__name__ = getattr(fn, "__name__", "function")
         self.__doc__ = fn.__doc__
         self._cache: dict[Any, _Compiled] = {}
+        self._bound: dict[int, tuple[Any, dict[Any, _Compiled]]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state().tracer is not None:
@@ -73,10 +75,19 @@ class Function:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        bound = self.__dict__.setdefault("_bound", {})
-        key = id(instance)
+        method = Function(self.python_function.__get__(instance))
+        method._cache = self._cache_of(instance)
+        return method
+
+    def _cache_of(self, instance: Any) -> dict[Any, _Compiled]:
+        """The plans of the method of `instance`; they do not keep it alive."""
+        key, bound = id(instance), self._bound
         if key not in bound:
-            bound[key] = (instance, Function(self.python_function.__get__(instance)))
+            try:
+                owner: Any = ref(instance, lambda _: bound.pop(key, None))
+            except TypeError:  # no weak references: keep it, its id must stay its own
+                owner = instance
+            bound[key] = (owner, {})
         return bound[key][1]
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
@@ -89,33 +100,36 @@ class Function:
         key: list[Any] = []
         for leaf in leaves:
             if isinstance(leaf, Variable):
-                key.append(id(leaf))
+                key.append(("variable", leaf._id))
             elif isinstance(leaf, (Tensor, np.ndarray)):
-                array = leaf._array if isinstance(leaf, Tensor) else leaf
+                array = (
+                    leaf._concrete("a call")
+                    if isinstance(leaf, Tensor)
+                    else native(leaf)
+                )
                 arrays.append(np.ascontiguousarray(array).reshape(array.shape))
                 key.append((array.shape, array.dtype.name))
             else:
                 key.append(_static_key(leaf))
-        full = (tuple(key), repr(tree.map_structure(lambda _: 0, (args, kwargs))))
+        structure = repr(tree.map_structure(lambda _: 0, (args, kwargs)))
+        full = (tuple(key), structure, _settings())
         compiled = self._cache.get(full)
         if compiled is None:
             if len(self._cache) >= MAX_SIGNATURES:
                 self._cache.pop(next(iter(self._cache)))
-            compiled = self._trace(args, kwargs, leaves)
+            compiled = self._trace(args, kwargs, leaves, arrays)
             self._cache[full] = compiled
         return compiled, arrays
 
-    def _trace(self, args: tuple, kwargs: dict, leaves: list[Any]) -> _Compiled:
+    def _trace(
+        self, args: tuple, kwargs: dict, leaves: list[Any], arrays: list[np.ndarray]
+    ) -> _Compiled:
         def is_input(leaf: Any) -> bool:
             return isinstance(leaf, (Tensor, np.ndarray)) and not isinstance(
                 leaf, Variable
             )
 
-        specs = [
-            Spec(tuple(t.shape), str(np.dtype(t.dtype).name))
-            for t in leaves
-            if is_input(t)
-        ]
+        specs = [Spec(a.shape, a.dtype.name) for a in arrays]
 
         def body(*tensors: Tensor) -> Any:
             given = iter(tensors)
@@ -130,6 +144,9 @@ class Function:
 
 
 def _static_key(leaf: Any) -> Any:
+    if isinstance(leaf, (float, np.generic)):
+        # By bits: 0.0 and -0.0 give different plans, NaN is the same as itself.
+        return type(leaf), np.asarray(leaf).tobytes()
     try:
         hash(leaf)
     except TypeError:
@@ -137,7 +154,17 @@ def _static_key(leaf: Any) -> Any:
             f"[function] argument of type {type(leaf).__name__} is neither a tensor "
             f"nor hashable: pass tensors, arrays, numbers or strings"
         ) from None
-    return type(leaf).__name__, leaf
+    return type(leaf), leaf
+
+
+def _settings() -> tuple[Any, ...]:
+    """What a trace builds in without being given it."""
+    return (
+        config.floatx(),
+        config.dtype_policy(),
+        config.epsilon(),
+        config.image_data_format(),
+    )
 
 
 def function(fn: Callable[..., Any] | None = None) -> Any:

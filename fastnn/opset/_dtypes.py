@@ -22,6 +22,16 @@ FLOATS = ("float32", "float64")
 INTEGERS = NAMES[1:9]
 ITEMSIZE = dict(zip(NAMES, (1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8), strict=True))
 
+# Smallest and largest value of what is not a float.
+RANGE = {
+    name: (0, 2 ** (8 * size) - 1)
+    if name[0] == "u"
+    else (-(2 ** (8 * size - 1)), 2 ** (8 * size - 1) - 1)
+    for name, size in ITEMSIZE.items()
+    if name not in FLOATS
+}
+RANGE["bool"] = (0, 1)
+
 
 def is_float(dtype: str) -> bool:
     return dtype in FLOATS

@@ -309,7 +309,7 @@ def test_custom_gradient_of_several_outputs_gets_zeros_for_the_unused() -> None:
 
     with GradientTape() as tape:
         y = wrong(x)
-    with pytest.raises(ValueError, match="1 arguments.*2 gradients"):
+    with pytest.raises(ValueError, match=r"1 arguments.*2 gradients"):
         tape.gradient(y, x)
 
 

@@ -172,3 +172,119 @@ def test_reference_backend_runs_the_same_graph() -> None:
         config.set_backend("cpu")
     np.testing.assert_allclose(slow, native * 1.5, rtol=1e-6)
     assert float(v) == 3.0
+
+
+@pytest.mark.parametrize(
+    "read", [float, int, bool, np.asarray, Variable.numpy, Variable.item]
+)
+def test_reading_a_variable_while_tracing_says_the_line(read) -> None:
+    v = Variable(2.0)
+
+    @fastnn.function
+    def f(x):
+        return x * read(v)  # would be built in for ever
+
+    with pytest.raises(PlanError, match=r"test_compile.py:\d+"):
+        f(np.ones(2, "f"))
+    assert float(v) == 2.0
+
+
+def test_variables_as_arguments_are_told_apart_for_ever() -> None:
+    import gc
+
+    @fastnn.function
+    def scale(v, x):
+        return x * float(v.shape[0])
+
+    sizes = []
+    for n in range(2, 8):
+        v = Variable(np.zeros(n, "f"))
+        sizes.append(float(scale(v, np.ones((), "f"))))
+        del v
+        gc.collect()  # the next variable may live at the same address
+    assert sizes == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+
+
+def test_python_floats_are_told_apart_by_their_bits() -> None:
+    traces = []
+
+    @fastnn.function
+    def divide(x, c):
+        traces.append(c)
+        return 1.0 / (x * c)
+
+    x = np.ones((), "f")
+    assert float(divide(x, 0.0)) == np.inf
+    assert float(divide(x, -0.0)) == -np.inf
+    for _ in range(3):
+        assert np.isnan(float(divide(x, float("nan"))))
+    assert len(traces) == 3
+
+
+def test_settings_built_into_a_plan_are_part_of_its_key() -> None:
+    from fastnn import config
+
+    @fastnn.function
+    def f(n):
+        return ops.zeros((n,)) + config.epsilon()
+
+    assert f(2).dtype == "float32"
+    before = config.epsilon()
+    config.set_floatx("float64")
+    config.set_epsilon(0.5)
+    try:
+        assert f(2).dtype == "float64"
+        assert f(2).numpy()[0] == 0.5
+    finally:
+        config.set_floatx("float32")
+        config.set_epsilon(before)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", "float16", "longdouble", ">i4"])
+def test_arrays_of_any_byte_order_and_width_are_read_right(dtype: str) -> None:
+    x = np.array([1, 2, 3], dtype)
+    expected = np.array([2, 3, 4])
+    y = fastnn.function(lambda x: x + 1)(x)
+    np.testing.assert_array_equal(y.numpy(), expected)
+    np.testing.assert_array_equal((fastnn.convert_to_tensor(x) + 1).numpy(), expected)
+    np.testing.assert_array_equal(ops.add(x, 1).numpy(), expected)
+    beside = fastnn.convert_to_tensor(np.ones(3, y.dtype))
+    np.testing.assert_array_equal((beside + x).numpy(), expected)
+    v = Variable(x)
+    v.assign(x + x)
+    np.testing.assert_array_equal(v.numpy(), 2 * expected - 2)
+
+
+def test_methods_do_not_keep_their_instance_alive() -> None:
+    import gc
+    import weakref
+
+    traces = []
+
+    class Model:
+        @fastnn.function
+        def call(self, x):
+            traces.append(1)
+            return x + 1.0
+
+    model = Model()
+    x = np.ones(2, "f")
+    model.call(x)
+    model.call(x)
+    assert len(traces) == 1
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None
+
+
+def test_an_unused_tensor_argument_is_fine() -> None:
+    @fastnn.function
+    def first(x, unused):
+        return x + 1.0
+
+    for n in (2, 5):
+        y = first(np.ones(2, "f"), fastnn.convert_to_tensor(np.ones((n, 3), "f")))
+        np.testing.assert_array_equal(y.numpy(), [2.0, 2.0])
+    nothing = fastnn.function(lambda unused: fastnn.convert_to_tensor(7.0))
+    assert float(nothing(np.ones(3, "f"))) == 7.0
