@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <utility>
+
 #include "bindings/ndarray.hpp"
 #include "kernels/table.hpp"
 #include "runtime/launch.hpp"
@@ -50,14 +55,19 @@ std::vector<TensorView> views_of(const py::sequence& arrays, const char* op,
 
 void launch_by_name(const std::string& name, const py::sequence& inputs,
                     const py::sequence& outputs, const py::sequence& attributes,
-                    double cost) {
+                    double cost, const std::optional<std::pair<int, int>>& part) {
   const KernelEntry& kernel = require_kernel(name);
   const std::vector<TensorView> in = views_of(inputs, kernel.name, false);
   const std::vector<TensorView> out = views_of(outputs, kernel.name, true);
   const std::vector<AttrValue> attrs = attrs_from(attributes, kernel.name);
   check_arity(kernel, in.size(), out.size(), attrs.size());
   const py::gil_scoped_release release;
-  launch(&kernel, in.data(), out.data(), attrs.data(), cost);
+  if (part) {
+    const Part share{part->first, part->second};
+    kernel.fn({in.data(), out.data(), attrs.data(), share});
+  } else {
+    launch(&kernel, in.data(), out.data(), attrs.data(), cost);
+  }
 }
 
 }  // namespace
@@ -67,7 +77,9 @@ void bind_kernels(py::module_& m) {
         "The kernel table: dicts of name, split, reads, n_out, attrs, family.");
   m.def("launch", &launch_by_name, py::arg("name"), py::arg("inputs"),
         py::arg("outputs"), py::arg("attrs") = py::tuple(), py::arg("cost") = 0.0,
-        "Run one kernel; `cost` is its single-thread work in nanoseconds.");
+        py::arg("part") = py::none(),
+        "Run one kernel; `cost` is its single-thread work in nanoseconds. With part = "
+        "(index, count) only that share of it, on this thread.");
   m.def("dtype_codes", [] {
     py::dict codes;
     for (int code = 0; code < kNumDTypes; ++code)

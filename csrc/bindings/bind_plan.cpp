@@ -16,16 +16,24 @@ namespace {
 using Shape = std::vector<int64_t>;
 
 struct PyPlan {
-  explicit PyPlan(size_t arena_bytes) : plan(arena_bytes) {}
+  PyPlan(size_t arena_bytes, int max_threads) : plan(arena_bytes, max_threads) {}
   Plan plan;
   py::dict bound;  // slot -> array: the plan reads their memory
 };
 
-// (slot, byte offset, dtype code, shape, strides in elements or None)
+// (slot, byte offset, dtype code, shape, strides in elements or None), in a chain also
+// bytes from row to row and from thread to thread.
 Operand operand_from(const py::handle& object) {
+  using Place = std::tuple<int, int64_t, int, Shape, std::optional<Shape>>;
+  const auto items = object.cast<py::tuple>();
+  const bool steps = items.size() == 7;
   const auto [slot, offset, code, shape, strides] =
-      object.cast<std::tuple<int, int64_t, int, Shape, std::optional<Shape>>>();
+      py::tuple(steps ? items[py::slice(0, 5, 1)] : items).cast<Place>();
   Operand operand{slot, offset, {}};
+  if (steps) {
+    operand.row_step = items[5].cast<int64_t>();
+    operand.thread_step = items[6].cast<int64_t>();
+  }
   TensorView& view = operand.view;
   FASTNN_CHECK(shape.size() <= kMaxRank,
                "[plan] at most %d dimensions are supported, received %zu", kMaxRank,
@@ -60,7 +68,7 @@ py::tuple operand_to(const Operand& operand) {
 
 void add_instruction(PyPlan& self, const std::string& name, const py::sequence& inputs,
                      const py::sequence& outputs, const py::sequence& attributes,
-                     bool barrier) {
+                     bool barrier, int64_t block_rows, bool chained) {
   const KernelEntry& kernel = require_kernel(name);
   std::vector<Operand> in, out;
   for (const py::handle operand : inputs)
@@ -69,7 +77,7 @@ void add_instruction(PyPlan& self, const std::string& name, const py::sequence& 
     out.push_back(operand_from(operand));
   const std::vector<AttrValue> attrs = attrs_from(attributes, kernel.name);
   const py::gil_scoped_release release;
-  self.plan.add(kernel, in, out, attrs, barrier);
+  self.plan.add(kernel, in, out, attrs, barrier, block_rows, chained);
 }
 
 void bind_array(PyPlan& self, int slot, const py::array& array) {
@@ -83,6 +91,14 @@ void bind_array(PyPlan& self, int slot, const py::array& array) {
     self.plan.bind(slot, data, bytes, writable);
   }
   self.bound[py::int_(slot)] = array;
+}
+
+void unbind_slot(PyPlan& self, int slot) {
+  {
+    const py::gil_scoped_release release;
+    self.plan.unbind(slot);
+  }
+  if (self.bound.contains(py::int_(slot))) self.bound.attr("pop")(slot);
 }
 
 void run(PyPlan& self, int64_t steps, int threads) {
@@ -141,12 +157,16 @@ py::list instruction_list(const PyPlan& self) {
 
 void bind_plan(py::module_& m) {
   py::class_<PyPlan>(m, "Plan", "A schedule of kernel calls over a static arena.")
-      .def(py::init<size_t>(), py::arg("arena_bytes"))
+      .def(py::init<size_t, int>(), py::arg("arena_bytes"),
+           py::arg("max_threads") = 1 << 10)
       .def("add_instruction", &add_instruction, py::arg("kernel_name"),
            py::arg("inputs"), py::arg("outputs"), py::arg("attrs") = py::tuple(),
-           py::arg("barrier") = true,
-           "Operands: (slot, byte offset, dtype code, shape, strides or None).")
+           py::arg("barrier") = true, py::arg("block_rows") = 0,
+           py::arg("chained") = false,
+           "Operands: (slot, byte offset, dtype code, shape, strides or None) and, in a "
+           "chain, (..., bytes per row, bytes per thread).")
       .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
+      .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
       .def("run_profiled", &run_profiled, py::arg("steps") = 1, py::arg("threads") = 1,
            "Average nanoseconds of each instruction.")

@@ -13,6 +13,7 @@ namespace fastnn {
 namespace {
 
 constexpr int kMaxSlots = 1 << 20;
+constexpr size_t kMaxOperands = 16;  // of one instruction in a chain
 
 double now_ns() {
   return std::chrono::duration<double, std::nano>(
@@ -65,12 +66,18 @@ class Plan::Traversal {
     double before = times && index == 0 ? now_ns() : 0;
     size_t position = 0;
     for (const Instruction& instruction : plan_.instructions_) {
+      if (instruction.chained) {
+        ++position;  // its time is counted at the head of the chain
+        continue;
+      }
       if (count > 1) {
         if (instruction.barrier_before ? !barrier.wait(count) : barrier.aborted()) {
           return false;
         }
       }
-      if (index == 0 || instruction.kernel->split != Split::kSerial) {
+      if (instruction.block_rows > 0) {
+        run_chain(&instruction, index, count);
+      } else if (index == 0 || instruction.kernel->split != Split::kSerial) {
         const bool serial = instruction.kernel->split == Split::kSerial;
         instruction.kernel->fn({plan_.views_.data() + instruction.first_in,
                                 plan_.views_.data() + instruction.first_out,
@@ -86,21 +93,59 @@ class Plan::Traversal {
     return true;
   }
 
+  // The instructions from `head` on, for the rows of this thread, block by block.
+  void run_chain(const Instruction* head, int index, int count) const {
+    const Instruction* const end =
+        plan_.instructions_.data() + plan_.instructions_.size();
+    const int64_t rows = plan_.chain_rows(*head);
+    const Range own = row_range(rows, {index, count});
+    for (int64_t row = own.begin; row < own.end; row += head->block_rows) {
+      const int64_t n = std::min(head->block_rows, own.end - row);
+      const Instruction* step = head;
+      do {
+        run_block(*step, row, n, index);
+      } while (++step != end && step->chained);
+    }
+  }
+
+  void run_block(const Instruction& step, int64_t row, int64_t n, int index) const {
+    TensorView views[kMaxOperands];
+    const size_t count = step.end - step.first_in;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t operand = step.first_in + i;
+      views[i] = plan_.views_[operand];
+      const int64_t row_step = plan_.row_steps_[operand];
+      const int64_t thread_step = plan_.thread_steps_[operand];
+      if (row_step == 0 && thread_step == 0) continue;
+      views[i].data =
+          static_cast<char*>(views[i].data) + row * row_step + index * thread_step;
+      views[i].shape[0] = n;
+    }
+    step.kernel->fn({views, views + (step.first_out - step.first_in),
+                     plan_.attrs_.data() + step.first_attr, Part{}});
+  }
+
   Plan& plan_;
   const int64_t steps_;
 };
 
-Plan::Plan(size_t arena_bytes) : arena_(arena_bytes), slots_(1) {
+Plan::Plan(size_t arena_bytes, int max_threads)
+    : arena_(arena_bytes), max_threads_(max_threads), slots_(1) {
+  FASTNN_CHECK(max_threads >= 1, "[plan] max_threads must be at least 1, received %d",
+               max_threads);
   slots_[kArenaSlot].data = arena_.data();
   slots_[kArenaSlot].bound = true;
 }
 
 void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
                const std::vector<Operand>& out, const std::vector<AttrValue>& attrs,
-               bool barrier) {
+               bool barrier, int64_t block_rows, bool chained) {
   const std::lock_guard lock(running_);
   check_arity(kernel, in.size(), out.size(), attrs.size());
+  if (block_rows > 0 || chained) check_chain(kernel, in, out, block_rows, chained);
   Instruction instruction;
+  instruction.block_rows = block_rows;
+  instruction.chained = chained;
   instruction.kernel = &kernel;
   instruction.barrier_before = barrier;
   instruction.first_in = views_.size();
@@ -119,6 +164,28 @@ void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
   instructions_.push_back(instruction);
 }
 
+void Plan::check_chain(const KernelEntry& kernel, const std::vector<Operand>& in,
+                       const std::vector<Operand>& out, int64_t block_rows,
+                       bool chained) const {
+  FASTNN_CHECK(kernel.split == Split::kRows,
+               "[plan] %s does not divide its work by rows and cannot be chained",
+               kernel.name);
+  FASTNN_CHECK(in.size() + out.size() <= kMaxOperands,
+               "[plan] %s has too many operands for a chain", kernel.name);
+  const bool in_chain = !instructions_.empty() && (instructions_.back().chained ||
+                                                   instructions_.back().block_rows > 0);
+  FASTNN_CHECK(!chained || (in_chain && block_rows == 0),
+               "[plan] %s continues a chain that was not begun", kernel.name);
+}
+
+// The rows of a chain: those of the first operand of its instructions that is sliced.
+int64_t Plan::chain_rows(const Instruction& head) const {
+  for (size_t i = head.first_in; i < views_.size(); ++i) {
+    if (row_steps_[i] != 0) return views_[i].rows();
+  }
+  return 0;
+}
+
 void Plan::check_operand(const KernelEntry& kernel, const Operand& operand,
                          bool output) const {
   const Extent extent = extent_of(operand.view);
@@ -132,7 +199,8 @@ void Plan::check_operand(const KernelEntry& kernel, const Operand& operand,
                operand.slot);
   FASTNN_CHECK(!output || operand.view.contiguous(),
                "[plan] %s: outputs must be contiguous", kernel.name);
-  const int64_t end = operand.offset + extent.above;
+  const int64_t end =
+      operand.offset + extent.above + (max_threads_ - 1) * operand.thread_step;
   FASTNN_CHECK(operand.slot != kArenaSlot || end <= static_cast<int64_t>(arena_.size()),
                "[plan] %s: an operand ends at byte %lld of an arena of %zu",
                kernel.name, static_cast<long long>(end), arena_.size());
@@ -153,6 +221,8 @@ void Plan::add_operand(const Operand& operand, bool output) {
   views_.push_back(view);
   slots_of_.push_back(operand.slot);
   offsets_.push_back(operand.offset);
+  row_steps_.push_back(operand.row_step);
+  thread_steps_.push_back(operand.thread_step);
 }
 
 void Plan::bind(int slot, void* data, size_t bytes, bool writable) {
@@ -174,6 +244,13 @@ void Plan::bind(int slot, void* data, size_t bytes, bool writable) {
   }
 }
 
+void Plan::unbind(int slot) {
+  const std::lock_guard lock(running_);
+  FASTNN_CHECK(slot > 0 && static_cast<size_t>(slot) < slots_.size(),
+               "[plan] no instruction uses slot %d", slot);
+  slots_[static_cast<size_t>(slot)].bound = false;
+}
+
 void Plan::check_bound() const {
   for (size_t slot = 1; slot < slots_.size(); ++slot) {
     FASTNN_CHECK(slots_[slot].bound || slots_[slot].users.empty(),
@@ -186,7 +263,7 @@ void Plan::execute(const Traversal& traversal, int threads) {
   check_bound();
   FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
   Barrier barrier;
-  run_team(threads, [&](int index, int count) { traversal(index, count, barrier); });
+  run_team(std::min(threads, max_threads_), [&](int index, int count) { traversal(index, count, barrier); });
 }
 
 void Plan::run(int64_t steps, int threads) {

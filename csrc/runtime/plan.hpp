@@ -19,10 +19,19 @@ struct Operand {
   int slot = 0;
   int64_t offset = 0;  // bytes
   TensorView view;     // data is filled in when the slot is bound
+  // In a chain: bytes from one row to the next (0: the operand is taken whole), and
+  // bytes from one thread's copy to the next (0: shared).
+  int64_t row_step = 0;
+  int64_t thread_step = 0;
 };
 
+// A chain is a run of instructions that own the same rows and that each thread executes
+// block by block: what one writes the next finds in the cache. `block_rows` stands at
+// its first instruction, `chained` is set for the others.
 struct Instruction {
   const KernelEntry* kernel = nullptr;
+  int64_t block_rows = 0;
+  bool chained = false;
   bool barrier_before = false;
   size_t first_in = 0;  // into Plan's operands; outputs follow the inputs
   size_t first_out = 0;
@@ -34,17 +43,21 @@ class FASTNN_API Plan {
  public:
   static constexpr int kArenaSlot = 0;
 
-  explicit Plan(size_t arena_bytes);
+  // `max_threads` bounds run(): chains have that many copies of their blocks.
+  explicit Plan(size_t arena_bytes, int max_threads = 1 << 10);
 
   // Outputs must be contiguous. Without `barrier`, a thread may start this
   // instruction while others are still at the previous ones: right only when each
-  // part reads what the same part wrote.
+  // part reads what the same part wrote. `block_rows` > 0 begins a chain.
   void add(const KernelEntry& kernel, const std::vector<Operand>& in,
            const std::vector<Operand>& out, const std::vector<AttrValue>& attrs,
-           bool barrier);
+           bool barrier, int64_t block_rows = 0, bool chained = false);
 
   // The caller keeps the memory alive while the plan may run.
   void bind(int slot, void* data, size_t bytes, bool writable);
+
+  // Forgets the memory of a slot; the plan cannot run until it is bound again.
+  void unbind(int slot);
 
   // Executes the list `steps` times on up to `threads` threads. Allocates nothing.
   void run(int64_t steps, int threads);
@@ -59,7 +72,8 @@ class FASTNN_API Plan {
   const Arena& arena() const { return arena_; }
   const std::vector<Instruction>& instructions() const { return instructions_; }
   Operand operand(size_t index) const {
-    return {slots_of_[index], offsets_[index], views_[index]};
+    return {slots_of_[index], offsets_[index], views_[index], row_steps_[index],
+            thread_steps_[index]};
   }
 
  private:
@@ -72,6 +86,10 @@ class FASTNN_API Plan {
   };
   class Traversal;
 
+  void check_chain(const KernelEntry& kernel, const std::vector<Operand>& in,
+                   const std::vector<Operand>& out, int64_t block_rows,
+                   bool chained) const;
+  int64_t chain_rows(const Instruction& head) const;
   void check_operand(const KernelEntry& kernel, const Operand& operand,
                      bool output) const;
   void add_operand(const Operand& operand, bool output);
@@ -79,10 +97,13 @@ class FASTNN_API Plan {
   void check_bound() const;
 
   Arena arena_;
+  const int max_threads_;
   std::vector<Instruction> instructions_;
   std::vector<TensorView> views_;  // operands, in instruction order
   std::vector<int> slots_of_;
   std::vector<int64_t> offsets_;
+  std::vector<int64_t> row_steps_;
+  std::vector<int64_t> thread_steps_;
   std::vector<AttrValue> attrs_;
   std::vector<Slot> slots_;
   bool step_barrier_ = true;

@@ -23,11 +23,11 @@ import numpy as np
 from _thread import _local
 
 from fastnn import config
-from fastnn.errors import BackendError, DTypeError, ShapeError
+from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
 from fastnn.opset import _dtypes
 from fastnn.opset._infer import BROADCAST, COMPARE, SAME
 from fastnn.opset._infer import broadcast_shapes, check_same_dtype
-from fastnn.opset._opdef import POINTWISE, Spec, VIEW
+from fastnn.opset._opdef import Spec, VIEW
 
 cnp.import_array()
 
@@ -139,9 +139,8 @@ cdef class OpHandle:
         self.code = op.code
         self.n_out = len(op.outputs)
         self.n_attrs = len(op.attrs)
-        self.pointwise = op.kind == POINTWISE
-        # Of a product the leading axes broadcast, the last two do not.
-        self.batched = op.name == "matmul"
+        self.pointwise = op.broadcast == "all"
+        self.batched = op.broadcast == "batch"
         self.view = op.kind == VIEW
         self.has_vjp = op.vjp is not None
         self.entry = find_kernel(op.name.encode())
@@ -286,12 +285,9 @@ cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):
     for i in range(n_in):
         array = (<TensorBase>inputs[i])._array
         total += cnp.PyArray_SIZE(array)
-        if h.batched and len(specs[0][0]) > 2:
-            shape = specs[0][0][:-2] + (<TensorBase>inputs[i])._shape[-2:]
-            _fill_view(&views_in[i], array, shape)
-            shape = None
-        else:
-            _fill_view(&views_in[i], array, shape)
+        if h.batched:
+            shape = h.op.operand_shape((<TensorBase>inputs[i])._shape, specs[0][0])
+        _fill_view(&views_in[i], array, shape)
     _fill_attrs(h, attrs, values)
     if total < SMALL:
         launch(h.entry, views_in, views_out, values, 0.0)
@@ -333,8 +329,17 @@ cdef list _eager(OpHandle h, tuple inputs, tuple attrs):
             [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs],
             attrs,
         )
+    for t in inputs:
+        if (<TensorBase>t)._array is None:
+            raise PlanError(
+                f"[{h.name}] a tensor of a function that has been traced is used outside "
+                f"of it, where it has no value: return it from the function instead"
+            )
     if h.view:
-        array = h.ref((<TensorBase>inputs[0])._array, *attrs)
+        t = inputs[0]
+        if (<TensorBase>t)._is_variable:
+            t._shared = True  # plans write variables in place: they copy it first
+        array = h.ref((<TensorBase>t)._array, *attrs)
         return [_new_tensor(array, array.shape, specs[0][1])]
     if config._backend == "reference":
         return _run_reference(h, inputs, attrs, specs)

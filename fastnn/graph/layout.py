@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn.graph.ir import CONST, INPUT, VARIABLE
+from fastnn.graph.ir import CONST
 from fastnn.opset import Spec, get_op
 from fastnn.opset._dtypes import ITEMSIZE
 from fastnn.opset._opdef import VIEW
@@ -21,13 +21,14 @@ ARENA, CONSTS, VARIABLES, INPUTS = "arena", "consts", "variable", "input"
 class Storage:
     """A block of memory that one or several values share."""
 
-    __slots__ = ("home", "key", "nbytes", "offset", "values")
+    __slots__ = ("home", "key", "nbytes", "offset", "thread_step", "values")
 
     def __init__(self, home: str, nbytes: int, key: int = 0) -> None:
         self.home = home
         self.nbytes = nbytes
         self.key = key  # index of the constant, variable or input
         self.offset = 0  # bytes inside its home, set by the memory pass
+        self.thread_step = 0  # bytes from one thread's copy to the next, in chains
         self.values: list[Value] = []
 
 
@@ -64,11 +65,13 @@ class Layout:
     Rules:
       * a view node's output lies in its input's storage (a reshape of strided memory
         gets a copy first);
-      * an op may overwrite an input (`OpDef.inplace`) that nobody else reads, that is
-        dense and that does not outlive the step;
+      * an op may overwrite an input (`OpDef.inplace`) that nobody else reads, no other
+        operand of the op views, that is dense and does not outlive the step;
       * the new value of a variable is written straight into the variable when all
-        readers of the old value come before it in traced order, else copied there at
-        the end of the step.
+        readers of the old value, through views too, come before it in traced order and
+        the old value does not leave the step. Else it is copied there at the end;
+      * what still reads an updated variable at the end (an output, or another
+        variable's new value) is copied away before the first variable is written.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -76,8 +79,7 @@ class Layout:
         self.views: dict[Value, View] = {}
         self.storages: list[Storage] = []
         self.nodes: list[Node] = []
-        self.commits: dict[int, Node] = {}
-        self._variable_keys = {key: i for i, key in enumerate(graph.variables)}
+        self.consts: list[Value] = []
         self._users = graph.consumers()
         self._position = {node: i for i, node in enumerate(graph.nodes)}
         self._fixed = set(graph.outputs)
@@ -85,13 +87,12 @@ class Layout:
             self._place(value, self._storage(VARIABLES, value, i))
         for i, value in enumerate(graph.inputs):
             self._place(value, self._storage(INPUTS, value, i))
-        self.consts: list[Value] = []
         donated = self._donations()
         # `_commit` still reads these after the last node.
         self._fixed |= {v for k, v in graph.updates.items() if donated.get(v) != k}
         for node in graph.nodes:
             self._add(node, donated)
-        self._commit(donated)
+        self.outputs = self._finish(donated)
 
     # -- placing ---------------------------------------------------------------------
 
@@ -140,12 +141,7 @@ class Layout:
         x, y = node.inputs[0], node.outputs[0]
         view = self.view(x)
         if node.op.name == "reshape" and not is_dense(x.shape, view.strides):
-            copy = self.graph.make_node(
-                get_op("copy"), [x], (), [Spec(x.shape, x.dtype)], node.where
-            )
-            self._place(copy.outputs[0], self._storage(ARENA, x))
-            self.nodes.append(copy)
-            x = copy.outputs[0]
+            x = self._copy(x)
             view = self.views[x]
         offset, strides = view_of(node, x, view.strides)
         self._place(y, view.storage, view.offset + offset, strides)
@@ -160,7 +156,7 @@ class Layout:
             and (old.shape, old.dtype) == (new.shape, new.dtype)
             and is_dense(old.shape, view.strides)
             and storage.nbytes == old.size * ITEMSIZE[old.dtype]
-            and node.inputs.count(old) == 1
+            and sum(self.views[v].storage is storage for v in node.inputs) == 1
             and not any(v in self._fixed for v in storage.values)
             and all(
                 self._position[u] <= self._position[node]
@@ -169,54 +165,73 @@ class Layout:
             )
         )
 
-    def _readers(self, value: Value) -> list[Node]:
-        """Nodes that read the value or a view of it."""
-        found: list[Node] = []
-        for node in self._users.get(value, ()):
-            if node.op.kind == VIEW:
-                found.extend(self._readers(node.outputs[0]))
-            else:
-                found.append(node)
+    def _aliases(self, value: Value) -> list[Value]:
+        """The value and all views of it, views of views included."""
+        found = [value]
+        for alias in found:
+            for node in self._users.get(alias, ()):
+                if node.op.kind == VIEW:
+                    found.append(node.outputs[0])
         return found
 
     def _donations(self) -> dict[Value, int]:
         """New values of variables that may be written straight into the variable."""
         donated: dict[Value, int] = {}
-        for key, value in self.graph.updates.items():
+        updates = self.graph.updates
+        leaving = self._fixed | set(updates.values())
+        for key, value in updates.items():
             node = value.node
             if node is None or node.op.kind == VIEW or value in donated:
                 continue
-            if value in self._fixed:
-                continue
             old = self.graph.variables[key][1]
-            at = self._position[node]
-            j = node.op.inplace[value.index] if node.op.inplace else -1
-            allowed = j >= 0 and node.inputs[j] is old and node.inputs.count(old) == 1
-            late = [
-                r
-                for r in self._readers(old)
-                if self._position[r] > at or (r is node and not allowed)
-            ]
-            if old in self._fixed or late:
+            aliases = self._aliases(old)
+            if value in self._fixed or any(v in leaving for v in aliases):
                 continue
-            donated[value] = key
+            j = node.op.inplace[value.index] if node.op.inplace else -1
+            over = sum(v in aliases for v in node.inputs)
+            allowed = over == 0 or (over == 1 and j >= 0 and node.inputs[j] is old)
+            late = any(
+                self._position[reader] > self._position[node]
+                for alias in aliases
+                for reader in self._users.get(alias, ())
+                if reader.op.kind != VIEW
+            )
+            if allowed and not late:
+                donated[value] = key
         return donated
 
-    def _commit(self, donated: dict[Value, int]) -> None:
-        """Copies into the variables whose new value lives elsewhere."""
-        self.committed: list[tuple[Node, Storage]] = []
-        for key, value in self.graph.updates.items():
-            if donated.get(value) == key:
-                continue
-            old = self.graph.variables[key][1]
-            if value is old:
-                continue
-            self.view(value)
-            node = self.graph.make_node(
-                get_op("copy"), [value], (), [Spec(value.shape, value.dtype)]
-            )
-            self._place(node.outputs[0], self.views[old].storage)
-            self.nodes.append(node)
+    def _copy(self, value: Value, storage: Storage | None = None) -> Value:
+        """A copy of the value at this point, in a storage of its own or a given one."""
+        self.view(value)
+        spec = Spec(value.shape, value.dtype)
+        node = self.graph.make_node(get_op("copy"), [value], (), [spec])
+        copy = node.outputs[0]
+        self._place(copy, storage or self._storage(ARENA, copy))
+        self.nodes.append(node)
+        return copy
+
+    def _finish(self, donated: dict[Value, int]) -> list[Value]:
+        """Saves what reads updated variables, then writes the others' new values.
+
+        Returns:
+            The outputs, copies where the output lay in a variable that changes.
+        """
+        variables = self.graph.variables
+        pending = {
+            key: value
+            for key, value in self.graph.updates.items()
+            if donated.get(value) != key and value is not variables[key][1]
+        }
+        changing = {self.views[variables[key][1]].storage for key in pending}
+
+        def safe(value: Value) -> Value:
+            return self._copy(value) if self.view(value).storage in changing else value
+
+        outputs = [safe(value) for value in self.graph.outputs]
+        pending = {key: safe(value) for key, value in pending.items()}
+        for key, value in pending.items():
+            self._copy(value, self.views[variables[key][1]].storage)
+        return outputs
 
 
 def view_of(
@@ -245,5 +260,3 @@ def storage_row_bytes(view: View, value: Value) -> int:
     """Bytes from one row of the value to the next."""
     return view.strides[0] * ITEMSIZE[value.dtype] if value.shape else 0
 
-
-__all__ = ["ARENA", "CONST", "INPUT", "VARIABLE", "Layout", "Storage", "View"]

@@ -31,7 +31,7 @@ def lifetimes(layout: Layout, steps: list[Step]) -> dict[Storage, tuple[int, int
                     min(first, step.phase),
                     max(last, step.phase),
                 )
-    for value in layout.graph.outputs:
+    for value in layout.outputs:
         storage = layout.view(value).storage
         if storage.home == ARENA:
             spans[storage] = (spans[storage][0], end)

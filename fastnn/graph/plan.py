@@ -11,15 +11,15 @@ import numpy as np
 from fastnn import _core
 from fastnn.autodiff._tape import encode_attrs
 from fastnn.graph import memory
+from fastnn.graph.chains import chain
 from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
-from fastnn.graph.schedule import schedule
+from fastnn.graph.schedule import kernel_table, schedule
 from fastnn.opset import Spec
-from fastnn.opset._dtypes import CODES
-from fastnn.opset._opdef import POINTWISE
+from fastnn.opset._dtypes import CODES, ITEMSIZE, NAMES
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Graph, Node, Value
-    from fastnn.graph.schedule import Step
+    from fastnn.graph.schedule import Chain, Step
 
 # A second thread costs two or three barriers a step (~1 us each when its core is its
 # own); below this much work a step it only gets in the way.
@@ -36,13 +36,14 @@ class Plan:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         layout = Layout(graph)
-        steps = schedule(layout)
+        max_threads = _core.num_threads()
+        steps = chain(layout, schedule(layout), max_threads)
         arena = memory.place(layout, steps)
         self._steps = steps
         self._layout = layout
         self._variables = [var for var, _ in graph.variables.values()]
         self._written = self._written_variables(layout)
-        self._native = _core.Plan(arena)
+        self._native = _core.Plan(arena, max_threads)
         self._lock = threading.Lock()
         self._bound: dict[int, Any] = {}
         self._used: set[int] = set()  # slots that an instruction reads or writes
@@ -52,7 +53,7 @@ class Plan:
         self.phases = max((s.phase for s in steps), default=-1) + 1
         if consts is not None:
             self._bind(1, consts)
-        self._outputs = [self._output_view(v) for v in graph.outputs]
+        self._outputs = [self._output_view(v) for v in layout.outputs]
 
     # -- building --------------------------------------------------------------------
 
@@ -102,21 +103,44 @@ class Plan:
         )
 
     def _emit(self, steps: list[Step]) -> None:
-        before = 0
+        before: Step | None = None
         for step in steps:
-            node = step.node
-            inputs = [self._operand(v, operand_shape(node, v)) for v in node.inputs]
+            node, chain = step.node, step.chain
+            out = node.outputs[0].shape
+            inputs = [
+                self._operand(v, node.op.operand_shape(v.shape, out))
+                for v in node.inputs
+            ]
             outputs = [self._operand(v) for v in node.outputs]
+            head = chain is not None and (before is None or before.chain is not chain)
+            if chain is not None:
+                reads = kernel_table()[node.op.name]["reads"]
+                inputs = [
+                    self._sliced(operand, chain, letter == "r")
+                    for operand, letter in zip(inputs, reads, strict=True)
+                ]
+                outputs = [self._sliced(operand, chain, True) for operand in outputs]
             self._used.update(operand[0] for operand in (*inputs, *outputs))
             self._native.add_instruction(
                 node.op.name,
                 inputs,
                 outputs,
                 encode_attrs(node.op, node.attrs),
-                step.phase != before,
+                step.phase != (0 if before is None else before.phase),
+                chain.block_rows if chain is not None and head else 0,
+                chain is not None and not head,
             )
-            before = step.phase
+            before = step
             self.cost += node_cost(node)
+
+    def _sliced(self, operand: tuple, chain: Chain, by_rows: bool) -> tuple:
+        """The operand of one block: its rows, or this thread's block of the local."""
+        slot, offset, code, shape, strides = operand
+        if slot == 0 and offset == chain.local.offset:
+            block = [chain.block_rows, *shape[1:]]
+            return (slot, offset, code, block, strides, 0, chain.local.thread_step)
+        step = strides[0] * ITEMSIZE[NAMES[code]] if by_rows and shape else 0
+        return (*operand, step, 0)
 
     def _output_view(self, value: Value) -> Any:
         view = self._layout.view(value)
@@ -144,6 +168,15 @@ class Plan:
     def bind_input(self, index: int, array: np.ndarray) -> None:
         """Point input `index` to a C-contiguous array of its spec."""
         self._bind(2 + len(self._variables) + index, array)
+
+    def release_inputs(self) -> None:
+        """Let go of the arrays bound as inputs; the next run binds them again."""
+        with self._lock:
+            first = 2 + len(self._variables)
+            for slot in [s for s in self._bound if s >= first]:
+                if slot in self._used:
+                    self._native.unbind(slot)
+                del self._bound[slot]
 
     def threads(self) -> int:
         """How many threads a step is worth."""
@@ -189,11 +222,16 @@ class Plan:
             f"plan {self.graph.name}: {len(self._steps)} instructions, "
             f"{self.phases} phases, arena {self._native.arena_bytes} bytes"
         ]
-        phase = -1
+        phase, chain = -1, None
         for step in self._steps:
             if step.phase != phase:
                 phase = step.phase
                 lines.append(f"-- phase {phase}")
+            if step.chain is not None and step.chain is not chain:
+                lines.append(f"-- chain, blocks of {step.chain.block_rows} rows")
+            elif step.chain is None and chain is not None:
+                lines.append("-- end of chain")
+            chain = step.chain
             ins = ", ".join(self._describe(v) for v in step.node.inputs)
             outs = ", ".join(self._describe(v) for v in step.node.outputs)
             attrs = "".join(
@@ -214,16 +252,6 @@ class Plan:
         else:
             place = f"{storage.home}{storage.key}"
         return f"{place}{list(value.shape)}"
-
-
-def operand_shape(node: Node, value: Value) -> tuple[int, ...] | None:
-    """The shape an input is broadcast to before its kernel sees it."""
-    out = node.outputs[0].shape
-    if node.op.kind == POINTWISE:
-        return out
-    if node.op.name == "matmul" and len(out) > 2:
-        return (*out[:-2], *value.shape[-2:])
-    return None
 
 
 def node_cost(node: Node) -> float:

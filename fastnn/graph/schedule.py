@@ -9,17 +9,16 @@ phases (rows: gather to input gradients; weight gradients; updates).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.errors import BackendError
 from fastnn.graph.layout import storage_row_bytes
-from fastnn.opset._opdef import POINTWISE
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Node, Value
     from fastnn.graph.layout import Layout, Storage
 
-ROWS, SERIAL, OTHER = "rows", "serial", "any"
+ROWS, SERIAL = "rows", "serial"
 
 
 class Access:
@@ -34,16 +33,29 @@ class Access:
         self.owner = owner
 
 
+class Chain(NamedTuple):
+    """Instructions that each thread runs block by block over its rows.
+
+    `local` is what the first writes and the others read: it exists per thread and for
+    one block only.
+    """
+
+    rows: int
+    block_rows: int
+    local: Storage
+
+
 class Step:
     """A node with its accesses and the phase it runs in."""
 
-    __slots__ = ("accesses", "after", "node", "phase")
+    __slots__ = ("accesses", "after", "chain", "node", "phase")
 
     def __init__(self, node: Node, accesses: list[Access]) -> None:
         self.node = node
         self.accesses = accesses
         self.after: list[tuple[Step, bool]] = []  # (earlier step, needs a barrier)
         self.phase = -1
+        self.chain: Chain | None = None
 
 
 def kernel_table() -> dict[str, Any]:
@@ -101,10 +113,9 @@ def _aligned(layout: Layout, node: Node, value: Value, rows: int) -> bool:
     """Row i of the value lies in row i of its storage, for every i."""
     if rows == 1:
         return True
-    if not value.shape or value.shape[0] != rows:
-        return False
-    if node.op.kind == POINTWISE and len(value.shape) != len(node.outputs[0].shape):
-        return False
+    shape = node.op.operand_shape(value.shape, node.outputs[0].shape)
+    if not value.shape or value.shape[0] != rows or len(shape) != len(value.shape):
+        return False  # repeated along the rows, or no rows at all
     view = layout.views[value]
     step = storage_row_bytes(view, value)
     return step > 0 and step * rows == view.storage.nbytes and view.offset < step

@@ -74,8 +74,10 @@ class OpDef:
 
     __slots__ = (
         "attrs",
+        "broadcast",
         "code",
         "cost",
+        "differentiable",
         "doc",
         "handle",
         "infer",
@@ -100,12 +102,14 @@ class OpDef:
     kind: str
     ref: Callable[..., Any]
     vjp: Callable[..., Any] | None
+    differentiable: bool
     saves: tuple[str, ...]
     inplace: tuple[int, ...]
     samples: Callable[..., Iterator[Sample]]
     tol: Tol
     cost: float | Callable[..., float]
     integers: bool
+    broadcast: str
     doc: str
     handle: Any
 
@@ -117,6 +121,16 @@ class OpDef:
     def __repr__(self) -> str:
         attrs = "".join(f", {a.name}=" for a in self.attrs)
         return f"<op {self.name}({', '.join(self.inputs)}{attrs})>"
+
+    def operand_shape(
+        self, shape: tuple[int, ...], out: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """The shape to which an input is broadcast before the kernel sees it."""
+        if self.broadcast == "all":
+            return out
+        if self.broadcast == "batch" and len(out) > 2:
+            return (*out[:-2], *shape[-2:])
+        return shape
 
     def bind_attrs(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -156,10 +170,12 @@ def op(
     outputs: str = "y",
     attrs: tuple[Attr, ...] = (),
     vjp: Callable[..., Any] | None = None,
+    differentiable: bool | None = None,
     saves: tuple[str, ...] = (),
     inplace: tuple[int, ...] = (),
     cost: float | Callable[..., float] = 0.25,
     integers: bool = False,
+    broadcast: str = "",
     doc: str = "",
 ) -> OpDef:
     """Register an op.
@@ -175,11 +191,14 @@ def op(
         tol: allowed error against `ref` in float64.
         attrs: static parameters in the order the kernel receives them.
         vjp: `vjp(c, *cotangents)`, one gradient or None per input, written with ops.
+        differentiable: False for an op from floats to floats that has no gradient on
+            purpose; the registry test asks all others for a `vjp`. Updates have none.
         saves: the inputs and outputs that `vjp` reads; nothing else is kept alive.
         inplace: for output i, the index of the input it may overwrite (-1: none).
         cost: work per output element in ns on one core, or
             `cost(in_specs, out_specs, attrs)`; decides about threads only.
         integers: the kernel takes them too; else `fastnn.ops` casts to floatx().
+        broadcast: "all" axes (pointwise ops), all but two ("batch"), or none.
         doc: one line that adds knowledge: the formula and its source.
     """
     if name in _REGISTRY:
@@ -194,12 +213,14 @@ def op(
         kind=kind,
         ref=ref,
         vjp=vjp,
+        differentiable=kind != UPDATE if differentiable is None else differentiable,
         saves=saves,
         inplace=inplace,
         samples=samples,
         tol=tol,
         cost=cost,
         integers=integers,
+        broadcast=broadcast or ("all" if kind == POINTWISE else ""),
         doc=doc,
     )
     _REGISTRY[name] = record

@@ -82,6 +82,7 @@ op(
     vjp=_matmul_vjp,
     saves=("a", "b"),
     samples=_matmul_samples,
+    broadcast="batch",
     tol=GEMM_TOL,
     cost=_flops,
     doc="y[..., i, j] = sum_k a[..., i, k] b[..., k, j], float32 accumulation in k",
@@ -122,9 +123,10 @@ def _linear_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
 def _linear_vjp(c: Any, dy: Any) -> Any:
     dz = gradient(c, c.activation, dy, c.y)
     dx = c.op.matmul(dz, swap(c, c.w)) if c.needs("x") else None
-    dw = db = None
-    if c.needs("w") or c.needs("b"):
-        dw, db = c.op.linear_grad_params(c.x, dz)
+    # Not one op for both: the plan runs the product block by block with the update
+    # that reads it (graph/chains.py), so dw never goes through memory.
+    dw = c.op.matmul(swap(c, c.x), dz) if c.needs("w") else None
+    db = c.op.sum(dz, (0,), False) if c.needs("b") else None
     return dx, dw, db
 
 

@@ -11,7 +11,7 @@ from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import ROW, Sample, Spec, op, ulps
 from fastnn.opset._samples import uniform
 
-SHAPES = ((1,), (7,), (0, 3), (3, 5), (4, 10), (2, 3, 19), (3, 70))
+SHAPES = ((1, 1), (1, 7), (0, 3), (3, 5), (4, 10), (2, 3, 19), (3, 70))
 
 
 def row_infer(name: str) -> Any:
@@ -20,8 +20,12 @@ def row_infer(name: str) -> Any:
 
         check_same_dtype(name, [s.dtype for s in specs])
         check_float(name, specs[0].dtype)
-        if not specs[0].shape:
-            raise ShapeError(f"[{name}] needs an axis, received a scalar")
+        if len(specs[0].shape) < 2:
+            # Rows are the unit of ownership: a lone row is (1, n).
+            raise ShapeError(
+                f"[{name}] needs rows, shape (..., n), received {specs[0].shape}: "
+                f"reshape it to (1, n)"
+            )
         return [Spec(specs[0].shape, specs[0].dtype)]
 
     return infer

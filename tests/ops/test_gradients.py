@@ -166,3 +166,13 @@ def test_a_product_of_infinities_has_a_slope() -> None:
         tape.watch(x)
         y = raw.prod(x, (0,), False)
     np.testing.assert_array_equal(tape.gradient(y, x).numpy(), [np.nan, np.inf])
+
+
+def test_the_remainder_has_the_slopes_of_x1_minus_whole_x2() -> None:
+    x1, x2 = Tensor(np.array([5.0, -2.0])), Tensor(np.array(3.0))
+    with GradientTape() as tape:
+        tape.watch([x1, x2])
+        y = x1 % x2
+    g1, g2 = tape.gradient(y, [x1, x2])
+    np.testing.assert_array_equal(g1.numpy(), [1.0, 1.0])
+    assert float(g2) == 0.0  # -floor(5 / 3) - floor(-2 / 3)

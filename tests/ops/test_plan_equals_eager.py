@@ -46,11 +46,10 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str) -> None:
         for sample in samples(op, dtype):
             outputs = run(op, sample.inputs, sample.attrs)
             shape = outputs[0].shape
-            inputs = list(sample.inputs)
-            if op.kind == POINTWISE:
-                inputs = [np.broadcast_to(a, shape) for a in inputs]
-            elif name == "matmul" and len(shape) > 2:
-                inputs = [np.broadcast_to(a, shape[:-2] + a.shape[-2:]) for a in inputs]
+            inputs = [
+                np.broadcast_to(a, op.operand_shape(a.shape, shape))
+                for a in sample.inputs
+            ]
             for threads in (1, 2, 3):
                 _core.set_num_threads(threads)
                 out = [np.full_like(o, 7) for o in outputs]

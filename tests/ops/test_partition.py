@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kernel reads and writes what its table row says: the barriers depend on it.
+
+Each part runs alone with all rows poisoned that it has no business reading; the rows it
+owns must come out right, all others untouched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from op_cases import KERNEL_OPS, OPS, run, samples
+
+from fastnn import _core
+from fastnn.autodiff._tape import encode_attrs
+
+TABLE = {row["name"]: row for row in _core.kernels()}
+ROW_OWNERS = [n for n in KERNEL_OPS if TABLE[n]["split"] == "rows"]
+
+
+def owned(rows: int, index: int, count: int) -> range:
+    """csrc/kernels/kernel.hpp: row_range."""
+    block = 8 if rows >= 8 * count else 1
+    blocks = -(-rows // block)
+    begin, end = blocks * index // count * block, blocks * (index + 1) // count * block
+    return range(min(begin, rows), min(end, rows))
+
+
+def poisoned(a: np.ndarray, keep: range) -> np.ndarray:
+    """A copy in which all rows but `keep` are NaN, or the largest number, or true."""
+    out = np.array(a)
+    bad: Any = np.nan if a.dtype.kind == "f" else a.dtype.type(1)
+    if a.dtype.kind in "iu":
+        bad = np.iinfo(a.dtype).max
+    out[: keep.start] = bad
+    out[keep.stop :] = bad
+    return out
+
+
+def private(name: str, letter: str, shape: tuple, rows: int, attrs: tuple) -> bool:
+    if not shape or shape[0] != rows or rows == 1:
+        return False
+    if letter == "k":
+        axes = attrs[0]
+        return 0 not in axes if isinstance(axes, tuple) else axes != 0
+    return letter == "r"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ROW_OWNERS)
+def test_parts_keep_to_their_rows(name: str, dtype: str) -> None:
+    op, row = OPS[name], TABLE[name]
+    for sample in samples(op, dtype):
+        expected = run(op, sample.inputs, sample.attrs)
+        shape = expected[0].shape
+        rows = shape[0] if shape else 1
+        inputs = [
+            np.broadcast_to(a, op.operand_shape(a.shape, shape)) for a in sample.inputs
+        ]
+        for count in (2, 3):
+            for index in range(count):
+                mine = owned(rows, index, count)
+                given = [
+                    poisoned(a, mine)
+                    if private(name, letter, b.shape, rows, sample.attrs)
+                    else a
+                    for a, b, letter in zip(
+                        inputs, sample.inputs, row["reads"], strict=True
+                    )
+                ]
+                out = [np.full_like(e, 7) for e in expected]
+                attrs = encode_attrs(op, sample.attrs)
+                _core.launch(name, given, out, attrs, part=(index, count))
+                for o, e in zip(out, expected, strict=True):
+                    lead = o.shape[0] if o.shape else 1
+                    if lead != rows:
+                        continue
+                    o, e = o.reshape(rows, -1), e.reshape(rows, -1)
+                    label = f"{name} {[a.shape for a in inputs]} part {index}/{count}"
+                    rows_of = slice(mine.start, mine.stop)
+                    np.testing.assert_array_equal(o[rows_of], e[rows_of], err_msg=label)
+                    others = np.delete(o, np.asarray(mine, int), axis=0)
+                    assert (others == np.asarray(7, o.dtype)).all(), label
