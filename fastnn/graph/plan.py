@@ -210,8 +210,15 @@ class Plan:
         strides = [s * array.itemsize for s in view.strides]
         return np.lib.stride_tricks.as_strided(flat, output.shape, strides).copy()
 
-    def profile(self, steps: int = 10) -> list[tuple[str, float]]:
-        """(op name, nanoseconds) of each instruction; variables advance as in run."""
+    def profile(
+        self, steps: int = 10, inputs: list[np.ndarray] | None = None
+    ) -> list[tuple[str, float]]:
+        """(op name, nanoseconds) of each instruction; variables advance as in run.
+
+        A chain is timed at its first instruction. `inputs` as for `run`.
+        """
+        for i, array in enumerate(inputs or ()):
+            self.bind_input(i, array)
         self._bind_variables()
         times = self._native.run_profiled(steps, self.threads())
         return [(s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)]

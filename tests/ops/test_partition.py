@@ -75,7 +75,7 @@ def test_parts_keep_to_their_rows(name: str, dtype: str) -> None:
                 _core.launch(name, given, out, attrs, part=(index, count))
                 for o, e in zip(out, expected, strict=True):
                     lead = o.shape[0] if o.shape else 1
-                    if lead != rows:
+                    if lead != rows or o.size == 0:
                         continue
                     o, e = o.reshape(rows, -1), e.reshape(rows, -1)
                     label = f"{name} {[a.shape for a in inputs]} part {index}/{count}"
