@@ -114,7 +114,7 @@ $(VENV)/.build: pyproject.toml tools/requirements.py $(VENV)/.created
 	@touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.demo: $(VENV)/.%: pyproject.toml $(VENV)/.created
-	$(EXTRA) $* | $(PIP) install -r /dev/stdin
+	$(EXTRA) run $* | $(PIP) install -r /dev/stdin
 	@touch $@
 
 # One build serves tests, demo and wheel: C++ is compiled once, and what is tested is
