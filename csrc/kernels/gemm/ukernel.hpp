@@ -124,9 +124,10 @@ void ukr(const Tile<T>& t) {
                   : load(b + j * n);
     }
     if constexpr (kSource == kInPlace) {
-      // NV vectors touch NV + 1 lines when the row is not aligned.
+      // Every line that the row touches; unaligned, it ends in one more.
+      constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j)
+      for (int j = 0; j < NV; j += kPerLine)
         __builtin_prefetch(ahead + j * n);
       __builtin_prefetch(ahead + NV * n - 1);
     } else {
