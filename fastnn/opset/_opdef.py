@@ -201,28 +201,16 @@ def op(
         broadcast: "all" axes (pointwise ops), all but two ("batch"), or none.
         doc: one line that adds knowledge: the formula and its source.
     """
+    fields = locals() | {
+        "inputs": tuple(inputs.split()),
+        "outputs": tuple(outputs.split()),
+        "code": getattr(infer, "code", 0),
+    }
+    if differentiable is None:
+        fields["differentiable"] = kind != UPDATE
     if name in _REGISTRY:
         raise ValueError(f"[op] {name!r} is registered twice")
-    record = OpDef(
-        name=name,
-        inputs=tuple(inputs.split()),
-        outputs=tuple(outputs.split()),
-        attrs=attrs,
-        infer=infer,
-        code=getattr(infer, "code", 0),
-        kind=kind,
-        ref=ref,
-        vjp=vjp,
-        differentiable=kind != UPDATE if differentiable is None else differentiable,
-        saves=saves,
-        inplace=inplace,
-        samples=samples,
-        tol=tol,
-        cost=cost,
-        integers=integers,
-        broadcast=broadcast or ("all" if kind == POINTWISE else ""),
-        doc=doc,
-    )
+    record = OpDef(**fields)
     _REGISTRY[name] = record
     return record
 

@@ -127,6 +127,7 @@ op(
     infer=_gather_infer,
     kind=ROW,
     ref=_gather_ref,
+    differentiable=False,  # it reads the data set, of which nobody asks a gradient
     samples=_gather_samples,
     tol=Tol(1.2e-7, 2.3e-16),
     cost=0.3,

@@ -349,15 +349,29 @@ binary_op(
     "floor_divide",
     np.floor_divide,
     binary(-9, 9, low2=1, high2=3),
+    vjp=lambda c, dy: (None, None),
     integers=True,
     tol=EXACT,
     cost=3.0,
     doc="floor(x1 / x2); integer division by 0 gives 0",
 )
+
+
+def _mod_vjp(c: Any, dy: Any) -> Any:
+    # x1 - x2 * floor(x1 / x2), whose floor is constant between its steps.
+    d2 = None
+    if c.needs("x2"):
+        steps = c.op.floor_divide(c.x1, c.x2)
+        d2 = c.unbroadcast(c.op.negative(c.op.multiply(dy, steps)), "x2")
+    return c.unbroadcast(dy, "x1"), d2
+
+
 binary_op(
     "mod",
     np.mod,
     binary(-9, 9, low2=1, high2=3),
+    vjp=_mod_vjp,
+    saves=("x1", "x2"),
     integers=True,
     tol=ulps(2)._replace(atol=1e-6),
     cost=3.0,

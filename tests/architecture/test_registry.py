@@ -11,7 +11,7 @@ from fastnn import _core
 from fastnn.autodiff._tape import apply
 from fastnn.autodiff.grad import Context, GradientTape
 from fastnn.autodiff.tensor import Tensor
-from fastnn.opset import _dtypes
+from fastnn.opset import Spec, _dtypes
 from fastnn.opset._opdef import VIEW
 
 KERNELS = {row["name"]: row for row in _core.kernels()}
@@ -43,6 +43,25 @@ def test_record_is_complete(name: str) -> None:
         assert j < len(op.inputs)
     if op.kind == VIEW:
         assert len(op.inputs) == len(op.outputs) == 1
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_ops_from_floats_to_floats_have_a_gradient_or_say_that_they_have_none(
+    name: str,
+) -> None:
+    op = OPS[name]
+    smooth = False
+    for sample in samples(op, "float32"):
+        ins = [Spec(a.shape, a.dtype.name) for a in sample.inputs]
+        outs = op.infer(ins, sample.attrs)
+        smooth |= any(_dtypes.is_float(s.dtype) for s in ins) and any(
+            _dtypes.is_float(s.dtype) for s in outs
+        )
+    if op.differentiable:
+        assert op.vjp is not None or not smooth
+    else:
+        assert op.vjp is None
+        assert smooth, "an op without float inputs and outputs need not say so"
 
 
 class _Watching(Context):
