@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Keras face of fastnn: `from fastnn import keras`. Names only, loaded on use."""
+"""The Keras face of fastnn: `from fastnn import keras`. Names only, loaded on use.
+
+`from fastnn.keras.layers import Dense` works as well: a script changes its import line
+only.
+"""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 _MODULES = {
     name: f"fastnn.{name}"
@@ -26,6 +33,37 @@ _NAMES = {
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])
+__path__: list[str] = []  # a package to the import system; `_Alias` finds its modules
+
+
+class _Alias:
+    """Imports `fastnn.keras.<module>...` as the module `fastnn.<module>...` itself."""
+
+    @staticmethod
+    def find_spec(name: str, path: object, target: object = None) -> ModuleSpec | None:
+        parts = name.removeprefix(f"{__name__}.").split(".")
+        if parts[0] in _MODULES and name.startswith(f"{__name__}."):
+            return ModuleSpec(name, _Alias)  # type: ignore[arg-type]
+        return None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        """An empty module, which is replaced at once: the real one keeps its spec."""
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        own = module.__name__
+        real = own.replace(__name__, "fastnn", 1)
+        try:
+            sys.modules[own] = import_module(real)
+        except ModuleNotFoundError as error:
+            if error.name != real:
+                raise
+            raise ModuleNotFoundError(f"No module named {own!r}", name=own) from None
+
+
+# First: the finder of files would load a module of fastnn a second time.
+sys.meta_path.insert(0, _Alias)
 
 
 def __getattr__(name: str) -> object:

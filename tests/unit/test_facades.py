@@ -70,3 +70,28 @@ def test_tf_tape():
     with tf.GradientTape() as tape:
         y = tf.square(x)
     assert float(tape.gradient(y, x)) == 6.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from fastnn.{}layers import Dense as {}",
+        "from fastnn.{}models import Sequential as {}",
+        "from fastnn.{}datasets import mnist as {}",
+        "from fastnn.{}optimizers.schedules import ExponentialDecay as {}",
+        "import fastnn.{}layers as {}",
+        "import fastnn.{}datasets.mnist as {}",
+    ],
+)
+def test_only_the_import_line_of_a_script_changes(line):
+    code = [line.format("keras.", "x"), line.format("", "y"), "assert x is y"]
+    code += ["assert 'keras' not in str(getattr(x, '__spec__', ''))"]
+    subprocess.run([sys.executable, "-c", "\n".join(code)], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["fastnn.keras.nonsense", "fastnn.keras.layers.nonsense"]
+)
+def test_modules_that_do_not_exist_are_named_as_asked_for(name):
+    with pytest.raises(ModuleNotFoundError, match=f"No module named '{name}'"):
+        __import__(name)
