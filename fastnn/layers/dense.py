@@ -70,7 +70,6 @@ class Dense(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
-        self._linear = self.activation is activations.linear
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         features = input_shape[-1]
@@ -109,7 +108,10 @@ class Dense(Layer):
             outputs = raw.linear(rows, self.kernel, self.bias)
         if rows is not inputs:
             outputs = ops.reshape(outputs, (*inputs.shape[:-1], self.units))
-        return outputs if self._linear else self.activation(outputs)
+        activation = self.activation
+        if activation is None or activation is activations.linear:
+            return outputs
+        return activation(outputs)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
