@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,18 @@ int64_t now_ns() {
 int cpus() {
   static const int count = available_cpus();
   return count;
+}
+
+// FASTNN_NUM_THREADS, else what the process may use.
+int default_threads() {
+  const char* text = std::getenv("FASTNN_NUM_THREADS");
+  if (!text || !*text) return cpus();
+  char* end = nullptr;
+  const long count = std::strtol(text, &end, 10);
+  FASTNN_CHECK(*end == 0 && count >= 1 && count <= kMaxThreads,
+               "[FASTNN_NUM_THREADS] expected 1 to %d, received '%s'", kMaxThreads,
+               text);
+  return static_cast<int>(count);
 }
 
 std::atomic<int> wanted_threads{0};  // 0: not set
@@ -169,7 +182,9 @@ class Pool {
 
 int num_threads() {
   const int wanted = wanted_threads.load(std::memory_order_relaxed);
-  return wanted ? wanted : cpus();
+  if (wanted) return wanted;
+  static const int count = default_threads();
+  return count;
 }
 
 void set_num_threads(int count) {

@@ -5,7 +5,7 @@
 
 #include "base/arena.hpp"
 #include "base/error.hpp"
-#include "base/peak.hpp"
+#include "runtime/peak.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
 #include "kernels/random_permutation.hpp"

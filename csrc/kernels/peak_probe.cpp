@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The multiply-add loop behind fma_peak_gflops (base/peak.hpp), once per ISA.
+// The multiply-add loop behind fma_peak_gflops (runtime/peak.hpp), once per ISA.
 #include "kernels/simd/vec.hpp"
 
 FASTNN_BEGIN_NAMESPACE

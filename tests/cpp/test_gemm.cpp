@@ -249,31 +249,10 @@ void test_grad_input(const Case& t, Random& random) {
 
 // m x n is the shape of dw, k the rows of the batch.
 template <class T>
-void test_grad_params(const Case& t, Random& random) {
-  Matrix<T> x(t.k, t.m, t.a, &random), dy(t.k, t.n, t.b, &random);
-  const std::string where = show("linear_grad_params", t);
-  const auto got = run<T>("linear_grad_params", {x.view(), dy.view()},
-                          {output<T>({t.m, t.n}), output<T>({t.n})}, 0, where);
-  for (int64_t j = 0; j < t.n; ++j) {
-    double size, sum = 0, sum_size = 0;
-    for (int64_t p = 0; p < t.k; ++p) {
-      sum += double{dy.at(p, j)};
-      sum_size += std::fabs(double{dy.at(p, j)});
-    }
-    require_close(got[1][kGuard + j], sum, sum_size, t.k, where + " db");
-    for (int64_t i = 0; i < t.m; ++i) {
-      const double want = dot(x, true, dy, false, i, j, t.k, &size);
-      require_close(got[0][kGuard + i * t.n + j], want, size, t.k, where + " dw");
-    }
-  }
-}
-
-template <class T>
 void test_all(const Case& t, Random& random) {
   test_matmul<T>(t, random);
   test_linear<T>(t, random);
   test_grad_input<T>(t, random);
-  test_grad_params<T>(t, random);
 }
 
 Layout any_layout(Random& random) {

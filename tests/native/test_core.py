@@ -229,6 +229,13 @@ def test_a_process_with_workers_exits_and_forks():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_environment_sets_the_number_of_threads():
+    show = "from fastnn import _core; print(_core.num_threads())"
+    assert run_python(show, FASTNN_NUM_THREADS="3").stdout.strip() == "3"
+    error = run_python(show, FASTNN_NUM_THREADS="many").stderr
+    assert "[FASTNN_NUM_THREADS] expected 1 to" in error
+
+
 def test_import_starts_no_threads():
     count = "len(os.listdir('/proc/self/task'))"
     code = f"import os, numpy; before = {count}\nfrom fastnn import _core\n"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products: matmul, linear and its two gradients.
+// Matrix products: matmul, linear and its input gradient.
 //
 // Every output element is one chain of multiply-adds over k in ascending order, so the
 // bits depend neither on the partition nor on the tiles (kernels/gemm/product.hpp).
@@ -161,98 +161,15 @@ void linear_grad_input(const KernelArgs& args) {
   });
 }
 
-// The parts stand in a grid of rows x columns over C.
-struct Grid {
-  int rows, cols;
-};
-
-// The grid whose largest share is smallest; columns are shared in whole vectors.
-Grid balanced_grid(int64_t m, int64_t vectors, int parts) {
-  if (parts == 1) return {1, 1};
-  Grid best = {parts, 1};
-  int64_t least = -1;
-  for (int rows = parts; rows >= 1; --rows) {
-    if (parts % rows) continue;
-    const int64_t share = ceil_div(m, rows) * ceil_div(vectors, parts / rows);
-    if (least < 0 || share < least) {
-      least = share;
-      best = {rows, parts / rows};
-    }
-  }
-  return best;
-}
-
-// out[j] = sum over rows of dy[:, j] in ascending order, for j in `columns`.
-template <class T>
-void column_sums(const TensorView& dy, Range columns, T* out) {
-  constexpr int kVectors = 4;  // as many independent chains as hide the latency
-  const int64_t rows = dy.shape[0], rs = dy.stride[0], cs = dy.stride[1];
-  int64_t j = columns.begin;
-  while (j < columns.end) {
-    const T* src = dy.ptr<const T>() + j * cs;
-    if (cs != 1) {
-      T sum = 0;
-      for (int64_t i = 0; i < rows; ++i)
-        sum += src[i * rs];
-      out[j++] = sum;
-      continue;
-    }
-    int valid[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      const int64_t left = columns.end - j - v * lanes<T>;
-      valid[v] = left > 0 ? clip<T>(left) : 0;
-    }
-    Vec<T> sum[kVectors] = {};
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int v = 0; v < kVectors; ++v) {
-        sum[v] += load_n(src + i * rs + v * lanes<T>, valid[v]);
-      }
-    }
-    for (int v = 0; v < kVectors; ++v) {
-      store_n(out + j + v * lanes<T>, sum[v], valid[v]);
-    }
-    j += kVectors * lanes<T>;
-  }
-}
-
-void linear_grad_params(const KernelArgs& args) {
-  const TensorView &x = args.in[0], &dy = args.in[1];
-  check_operands("linear_grad_params", args.in, 2, 2);
-  check_equal("linear_grad_params", "the rows of x and of dy", x.shape[0], dy.shape[0]);
-  for_float("linear_grad_params", x.dtype, [&]<class T>() {
-    Product<T> p = product_of<T>(x, dy, true, false, args.out[0]);
-    const bool transposed = prefers_transposed(p);
-    T* buffer = scratch_for(p, transposed);
-    if (transposed) transpose_operands(p);
-    const int64_t vectors = ceil_div(p.n, lanes<T>);
-    const Grid grid = balanced_grid(p.m, vectors, args.part.count);
-    const int r = args.part.index / grid.cols, c = args.part.index % grid.cols;
-    const Range rows = {p.m * r / grid.rows, p.m * (r + 1) / grid.rows};
-    const Range cols = {vectors * c / grid.cols * lanes<T>,
-                        min_of(vectors * (c + 1) / grid.cols * lanes<T>, p.n)};
-    // Each column of dy belongs to the parts of one grid row (or column); the first of
-    // them sums it.
-    const Range dy_columns = transposed ? rows : cols;
-    if ((transposed ? c : r) == 0) column_sums(dy, dy_columns, args.out[1].ptr<T>());
-    p.m = rows.end - rows.begin, p.n = cols.end - cols.begin;
-    p.a += rows.begin * p.rsa;
-    p.b += cols.begin * p.csb;
-    p.c +=
-        transposed ? cols.begin * p.ldc + rows.begin : rows.begin * p.ldc + cols.begin;
-    run_product(p, transposed, buffer);
-  });
-}
-
 constexpr KernelEntry kEntries[] = {
     {"matmul", matmul, Split::kRows, "ra", 1, ""},
     {"linear", linear, Split::kRows, "raa", 1, "activation"},
     {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation"},
-    {"linear_grad_params", linear_grad_params, Split::kAny, "aa", 2, ""},
 };
 
 }  // namespace
 
 extern const KernelFamily kFamily_gemm;
-const KernelFamily kFamily_gemm = {"gemm", kEntries, 4};
+const KernelFamily kFamily_gemm = {"gemm", kEntries, 3};
 
 FASTNN_END_NAMESPACE

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/peak.hpp"
+#include "runtime/peak.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "kernels/table.hpp"
 
 namespace fastnn {
 
-// Defined one floor up, in kernels/table.cpp and kernels/peak_probe.cpp.
-const char* active_isa();
+// Defined once per instruction set in kernels/peak_probe.cpp.
 #if defined(__x86_64__)
 #define FASTNN_PROBE_ISAS(X) X(avx512) X(avx2) X(sse42)
 #else
