@@ -35,6 +35,8 @@ class Adam(Optimizer):
             name, **kwargs: see `Optimizer`.
     """
 
+    _slot_options = (*Optimizer._slot_options, "amsgrad")
+
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,

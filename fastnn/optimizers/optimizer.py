@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import warn_renamed
+from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
 from fastnn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from fastnn.serialization import (
@@ -35,7 +36,7 @@ LearningRate = float | LearningRateSchedule | Callable[[], Any]
 
 
 @export("keras.optimizers", "keras")
-class Optimizer:
+class Optimizer(ChangesMixin):
     """Base of optimizers: define `update_step`, and `build` for slot variables.
 
     Args:
@@ -54,6 +55,11 @@ class Optimizer:
         name: name, default from the class.
         **kwargs: the old spellings `lr` and `decay`.
     """
+
+    _slot_options: ClassVar[tuple[str, ...]] = (
+        "use_ema",
+        "gradient_accumulation_steps",
+    )
 
     def __init__(
         self,
@@ -189,6 +195,7 @@ class Optimizer:
                 variables, "gradient_accumulator"
             )
         self._trainable_variables = list(variables)
+        self._note_slots()
         self.built = True
 
     def add_variable(
@@ -336,8 +343,9 @@ class Optimizer:
             if variable not in self._indices:
                 raise ValueError(
                     f"[{self.name}] does not know variable {variable.path}: it was "
-                    f"built with {[v.path for v in self._trainable_variables]}. Make a "
-                    "new optimizer, or build it with all variables at first."
+                    f"built with {[v.path for v in self._trainable_variables]}. After "
+                    "a change of `trainable`, compile the model with a new optimizer; "
+                    "or build this one with all variables at first."
                 )
         return list(variables)
 

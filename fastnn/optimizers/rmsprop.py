@@ -33,6 +33,8 @@ class RMSprop(Optimizer):
             name, **kwargs: see `Optimizer`.
     """
 
+    _slot_options = (*Optimizer._slot_options, "momentum", "centered")
+
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,

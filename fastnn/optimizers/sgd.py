@@ -31,6 +31,8 @@ class SGD(Optimizer):
             name, **kwargs: see `Optimizer`.
     """
 
+    _slot_options = (*Optimizer._slot_options, "momentum")
+
     def __init__(
         self,
         learning_rate: LearningRate = 0.01,
