@@ -14,13 +14,10 @@ from fastnn._registry import export
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ShapeError
-from fastnn.layers import _call, _configs
-from fastnn.layers._tracking import Untracked, tracked, unique
+from fastnn.layers import _call, _changes, _configs
+from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
-
-# Counts changes of `trainable`, so that trainers look again only when there were some.
-trainable_version = 0
 
 
 def _wrap_build(build: Any) -> Any:
@@ -32,7 +29,7 @@ def _wrap_build(build: Any) -> Any:
 
 
 @export("keras.layers", "keras")
-class Layer(WeightsMixin):
+class Layer(WeightsMixin, _changes.ChangesMixin):
     """Base class: make weights in `build`, compute in `call`.
 
     Layers, variables, metrics and seed generators that are attributes (also inside
@@ -56,6 +53,9 @@ class Layer(WeightsMixin):
 
     _kind = "layer"  # word for error messages
     _init_arguments: Untracked
+    _unplanned = frozenset(
+        "built trainable _trainable _building _build_shape _init_arguments".split()
+    )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         self = super().__new__(cls)
@@ -155,8 +155,7 @@ class Layer(WeightsMixin):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        global trainable_version
-        trainable_version += 1
+        _changes.note()
         self._trainable = bool(value)
         for layer in self._sublayers():
             layer.trainable = value
@@ -183,8 +182,17 @@ class Layer(WeightsMixin):
     def _held_metrics(self) -> list[Any]:
         from fastnn.metrics import Metric
 
-        held = [tracked(layer, Metric) for layer in self._all_layers()]
-        return unique(metric for group in held for metric in group)
+        found: dict[int, Any] = {}
+        seen: set[int] = set()
+        stack: list[Any] = [self]
+        while stack:  # both kinds in one walk: it is part of every train_on_batch
+            layer = stack.pop()
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                held = tracked(layer, (Layer, Metric))
+                found |= {id(m): m for m in held if isinstance(m, Metric)}
+                stack.extend(x for x in reversed(held) if isinstance(x, Layer))
+        return list(found.values())
 
     # -- losses ----------------------------------------------------------------------
 
@@ -243,6 +251,7 @@ class Layer(WeightsMixin):
             self._building = False
         self._build_shape = input_shape
         self.built = True
+        self._changed()
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Input shape that rebuilds the weights, None while there are none."""

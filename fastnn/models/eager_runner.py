@@ -44,6 +44,12 @@ class EagerRunner:
         self.model = model
         self.logs: dict[str, Any] | None = None  # what the last step returned
 
+    def forget(self, kind: str) -> None:
+        """Nothing: every step is a new call of the model."""
+
+    def release(self, kind: str | None = None) -> None:
+        """Nothing: no data is kept."""
+
     def train_epoch(
         self,
         data: Any,

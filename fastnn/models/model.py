@@ -36,6 +36,11 @@ class Model(Trainer, Layer):
     """
 
     _kind = "model"
+    # What `compile` sets comes with a new cache of plans, or is compared there.
+    _unplanned = Layer._unplanned | frozenset(
+        """compiled history loss optimizer run_eagerly stop_training _compile_loss
+        _compile_metrics _loss_tracker _runners""".split()
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -65,6 +65,7 @@ class Sequential(Model):
             ShapeError: when the layer does not fit the output below it.
         """
         self._check_addable(layer)
+        self._changed()
         if isinstance(layer, InputLayer):
             self._layers.append(layer)
             self._set_input(layer)

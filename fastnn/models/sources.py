@@ -127,7 +127,7 @@ def make_source(
 
 
 def logs_of(model: Any, runner: Any, step: str) -> dict[str, float]:
-    """Results so far as floats, sorted by name as Keras shows them.
+    """Results so far.
 
     A step that the user overrode decides itself what is logged.
     """
@@ -138,6 +138,11 @@ def logs_of(model: Any, runner: Any, step: str) -> dict[str, float]:
         results = getattr(runner, "logs", None)
     if results is None:
         results = model.get_metrics_result()
+    return as_logs(results)
+
+
+def as_logs(results: dict[str, Any]) -> dict[str, float]:
+    """Results as floats, sorted by name as Keras shows them."""
     return {name: float(results[name]) for name in sorted(results)}
 
 

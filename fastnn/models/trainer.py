@@ -11,13 +11,13 @@ from fastnn.autodiff.grad import GradientTape
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import adapt, unpack_x_y_sample_weight
 from fastnn.errors import NOT_COMPILED, NotCompiledError
-from fastnn.layers import layer
 from fastnn.metrics import Mean
 from fastnn.models import loops
 from fastnn.models.checks import check_count
 from fastnn.models.compile_utils import CompileLoss, CompileMetrics
 from fastnn.models.prepare import PrepareMixin
-from fastnn.models.sources import logs_of, make_source
+from fastnn.models.runners import RunnerCache
+from fastnn.models.sources import as_logs, make_source
 
 
 class Trainer(PrepareMixin):
@@ -44,10 +44,7 @@ class Trainer(PrepareMixin):
         self._compile_loss: CompileLoss | None = None
         self._compile_metrics: tuple[CompileMetrics, ...] = ()
         self._loss_tracker: Any = None
-        self._runner: Any = None
-        self._runner_mode = False
-        self._runner_version = -1
-        self._runner_weights: tuple[int, ...] = ()
+        self._runners = RunnerCache()
 
     def compile(
         self,
@@ -100,10 +97,6 @@ class Trainer(PrepareMixin):
             return []
         groups = [group.metrics for group in self._compile_metrics]
         return [self._loss_tracker, *(m for group in groups for m in group)]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copied or pickled model makes its own plans."""
-        return {**vars(self), "_runner": None}
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -193,19 +186,8 @@ class Trainer(PrepareMixin):
     # -- runners ---------------------------------------------------------------------
 
     def _get_runner(self, trains: bool = False) -> Any:
-        """What runs the steps; a new one when another set of weights is trained."""
-        if self._runner is None or self._runner_mode != self.run_eagerly:
-            self._runner = _make_runner(self)
-            self._runner_mode = self.run_eagerly
-            self._runner_version = -1
-            self._runner_weights = ()
-        if trains and self._runner_version != layer.trainable_version:
-            weights = tuple(id(weight) for weight in self.trainable_weights)
-            if self._runner_weights not in ((), weights):
-                self._runner = _make_runner(self)
-            self._runner_weights = weights
-            self._runner_version = layer.trainable_version
-        return self._runner
+        """What runs the steps, with plans of the model as it is now."""
+        return self._runners.get(self, trains)
 
     # -- training --------------------------------------------------------------------
 
@@ -267,12 +249,16 @@ class Trainer(PrepareMixin):
         data, validation = loops.with_validation(data, *held_out)
         data = self._prepare(data, "fit")
         validation = validation and self._prepare(validation, "validation_data")
-        self._build_optimizer()
-        return loops.fit(self, data, validation, plan, callbacks)
+        self._runners.look_again()
+        try:
+            return loops.fit(self, data, validation, plan, callbacks)
+        finally:
+            self._runners.release()
 
     def _build_optimizer(self) -> None:
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_weights)
+        """Makes the slots, but none for nothing: everything may be thawed later."""
+        if not self.optimizer.built and (weights := self.trainable_weights):
+            self.optimizer.build(weights)
 
     def evaluate(
         self,
@@ -300,7 +286,11 @@ class Trainer(PrepareMixin):
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, y, sample_weight, where="evaluate"), "evaluate")
         source = make_source(data, batch_size, False, steps, "evaluate")
-        logs = loops.evaluate(self, source, callbacks, verbose)
+        self._runners.look_again()
+        try:
+            logs = loops.evaluate(self, source, callbacks, verbose)
+        finally:
+            self._runners.release("test")
         return logs if return_dict else self._in_order(logs)
 
     def predict(
@@ -360,10 +350,8 @@ class Trainer(PrepareMixin):
         self._require_compiled("train_on_batch")
         data = adapt(x, y, sample_weight, class_weight, "train_on_batch")
         data = self._prepare(data, "train_on_batch")
-        self._build_optimizer()
-        runner = self._get_runner(trains=True)
-        runner.train_batch(*data.arrays)
-        logs = logs_of(self, runner, "train_step")
+        results = self._get_runner(trains=True).train_batch(*data.arrays)
+        logs = as_logs(self.get_metrics_result() if results is None else results)
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(
@@ -381,9 +369,8 @@ class Trainer(PrepareMixin):
         self._require_compiled("test_on_batch")
         data = adapt(x, y, sample_weight, where="test_on_batch")
         data = self._prepare(data, "test_on_batch")
-        runner = self._get_runner()
-        runner.test_batch(*data.arrays)
-        logs = logs_of(self, runner, "test_step")
+        results = self._get_runner().test_batch(*data.arrays)
+        logs = as_logs(self.get_metrics_result() if results is None else results)
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -401,13 +388,3 @@ class Trainer(PrepareMixin):
 
 def _batch_size(x: Any) -> int:
     return int(tree.flatten(x)[0].shape[0])
-
-
-def _make_runner(model: Any) -> Any:
-    if model.run_eagerly:
-        from fastnn.models.eager_runner import EagerRunner
-
-        return EagerRunner(model)
-    from fastnn.models.steps import StepRunner
-
-    return StepRunner(model)

@@ -314,11 +314,11 @@ class TestFrozen:
         after = model.get_weights()
         np.testing.assert_array_equal(before[0], after[0])
         assert (before[2] != after[2]).any()
-        runner = model._runner
+        runner = model._get_runner()
         model.layers[0].trainable = True
         model.layers[0].trainable = False  # as a GAN loop does: no new plans
         model.train_on_batch(X, Y)
-        assert model._runner is runner
+        assert model._get_runner() is runner
 
     def test_two_models_on_the_same_layers_train_each_other(self, eager):
         first = regression(eager)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the runner of a model for as long as its plans are those of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.layers import _changes as layer_changes
+from fastnn.layers._tracking import tracked
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers import _changes as optimizer_changes
+
+
+class RunnerCache:
+    """The runner of a model, and what its plans were traced from.
+
+    Everything is compared by value, or by identity with a reference kept: setting
+    `trainable` to and fro, as a GAN loop does, keeps the plans.
+    """
+
+    def __init__(self) -> None:
+        self.runner: Any = None
+        self._eagerly = False
+        self._counts = (-1, -1)  # of changes, when the model was last looked at
+        self._optimizer: Any = None
+        # Layers, then what is trained: versioned objects and their versions.
+        self._structure: list[tuple[Any, ...]] = []
+        self._training: list[tuple[Any, ...]] = []
+
+    def __reduce__(self) -> Any:
+        """A copied or pickled model makes its own plans."""
+        return RunnerCache, ()
+
+    def look_again(self) -> None:
+        """Lets the next `get` compare the model even if no change was noticed.
+
+        Lists that were changed in place and variables' `trainable` are not noticed.
+        """
+        self._counts = (-1, -1)
+
+    def get(self, model: Any, trains: bool) -> Any:
+        """The runner; a new one, or one without training plans, after a change."""
+        if self.runner is None or self._eagerly != model.run_eagerly:
+            self.runner = make_runner(model)
+            self._eagerly = model.run_eagerly
+        if trains:
+            model._build_optimizer()
+        counts = layer_changes.count, optimizer_changes.count
+        if self._counts != counts or self._optimizer is not model.optimizer:
+            self._counts = counts
+            self._optimizer = model.optimizer
+            self._compare(model)
+        return self.runner
+
+    def release(self, kind: str | None = None) -> None:
+        """Lets go of the data of one kind of pass, or of all."""
+        if self.runner is not None:
+            self.runner.release(kind)
+
+    def _compare(self, model: Any) -> None:
+        structure: list[tuple[Any, ...]] = []
+        structure += [(x, x._version, x._trainable) for x in model._all_layers()]
+        training: list[tuple[Any, ...]] = [(x,) for x in model.trainable_weights]
+        training += [(x, x._version) for x in tracked(model, Optimizer)]
+        if not _same(structure, self._structure):
+            if self._structure:
+                self.runner = make_runner(model)
+        elif not _same(training, self._training):
+            self.runner.forget("train")
+        self._structure, self._training = structure, training
+
+
+def make_runner(model: Any) -> Any:
+    """The native runner, or the eager one when the model asks for it."""
+    if model.run_eagerly:
+        from fastnn.models.eager_runner import EagerRunner
+
+        return EagerRunner(model)
+    from fastnn.models.steps import StepRunner
+
+    return StepRunner(model)
+
+
+def _same(a: list[tuple[Any, ...]], b: list[tuple[Any, ...]]) -> bool:
+    return len(a) == len(b) and all(
+        x[0] is y[0] and x[1:] == y[1:] for x, y in zip(a, b, strict=True)
+    )
