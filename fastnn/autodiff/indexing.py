@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.autodiff import raw
 from fastnn.errors import ShapeError
+from fastnn.opset._dtypes import is_float
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor
@@ -20,7 +21,9 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """
     keys = key if isinstance(key, tuple) else (key,)
     if all(
-        k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer))
+        k is None
+        or k is Ellipsis
+        or (isinstance(k, (slice, int, np.integer)) and not isinstance(k, bool))
         for k in keys
     ):
         return _basic(x, _expand(keys, x.ndim))
@@ -87,7 +90,12 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         raise ShapeError(f"[matmul] needs axes, received {a.shape} and {b.shape}")
     left = raw.reshape(a, (1, *a.shape)) if a.ndim == 1 else a
     right = raw.reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
-    y = raw.matmul(left, right)
+    if is_float(a.dtype) and is_float(b.dtype):
+        y = raw.matmul(left, right)
+    else:
+        from fastnn.autodiff import integers
+
+        y = integers.matmul(left, right)
     shape = y.shape
     if a.ndim == 1:
         shape = (*shape[:-2], shape[-1])

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.autodiff._arrays import check_fits
+from fastnn.autodiff._attributes import canonical
 from fastnn.autodiff._tape import apply
-from fastnn.autodiff.tensor import Tensor, check_fits, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
 from fastnn.opset import OpDef, all_ops, get_op
 from fastnn.opset._dtypes import is_float
@@ -60,7 +62,11 @@ def _function(op: OpDef) -> Any:
             if not isinstance(value, Tensor):
                 values = as_tensors(op, values)
                 break
-        attrs = op.bind_attrs(args[count:], kwargs) if op.attrs or kwargs else ()
+        if not op.attrs and not kwargs and len(args) <= count:
+            return apply(op, values)
+        attrs = op.bind_attrs(args[count:], kwargs)
+        if values:
+            attrs = canonical(op, attrs, len(values[0]._shape))
         return apply(op, values, attrs)
 
     function.__name__ = function.__qualname__ = op.name

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fastnn import config
+from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
 from fastnn.errors import DTypeError, PlanError, ShapeError
 from fastnn.opset import _dtypes
@@ -23,11 +24,51 @@ def _raw() -> Any:
     return raw
 
 
+# Dtypes of arithmetic kernels; `integers` computes the others in one of these.
+_WITH_KERNELS = ("float32", "float64", "int32", "int64")
+
+
 def _binary(name: str, *, swapped: bool = False) -> Any:
     def method(self: Tensor, other: Any) -> Any:
         other = _operand(self, other, name)
         if other is NotImplemented:
             return other
+        if self._dtype in _WITH_KERNELS and name != "power":
+            function = getattr(_raw(), name)
+            return function(other, self) if swapped else function(self, other)
+        from fastnn.autodiff import integers
+
+        pair = (other, self) if swapped else (self, other)
+        if name == "power":
+            return integers.power(*pair)
+        return integers.call(name, *pair)
+
+    return method
+
+
+def _unary(name: str, x: Tensor) -> Tensor:
+    if x._dtype in _WITH_KERNELS:
+        return getattr(_raw(), name)(x)
+    from fastnn.autodiff import integers
+
+    return integers.call(name, x)
+
+
+def _check_bool(name: str, *tensors: Tensor) -> None:
+    for t in tensors:
+        if t.dtype != "bool":
+            raise DTypeError(
+                f"[{name}] the operators & | ^ ~ are logical, for bool tensors, "
+                f'received {t.dtype}: compare, or cast(x, "bool") first'
+            )
+
+
+def _logical(name: str, *, swapped: bool = False) -> Any:
+    def method(self: Tensor, other: Any) -> Any:
+        other = _operand(self, other, name)
+        if other is NotImplemented:
+            return other
+        _check_bool(name, self, other)
         function = getattr(_raw(), name)
         return function(other, self) if swapped else function(self, other)
 
@@ -183,9 +224,9 @@ class Tensor(TensorBase):
     __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
     __eq__ = _binary("equal")
     __ne__ = _binary("not_equal")
-    __and__, __rand__ = _binary("logical_and"), _binary("logical_and", swapped=True)
-    __or__, __ror__ = _binary("logical_or"), _binary("logical_or", swapped=True)
-    __xor__, __rxor__ = _binary("logical_xor"), _binary("logical_xor", swapped=True)
+    __and__, __rand__ = _logical("logical_and"), _logical("logical_and", swapped=True)
+    __or__, __ror__ = _logical("logical_or"), _logical("logical_or", swapped=True)
+    __xor__, __rxor__ = _logical("logical_xor"), _logical("logical_xor", swapped=True)
 
     def __truediv__(self, other: Any) -> Any:
         return _divide(self, other, swapped=False)
@@ -206,15 +247,16 @@ class Tensor(TensorBase):
         return other if other is NotImplemented else matmul(other, self)
 
     def __neg__(self) -> Any:
-        return _raw().negative(self)
+        return _unary("negative", self)
 
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return _raw().abs(self)
+        return _unary("abs", self)
 
     def __invert__(self) -> Any:
+        _check_bool("logical_not", self)
         return _raw().logical_not(self)
 
 
@@ -415,10 +457,10 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
     except ValueError as error:
         raise ShapeError(f"[convert_to_tensor] not a regular array: {error}") from None
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
-        if array.dtype.kind == "f" and not _holds_arrays(value):
+        if array.dtype.kind == "f" and not holds_arrays(value):
             dtype = config.floatx()
-        elif array.dtype == np.int64 and not _holds_arrays(value):
-            dtype = "int32" if _fits_int32(array) else "int64"
+        elif array.dtype == np.int64 and not holds_arrays(value):
+            dtype = "int32" if fits_int32(array) else "int64"
     if array.dtype.kind not in "biuf":
         raise DTypeError(
             f"[convert_to_tensor] cannot make a tensor of {type(value).__name__} with "
@@ -429,47 +471,3 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
     if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
         check_fits("convert_to_tensor", array, dtype)
     return Tensor(array.astype(dtype, copy=False))
-
-
-def native(array: np.ndarray) -> np.ndarray:
-    """`array` in a dtype and byte order that kernels read; a copy only if it must be.
-
-    float16 and longdouble become floatx(), other byte orders the machine's.
-
-    Raises:
-        DTypeError: for arrays that hold no real numbers.
-    """
-    dtype = array.dtype
-    if dtype.name in _dtypes.CODES:
-        return array if dtype.isnative else array.astype(dtype.name)
-    if dtype.kind != "f":
-        raise DTypeError(
-            f"[Tensor] arrays of dtype {dtype} are not supported; supported: "
-            f"{', '.join(_dtypes.NAMES)}"
-        )
-    return array.astype(config.floatx())
-
-
-def check_fits(name: str, array: np.ndarray, dtype: str) -> None:
-    """DTypeError unless every integer of `array` is one of `dtype`: no wrapping."""
-    if _dtypes.is_float(dtype) or not array.size:
-        return
-    low, high = _dtypes.RANGE[dtype]
-    least, most = (
-        (array.item(),) * 2 if array.ndim == 0 else (int(array.min()), int(array.max()))
-    )
-    if least < low or most > high:
-        raise DTypeError(
-            f"[{name}] {least if least < low else most} does not fit {dtype} "
-            f"({low}..{high}): cast the tensor to a wider dtype first"
-        )
-
-
-def _holds_arrays(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array__")
-
-
-def _fits_int32(array: np.ndarray) -> bool:
-    return array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)

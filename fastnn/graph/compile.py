@@ -9,8 +9,9 @@ from weakref import ref
 import numpy as np
 
 from fastnn import config, tree
+from fastnn.autodiff._arrays import native
 from fastnn.autodiff._tape import state
-from fastnn.autodiff.tensor import Tensor, Variable, native
+from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import PlanError
 from fastnn.graph.passes import optimize
 from fastnn.graph.trace import trace

@@ -8,7 +8,7 @@ from typing import Any
 from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.opset._dtypes import INTEGERS, is_float, result_type
+from fastnn.opset._dtypes import INTEGERS, RANGE, is_float, result_type
 
 
 def _weak(value: Any) -> bool:
@@ -20,7 +20,8 @@ def promote(*values: Any) -> tuple[Tensor, ...]:
     tensors = [None if _weak(v) else convert_to_tensor(v) for v in values]
     dtypes = [t.dtype for t in tensors if t is not None]
     if not dtypes:
-        return tuple(convert_to_tensor(v) for v in _same_kind(values))
+        dtype = _dtype_of_numbers(values)
+        return tuple(convert_to_tensor(v, dtype) for v in values)
     dtype = dtypes[0]
     if any(d != dtype for d in dtypes):
         dtype = result_type(*dtypes, floatx=config.floatx())
@@ -40,12 +41,14 @@ def promote(*values: Any) -> tuple[Tensor, ...]:
     return tuple(out)
 
 
-def _same_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (
-        tuple(float(v) for v in values)
-        if any(isinstance(v, float) for v in values)
-        else values
-    )
+def _dtype_of_numbers(values: tuple[Any, ...]) -> str:
+    """Dtype of an op on Python numbers alone."""
+    if any(isinstance(v, float) for v in values):
+        return config.floatx()
+    if all(isinstance(v, bool) for v in values):
+        return "bool"
+    low, high = RANGE["int32"]
+    return "int32" if all(low <= v <= high for v in values) else "int64"
 
 
 def to_float(x: Any) -> Tensor:

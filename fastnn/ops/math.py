@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math as _math
+from functools import partial
 from typing import Any
 
-from fastnn.autodiff import raw
+from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.ops._promote import axes_of, promote, to_float
@@ -14,7 +15,13 @@ from fastnn.opset import OpDef, all_ops
 from fastnn.opset._opdef import POINTWISE
 
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
-WRITTEN = ("round", "divide", "sigmoid", *LOGICAL)  # below: more than the op itself
+WRITTEN = (
+    "round",
+    "divide",
+    "power",
+    "sigmoid",
+    *LOGICAL,
+)  # below: more than the op itself
 
 
 def _document(function: Any, op: OpDef) -> Any:
@@ -24,7 +31,7 @@ def _document(function: Any, op: OpDef) -> Any:
 
 
 def _unary(op: OpDef) -> Any:
-    strict = getattr(raw, op.name)
+    strict = _strict(op)
     prepare = convert_to_tensor if op.integers else to_float
 
     def function(x: Any) -> Tensor:
@@ -33,8 +40,12 @@ def _unary(op: OpDef) -> Any:
     return _document(function, op)
 
 
+def _strict(op: OpDef) -> Any:
+    return partial(integers.call, op.name) if op.integers else getattr(raw, op.name)
+
+
 def _binary(op: OpDef, prepare: Any) -> Any:
-    strict = getattr(raw, op.name)
+    strict = _strict(op)
 
     def function(x1: Any, x2: Any) -> Tensor:
         return strict(*prepare(x1, x2))
@@ -80,6 +91,11 @@ def divide(x1: Any, x2: Any) -> Tensor:
     return raw.divide(*_floats(x1, x2))
 
 
+def power(x1: Any, x2: Any) -> Tensor:
+    """x1 ** x2; of integers an integer (exact while below 2^53)."""
+    return integers.power(*promote(x1, x2))
+
+
 def log2(x: Any) -> Tensor:
     """Logarithm to base 2."""
     return raw.multiply(raw.log(to_float(x)), 1 / _math.log(2))
@@ -103,25 +119,28 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     """min(max(x, x_min), x_max)."""
     t = convert_to_tensor(x)
     if x_min is not None:
-        t = raw.maximum(*promote(t, x_min))
-    return t if x_max is None else raw.minimum(*promote(t, x_max))
+        t = integers.call("maximum", *promote(t, x_min))
+    return t if x_max is None else integers.call("minimum", *promote(t, x_max))
 
 
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
     """x1 where condition, else x2."""
     if x1 is None or x2 is None:
         raise ValueError("[where] needs both x1 and x2")
-    return raw.where(*_bools(condition), *promote(x1, x2))
+    return integers.where(*_bools(condition), *promote(x1, x2))
 
 
 def matmul(x1: Any, x2: Any) -> Tensor:
-    """Matrix product of the last two axes, others broadcast; vectors as in NumPy."""
-    return _matmul(*_floats(x1, x2))
+    """Matrix product of the last two axes, others broadcast; vectors as in NumPy.
+
+    Integers give integers, exact while sums stay below 2^53.
+    """
+    return _matmul(*promote(x1, x2))
 
 
 def squared_difference(x1: Any, x2: Any) -> Tensor:
     """(x1 - x2)^2."""
-    return raw.square(raw.subtract(*promote(x1, x2)))
+    return integers.call("square", integers.call("subtract", *promote(x1, x2)))
 
 
 # ---- reductions --------------------------------------------------------------------
@@ -129,18 +148,16 @@ def squared_difference(x1: Any, x2: Any) -> Tensor:
 
 def _reduce(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     t = convert_to_tensor(x)
-    if t.dtype == "bool" and name not in ("any", "all"):
-        t = raw.cast(t, "int32")
-    return getattr(raw, name)(t, axes_of(axis, t.ndim, name), bool(keepdims))
+    return integers.reduce(name, t, axes_of(axis, t.ndim, name), bool(keepdims))
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Sum over axes; bools are counted."""
+    """Sum over axes; bools are counted, narrow integers widen to 32 bits."""
     return _reduce("sum", x, axis, keepdims)
 
 
 def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Product over axes."""
+    """Product over axes; narrow integers widen to 32 bits."""
     return _reduce("prod", x, axis, keepdims)
 
 
@@ -155,8 +172,8 @@ def _extremum(
     t = convert_to_tensor(x)
     axes = axes_of(axis, t.ndim, name)
     _nonempty(name, t, axes, initial)
-    y = getattr(raw, name)(t, axes, bool(keepdims))
-    return y if initial is None else getattr(raw, other)(y, initial)
+    y = integers.reduce(name, t, axes, bool(keepdims))
+    return y if initial is None else integers.call(other, *promote(y, initial))
 
 
 def max(
@@ -198,16 +215,19 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether any element over axes is true."""
-    return _reduce("any", _bools(x)[0], axis, keepdims)
+    (t,) = _bools(x)
+    return raw.any(t, axes_of(axis, t.ndim, "any"), bool(keepdims))
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over axes are true."""
-    return _reduce("all", _bools(x)[0], axis, keepdims)
+    (t,) = _bools(x)
+    return raw.all(t, axes_of(axis, t.ndim, "all"), bool(keepdims))
 
 
 def _arg(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     t = convert_to_tensor(x)
+    t = integers.cast(t, integers.wide_dtype(name, t.dtype))
     if axis is None:
         flat = getattr(raw, name)(raw.reshape(t, (t.size,)), 0, False)
         return raw.reshape(flat, (1,) * t.ndim) if keepdims else flat
@@ -261,6 +281,6 @@ amax, amin = max, min
 __all__ = [
     *GENERATED,
     *"absolute all amax amin any argmax argmin clip count_nonzero divide log10".split(),
-    *"log2 logical_not logsumexp matmul max mean min norm prod".split(),
+    *"log2 logical_not logsumexp matmul max mean min norm power prod".split(),
     *"round squared_difference std sum true_divide var where".split(),
 ]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What NumPy arrays must be before a tensor may hold them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.errors import DTypeError
+from fastnn.opset._dtypes import CODES, NAMES, RANGE, is_float
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """`array` in a dtype and byte order that kernels read; a copy only if it must be.
+
+    float16 and longdouble become floatx(), other byte orders the machine's.
+
+    Raises:
+        DTypeError: for arrays that hold no real numbers.
+    """
+    dtype = array.dtype
+    if dtype.name in CODES:
+        return array if dtype.isnative else array.astype(dtype.name)
+    if dtype.kind != "f":
+        raise DTypeError(
+            f"[Tensor] arrays of dtype {dtype} are not supported; supported: "
+            f"{', '.join(NAMES)}"
+        )
+    return array.astype(config.floatx())
+
+
+def check_fits(name: str, array: np.ndarray, dtype: str) -> None:
+    """DTypeError unless every integer of `array` is one of `dtype`: no wrapping."""
+    if is_float(dtype) or not array.size:
+        return
+    low, high = RANGE[dtype]
+    least, most = (
+        (array.item(),) * 2 if array.ndim == 0 else (int(array.min()), int(array.max()))
+    )
+    if least < low or most > high:
+        raise DTypeError(
+            f"[{name}] {least if least < low else most} does not fit {dtype} "
+            f"({low}..{high}): cast the tensor to a wider dtype first"
+        )
+
+
+def holds_arrays(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array__")
+
+
+def fits_int32(array: np.ndarray) -> bool:
+    return array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
