@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastnn.layers import _changes as layer_changes
@@ -31,12 +33,19 @@ class RunnerCache:
         """A copied or pickled model makes its own plans."""
         return RunnerCache, ()
 
-    def look_again(self) -> None:
-        """Lets the next `get` compare the model even if no change was noticed.
+    @contextmanager
+    def one_pass(self, kind: str | None = None) -> Iterator[None]:
+        """Around a pass over data of one kind ("train", "test"), or of all.
 
-        Lists that were changed in place and variables' `trainable` are not noticed.
+        The model is compared even if no change was noticed (lists that were changed in
+        place and variables' `trainable` are not); the data is let go at the end.
         """
         self._counts = (-1, -1)
+        try:
+            yield
+        finally:
+            if self.runner is not None:
+                self.runner.release(kind)
 
     def get(self, model: Any, trains: bool) -> Any:
         """The runner; a new one, or one without training plans, after a change."""
@@ -51,11 +60,6 @@ class RunnerCache:
             self._optimizer = model.optimizer
             self._compare(model)
         return self.runner
-
-    def release(self, kind: str | None = None) -> None:
-        """Lets go of the data of one kind of pass, or of all."""
-        if self.runner is not None:
-            self.runner.release(kind)
 
     def _compare(self, model: Any) -> None:
         structure: list[tuple[Any, ...]] = []

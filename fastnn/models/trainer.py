@@ -249,11 +249,8 @@ class Trainer(PrepareMixin):
         data, validation = loops.with_validation(data, *held_out)
         data = self._prepare(data, "fit")
         validation = validation and self._prepare(validation, "validation_data")
-        self._runners.look_again()
-        try:
+        with self._runners.one_pass():
             return loops.fit(self, data, validation, plan, callbacks)
-        finally:
-            self._runners.release()
 
     def _build_optimizer(self) -> None:
         """Makes the slots, but none for nothing: everything may be thawed later."""
@@ -286,11 +283,8 @@ class Trainer(PrepareMixin):
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, y, sample_weight, where="evaluate"), "evaluate")
         source = make_source(data, batch_size, False, steps, "evaluate")
-        self._runners.look_again()
-        try:
+        with self._runners.one_pass("test"):
             logs = loops.evaluate(self, source, callbacks, verbose)
-        finally:
-            self._runners.release("test")
         return logs if return_dict else self._in_order(logs)
 
     def predict(
