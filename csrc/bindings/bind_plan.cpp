@@ -159,12 +159,13 @@ void bind_plan(py::module_& m) {
   py::class_<PyPlan>(m, "Plan", "A schedule of kernel calls over a static arena.")
       .def(py::init<size_t, int>(), py::arg("arena_bytes"),
            py::arg("max_threads") = 1 << 10)
-      .def("add_instruction", &add_instruction, py::arg("kernel_name"),
-           py::arg("inputs"), py::arg("outputs"), py::arg("attrs") = py::tuple(),
-           py::arg("barrier") = true, py::arg("block_rows") = 0,
-           py::arg("chained") = false,
-           "Operands: (slot, byte offset, dtype code, shape, strides or None) and, in a "
-           "chain, (..., bytes per row, bytes per thread).")
+      .def(
+          "add_instruction", &add_instruction, py::arg("kernel_name"),
+          py::arg("inputs"), py::arg("outputs"), py::arg("attrs") = py::tuple(),
+          py::arg("barrier") = true, py::arg("block_rows") = 0,
+          py::arg("chained") = false,
+          "Operands: (slot, byte offset, dtype code, shape, strides or None) and, in a "
+          "chain, (..., bytes per row, bytes per thread).")
       .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
       .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)

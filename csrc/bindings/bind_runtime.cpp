@@ -5,11 +5,11 @@
 
 #include "base/arena.hpp"
 #include "base/error.hpp"
-#include "runtime/peak.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
 #include "kernels/random_permutation.hpp"
 #include "kernels/table.hpp"
+#include "runtime/peak.hpp"
 
 namespace py = pybind11;
 

@@ -46,9 +46,10 @@ enum class Split : uint8_t {
 
 // One row of a family's kernel table. `reads` has one letter per input: 'r' the kernel
 // reads only the rows it owns, 'a' it may read anything, 'k' only the rows it owns when
-// the leading axis is kept (reductions; the first attribute names the reduced axes). For kRows an 'r' input that is
-// broadcast along the rows counts as 'a'. `attrs` names the attributes in order,
-// space-separated; a test compares them with the OpDef of the same name.
+// the leading axis is kept (reductions; the first attribute names the reduced axes).
+// For kRows an 'r' input that is broadcast along the rows counts as 'a'. `attrs` names
+// the attributes in order, space-separated; a test compares them with the OpDef of the
+// same name.
 struct KernelEntry {
   const char* name;
   Kernel fn;

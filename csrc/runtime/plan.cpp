@@ -263,7 +263,8 @@ void Plan::execute(const Traversal& traversal, int threads) {
   check_bound();
   FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
   Barrier barrier;
-  run_team(std::min(threads, max_threads_), [&](int index, int count) { traversal(index, count, barrier); });
+  run_team(std::min(threads, max_threads_),
+           [&](int index, int count) { traversal(index, count, barrier); });
 }
 
 void Plan::run(int64_t steps, int threads) {

@@ -332,8 +332,8 @@ cdef list _eager(OpHandle h, tuple inputs, tuple attrs):
     for t in inputs:
         if (<TensorBase>t)._array is None:
             raise PlanError(
-                f"[{h.name}] a tensor of a function that has been traced is used outside "
-                f"of it, where it has no value: return it from the function instead"
+                f"[{h.name}] a tensor of a traced function is used outside of it, "
+                f"where it has no value: return it from the function instead"
             )
     if h.view:
         t = inputs[0]

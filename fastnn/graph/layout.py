@@ -169,9 +169,8 @@ class Layout:
         """The value and all views of it, views of views included."""
         found = [value]
         for alias in found:
-            for node in self._users.get(alias, ()):
-                if node.op.kind == VIEW:
-                    found.append(node.outputs[0])
+            readers = self._users.get(alias, ())
+            found += [n.outputs[0] for n in readers if n.op.kind == VIEW]
         return found
 
     def _donations(self) -> dict[Value, int]:
@@ -259,4 +258,3 @@ def view_of(
 def storage_row_bytes(view: View, value: Value) -> int:
     """Bytes from one row of the value to the next."""
     return view.strides[0] * ITEMSIZE[value.dtype] if value.shape else 0
-

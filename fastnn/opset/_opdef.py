@@ -199,12 +199,13 @@ def op(
             `cost(in_specs, out_specs, attrs)`; decides about threads only.
         integers: the kernel takes them too; else `fastnn.ops` casts to floatx().
         broadcast: "all" axes (pointwise ops), all but two ("batch"), or none.
-        doc: one line that adds knowledge: the formula and its source.
+        doc: one line: the formula and its source.
     """
     fields = locals() | {
         "inputs": tuple(inputs.split()),
         "outputs": tuple(outputs.split()),
         "code": getattr(infer, "code", 0),
+        "broadcast": broadcast or ("all" if kind == POINTWISE else ""),
     }
     if differentiable is None:
         fields["differentiable"] = kind != UPDATE

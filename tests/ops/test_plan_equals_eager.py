@@ -39,7 +39,6 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str) -> None:
     """A huge cost sends the smallest sample to the pool, in 1, 2 and 3 parts."""
     op = OPS[name]
     from fastnn.autodiff._tape import encode_attrs
-    from fastnn.opset._opdef import POINTWISE
 
     before = _core.num_threads()
     try:
