@@ -17,18 +17,14 @@ from fastnn.opset._dtypes import CODES
 from fastnn.opset._opdef import Attr
 
 
-def canonical(op: OpDef, attrs: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
-    """Attributes as kernels and shape rules expect them, for a first operand of `rank`.
+def converters(op: OpDef) -> tuple[Any, ...]:
+    """Per attribute of `op` a function of (op name, value, rank of the first operand).
 
-    Raises:
-        ValueError: for an axis out of range or named twice, a list that is no
-            permutation, a choice that does not exist. DTypeError: for other dtypes.
+    It returns the canonical value, or raises ValueError (an axis out of range or named
+    twice, a list that is no permutation, an unknown choice) or DTypeError.
     """
     return tuple(
-        _CANONICAL[a.name](op.name, v, rank)
-        if a.name in _CANONICAL
-        else _by_kind(op.name, a, v)
-        for a, v in zip(op.attrs, attrs, strict=True)
+        _BY_NAME.get(a.name) or _BY_KIND.get(a.kind) or _choice(a) for a in op.attrs
     )
 
 
@@ -40,6 +36,14 @@ def _axis(name: str, value: Any, rank: int) -> int:
 
 
 def _axes(name: str, value: Any, rank: int) -> tuple[int, ...]:
+    if type(value) is tuple:  # canonical already, as gradients and ops give them
+        last = -1
+        for v in value:
+            if type(v) is not int or not last < v < rank:
+                break
+            last = v
+        else:
+            return value
     if not isinstance(value, (tuple, list)):
         value = (value,)
     axes = tuple(sorted([_axis(name, v, rank) for v in value]))
@@ -77,7 +81,27 @@ def _dtype(name: str, value: Any, rank: int) -> str:
     return dtype
 
 
-_CANONICAL: dict[str, Any] = {
+def _float(name: str, value: Any, rank: int) -> float:
+    return float(value)
+
+
+def _bool(name: str, value: Any, rank: int) -> bool:
+    return bool(value)
+
+
+def _choice(attr: Attr) -> Any:
+    def convert(name: str, value: Any, rank: int) -> Any:
+        if attr.kind == "enum" and value not in attr.choices:
+            raise ValueError(
+                f"[{name}] {attr.name} must be one of {', '.join(attr.choices)}, "
+                f"received {value!r}"
+            )
+        return value
+
+    return convert
+
+
+_BY_NAME: dict[str, Any] = {
     "axis": _axis,
     "axes": _axes,
     "perm": _perm,
@@ -85,16 +109,4 @@ _CANONICAL: dict[str, Any] = {
     "slices": _slices,
     "dtype": _dtype,
 }
-
-
-def _by_kind(name: str, attr: Attr, value: Any) -> Any:
-    if attr.kind == "float":
-        return float(value)
-    if attr.kind == "bool":
-        return bool(value)
-    if attr.kind == "enum" and value not in attr.choices:
-        raise ValueError(
-            f"[{name}] {attr.name} must be one of {', '.join(attr.choices)}, "
-            f"received {value!r}"
-        )
-    return value
+_BY_KIND: dict[str, Any] = {"float": _float, "bool": _bool}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff._arrays import check_fits
-from fastnn.autodiff._attributes import canonical
+from fastnn.autodiff._attributes import converters
 from fastnn.autodiff._tape import apply
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
@@ -55,6 +55,8 @@ def as_tensors(op: OpDef, values: tuple[Any, ...]) -> tuple[Tensor, ...]:
 
 def _function(op: OpDef) -> Any:
     count = len(op.inputs)
+    plain = not op.attrs
+    convert = converters(op)
 
     def function(*args: Any, **kwargs: Any) -> Any:
         values = args[:count]
@@ -62,11 +64,14 @@ def _function(op: OpDef) -> Any:
             if not isinstance(value, Tensor):
                 values = as_tensors(op, values)
                 break
-        if not op.attrs and not kwargs and len(args) <= count:
+        if plain and not kwargs and len(args) <= count:
             return apply(op, values)
         attrs = op.bind_attrs(args[count:], kwargs)
         if values:
-            attrs = canonical(op, attrs, len(values[0]._shape))
+            rank = len(values[0]._shape)
+            attrs = tuple(
+                [f(op.name, v, rank) for f, v in zip(convert, attrs, strict=True)]
+            )
         return apply(op, values, attrs)
 
     function.__name__ = function.__qualname__ = op.name
