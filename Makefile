@@ -63,7 +63,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/cython-lint fastnn
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastnn
 	$(BIN)/codespell
 	$(CPP_FILES) | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/lint-imports

@@ -49,7 +49,7 @@ def call(name: str, *operands: Tensor) -> Tensor:
             f"[{name}] is not defined for bool: use {NOT_OF_BOOLS[name]}, or "
             f'cast(x, "int32")'
         )
-    if name == "abs" and dtype[0] in "bu":
+    if name == "abs" and dtype[0] in "ub":
         return operands[0]
     wide = wide_dtype(name, dtype)
     y = function(*[cast(t, wide) for t in operands])

@@ -184,8 +184,7 @@ def _grad_input_vjp(c: Any, g: Any) -> Any:
         elif c.activation == "tanh":
             d_y = c.op.multiply(gux, c.op.multiply(c.y, -2))
         else:  # elu, selu: y + constant below 0, constant above
-            zero = c.op.multiply(gux, 0)
-            d_y = c.op.where(c.op.greater(c.y, 0), zero, gux)
+            d_y = c.op.where(c.op.greater(c.y, 0), 0, gux)
     return dy, dw, d_y
 
 
