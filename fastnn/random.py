@@ -79,6 +79,12 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
 
 
+def _draw(op: Any, a: float, b: float, shape: Any, dtype: Any, seed: Any) -> Tensor:
+    """One of the generators with two parameters, in floatx() unless told otherwise."""
+    state = draw_state(seed)
+    return op(state, float(a), float(b), _shape(shape), dtype or config.floatx())
+
+
 def uniform(
     shape: Any,
     minval: float = 0.0,
@@ -87,13 +93,7 @@ def uniform(
     seed: Any = None,
 ) -> Tensor:
     """Uniform in [minval, maxval); floats only (`randint` for integers)."""
-    return raw.random_uniform(
-        draw_state(seed),
-        float(minval),
-        float(maxval),
-        _shape(shape),
-        dtype or config.floatx(),
-    )
+    return _draw(raw.random_uniform, minval, maxval, shape, dtype, seed)
 
 
 def normal(
@@ -104,13 +104,7 @@ def normal(
     seed: Any = None,
 ) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    return raw.random_normal(
-        draw_state(seed),
-        float(mean),
-        float(stddev),
-        _shape(shape),
-        dtype or config.floatx(),
-    )
+    return _draw(raw.random_normal, mean, stddev, shape, dtype, seed)
 
 
 def truncated_normal(
@@ -121,13 +115,7 @@ def truncated_normal(
     seed: Any = None,
 ) -> Tensor:
     """Normal restricted to within two standard deviations of the mean."""
-    return raw.truncated_normal(
-        draw_state(seed),
-        float(mean),
-        float(stddev),
-        _shape(shape),
-        dtype or config.floatx(),
-    )
+    return _draw(raw.truncated_normal, mean, stddev, shape, dtype, seed)
 
 
 def randint(

@@ -4,7 +4,9 @@
 dw = x^T dy is as large as the weights. Computed whole and then read by the optimizer it
 goes through memory twice; computed some rows at a time, each block is updated while it
 is in the cache and dw never exists (784 x 784, RMSprop: 2 of 7 passes over 2.5 MB
-saved). Both kernels own the same rows, so no barrier and not a bit changes.
+spared; an mlp128 step 46.6 -> 43.0 us a sample, best of ten interleaved epochs on a
+machine short of bandwidth; blocks of 96 to 640 KB alike). Both kernels own the same
+rows, so there is no barrier between them and not a bit changes.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def chain(layout: Layout, steps: list[Step], max_threads: int) -> list[Step]:
         local = layout.views[gradient].storage
         local.thread_step = padded(block * row)
         local.nbytes = local.thread_step * max_threads
-        maker.chain = update.chain = Chain(gradient.shape[0], block, local)
+        maker.chain = update.chain = Chain(block, local)
         order.remove(maker)
         order.insert(order.index(update), maker)
     return order

@@ -42,7 +42,7 @@ class Plan:
         self._steps = steps
         self._layout = layout
         self._variables = [var for var, _ in graph.variables.values()]
-        self._written = self._written_variables(layout)
+        self._written = [key in graph.updates for key in graph.variables]
         self._native = _core.Plan(arena, max_threads)
         self._lock = threading.Lock()
         self._bound: dict[int, Any] = {}
@@ -56,9 +56,6 @@ class Plan:
         self._outputs = [self._output_view(v) for v in layout.outputs]
 
     # -- building --------------------------------------------------------------------
-
-    def _written_variables(self, layout: Layout) -> list[bool]:
-        return [key in self.graph.updates for key in self.graph.variables]
 
     def _pack_constants(self, layout: Layout) -> np.ndarray | None:
         offset = 0
@@ -189,13 +186,13 @@ class Plan:
         Variables must not be touched by other threads meanwhile; the GIL is free.
         """
         with self._lock:
-            for i, array in enumerate(inputs or ()):
-                self.bind_input(i, array)
-            self._bind_variables()
+            self._bind_all(inputs)
             self._native.run(steps, self.threads())
             return [self._read(o) for o in self._outputs]
 
-    def _bind_variables(self) -> None:
+    def _bind_all(self, inputs: list[np.ndarray] | None) -> None:
+        for i, array in enumerate(inputs or ()):
+            self.bind_input(i, array)
         for i, var in enumerate(self._variables):
             self._bind(2 + i, var._buffer() if self._written[i] else var._array)
 
@@ -203,11 +200,9 @@ class Plan:
         if isinstance(output, np.ndarray):
             return output.copy()
         view = self._layout.views[output]
-        if view.storage.home == CONSTS:
-            return np.array(output.payload)
-        array = self._bound[self._slot(view.storage)]
-        flat = array.reshape(-1)[view.offset // array.itemsize :]
-        strides = [s * array.itemsize for s in view.strides]
+        memory = self._bound[self._slot(view.storage)].reshape(-1).view(np.uint8)
+        flat = memory[view.storage.offset + view.offset :].view(output.dtype)
+        strides = [s * flat.itemsize for s in view.strides]
         return np.lib.stride_tricks.as_strided(flat, output.shape, strides).copy()
 
     def profile(
@@ -217,10 +212,9 @@ class Plan:
 
         A chain is timed at its first instruction. `inputs` as for `run`.
         """
-        for i, array in enumerate(inputs or ()):
-            self.bind_input(i, array)
-        self._bind_variables()
-        times = self._native.run_profiled(steps, self.threads())
+        with self._lock:
+            self._bind_all(inputs)
+            times = self._native.run_profiled(steps, self.threads())
         return [(s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)]
 
     def summary(self) -> str:

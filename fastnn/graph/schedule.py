@@ -3,8 +3,8 @@
 
 Threads own rows. An instruction may follow another without a barrier when each thread
 reads only rows it wrote itself, or when the two touch different memory. Scheduling is
-greedy: everything that can run before the next barrier does, so an MLP step has three
-phases (rows: gather to input gradients; weight gradients; updates).
+greedy: everything that can run before the next barrier does, so an MLP step has two
+phases (gather to input gradients; weight gradients with their updates).
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class Chain(NamedTuple):
     one block only.
     """
 
-    rows: int
     block_rows: int
     local: Storage
 

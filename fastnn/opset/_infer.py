@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.opset._opdef import Spec
@@ -45,14 +45,6 @@ def check_same_dtype(name: str, dtypes: Sequence[str]) -> str:
                 f"fastnn.ops functions"
             )
     return first
-
-
-def rule(code: int = 0) -> Callable[[Any], Any]:
-    def mark(fn: Any) -> Any:
-        fn.code = code
-        return fn
-
-    return mark
 
 
 def elementwise(name: str, *, same: bool = False) -> Callable[[Specs, tuple], Specs]:

@@ -288,3 +288,14 @@ def test_an_unused_tensor_argument_is_fine() -> None:
         np.testing.assert_array_equal(y.numpy(), [2.0, 2.0])
     nothing = fastnn.function(lambda unused: fastnn.convert_to_tensor(7.0))
     assert float(nothing(np.ones(3, "f"))) == 7.0
+
+
+def test_a_view_of_a_large_constant_can_be_returned() -> None:
+    @fastnn.function
+    def f(x):
+        column = ops.reshape(ops.arange(300, dtype="float32"), (300, 1))
+        return ops.broadcast_to(column, (300, 200)), x * 2.0
+
+    wide, _ = f(np.ones(3, "f"))
+    expected = np.broadcast_to(np.arange(300, dtype="f")[:, None], (300, 200))
+    np.testing.assert_array_equal(wide.numpy(), expected)
