@@ -39,7 +39,8 @@ using Kernel = void (*)(const KernelArgs&);
 
 // How a kernel divides its work between parts.
 enum class Split : uint8_t {
-  kRows,    // part owns rows `row_range(out[0].rows(), part)` of every output
+  kRows,    // part owns rows `row_range(out[0].rows(), part)` of every output, unless
+            // `min_rows` says that there are too few
   kAny,     // some other partition of the output elements, each written by one part
   kSerial,  // part 0 does everything
 };
@@ -49,7 +50,9 @@ enum class Split : uint8_t {
 // the leading axis is kept (reductions; the first attribute names the reduced axes).
 // For kRows an 'r' input that is broadcast along the rows counts as 'a'. `attrs` names
 // the attributes in order, space-separated; a test compares them with the OpDef of the
-// same name.
+// same name. A kRows kernel with `min_rows` shares the elements of its outputs, as if
+// kAny, when the parts would own fewer rows than that (`owns_rows`): a product of one
+// row, a convolution of one image.
 struct KernelEntry {
   const char* name;
   Kernel fn;
@@ -57,6 +60,7 @@ struct KernelEntry {
   const char* reads;
   int n_out;
   const char* attrs;
+  int min_rows = 0;
 };
 
 struct Range {
@@ -73,6 +77,12 @@ FASTNN_INLINE Range row_range(int64_t rows, Part part) {
   const int64_t begin = blocks * part.index / part.count * block;
   const int64_t end = blocks * (part.index + 1) / part.count * block;
   return {begin < rows ? begin : rows, end < rows ? end : rows};
+}
+
+// Whether a kernel with `min_rows` divides its work by rows; if so for `part.count`
+// parts, then for any smaller number too (the scheduler relies on it).
+FASTNN_INLINE bool owns_rows(int64_t rows, Part part, int min_rows) {
+  return part.count == 1 || rows >= int64_t{min_rows} * part.count;
 }
 
 }  // namespace fastnn

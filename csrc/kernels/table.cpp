@@ -8,15 +8,7 @@
 
 #include "base/cpu.hpp"
 #include "base/error.hpp"
-
-// Best first; cmake/kernel_family.cmake compiles the families for the same names.
-#if defined(__x86_64__)
-#define FASTNN_ISAS(X) X(avx512) X(avx2) X(sse42)
-#elif defined(__aarch64__)
-#define FASTNN_ISAS(X) X(neon)
-#else
-#error "fastnn has kernels for x86-64 and aarch64"
-#endif
+#include "isas.hpp"  // FASTNN_ISAS(X), best first: cmake/kernel_family.cmake
 
 namespace fastnn {
 

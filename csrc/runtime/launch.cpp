@@ -42,7 +42,7 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
   int parts = 1;
   if (cost >= kSerialCost && kernel->split != Split::kSerial) {
     parts = static_cast<int>(std::min<double>(num_threads(), cost / kCostPerPart));
-    if (kernel->split == Split::kRows) {
+    if (kernel->split == Split::kRows && kernel->min_rows == 0) {
       parts = static_cast<int>(std::min<int64_t>(parts, out[0].rows()));
     }
   }

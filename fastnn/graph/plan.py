@@ -37,7 +37,7 @@ class Plan:
         self.graph = graph
         layout = Layout(graph)
         max_threads = _core.num_threads()
-        steps = chain(layout, schedule(layout), max_threads)
+        steps = chain(layout, schedule(layout, max_threads), max_threads)
         arena = memory.place(layout, steps)
         self._steps = steps
         self._layout = layout

@@ -70,14 +70,14 @@ def kernel_table() -> dict[str, Any]:
 _table: dict[str, Any] | None = None
 
 
-def schedule(layout: Layout) -> list[Step]:
-    """Steps in execution order, phases set."""
-    steps = [Step(node, _accesses(layout, node)) for node in layout.nodes]
+def schedule(layout: Layout, max_threads: int) -> list[Step]:
+    """Steps in execution order, phases set; right for up to `max_threads` threads."""
+    steps = [Step(node, _accesses(layout, node, max_threads)) for node in layout.nodes]
     _link(steps)
     return _phases(steps)
 
 
-def _accesses(layout: Layout, node: Node) -> list[Access]:
+def _accesses(layout: Layout, node: Node, max_threads: int) -> list[Access]:
     entry = kernel_table().get(node.op.name)
     if entry is None:
         raise BackendError(
@@ -86,6 +86,8 @@ def _accesses(layout: Layout, node: Node) -> list[Access]:
         )
     split = entry["split"]
     rows = node.outputs[0].shape[0] if node.outputs[0].shape else 1
+    if split == ROWS and rows < entry["min_rows"] * max_threads > entry["min_rows"]:
+        split = "any"  # too few rows to own: csrc/kernels/kernel.hpp
     owner = (SERIAL, 0) if split == SERIAL else (ROWS, rows)
     found = []
     for letter, value in zip(entry["reads"], node.inputs, strict=True):

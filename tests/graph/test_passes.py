@@ -168,7 +168,7 @@ def test_live_ranges_never_overlap_in_the_arena() -> None:
     for _ in range(30):
         graph = optimize(traced(_random_program(rng), X))
         layout = Layout(graph)
-        steps = schedule(layout)
+        steps = schedule(layout, 2)
         total = place(layout, steps)
         spans = list(lifetimes(layout, steps).items())
         for i, (s, (a, b)) in enumerate(spans):

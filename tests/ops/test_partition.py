@@ -60,6 +60,8 @@ def test_parts_keep_to_their_rows(name: str, dtype: str) -> None:
             np.broadcast_to(a, op.operand_shape(a.shape, shape)) for a in sample.inputs
         ]
         for count in (2, 3):
+            if rows < row["min_rows"] * count:
+                continue  # shares elements: the test below
             for index in range(count):
                 mine = owned(rows, index, count)
                 given = [
@@ -83,3 +85,36 @@ def test_parts_keep_to_their_rows(name: str, dtype: str) -> None:
                     np.testing.assert_array_equal(o[rows_of], e[rows_of], err_msg=label)
                     others = np.delete(o, np.asarray(mine, int), axis=0)
                     assert (others == np.asarray(7, o.dtype)).all(), label
+
+
+SHARERS = [
+    n
+    for n in KERNEL_OPS
+    if TABLE[n]["split"] == "any"
+    or TABLE[n]["split"] == "rows"
+    and TABLE[n]["min_rows"]
+]
+
+
+@pytest.mark.parametrize("name", SHARERS)
+def test_parts_that_share_elements_write_each_once(name: str) -> None:
+    op = OPS[name]
+    for sample in samples(op, "float32"):
+        expected = run(op, sample.inputs, sample.attrs)
+        shape = expected[0].shape
+        inputs = [
+            np.broadcast_to(a, op.operand_shape(a.shape, shape)) for a in sample.inputs
+        ]
+        for count in (2, 3):
+            written = [np.zeros(e.shape, int) for e in expected]
+            for index in range(count):
+                for fill in (0, 1):  # what a part leaves alone keeps both
+                    out = [np.full_like(e, fill) for e in expected]
+                    attrs = encode_attrs(op, sample.attrs)
+                    _core.launch(name, inputs, out, attrs, part=(index, count))
+                    for o, e, w in zip(out, expected, written, strict=True):
+                        mine = o != fill
+                        np.testing.assert_array_equal(o[mine], e[mine], err_msg=name)
+                        w |= mine.astype(int) << index
+            for e, w in zip(expected, written, strict=True):
+                assert np.isin(w, [1 << i for i in range(count)]).all(), (name, e.shape)
