@@ -21,7 +21,15 @@ struct KernelFamily {
 
 // clang-format off
 #define FASTNN_FAMILIES(X) \
-  X(pointwise) X(reduce) X(softmax) X(loss) X(copy) X(index) X(random) X(optim) X(gemm)
+  X(pointwise) \
+  X(reduce) \
+  X(softmax) \
+  X(loss) \
+  X(copy) \
+  X(index) \
+  X(random) \
+  X(optim) \
+  X(gemm)
 // clang-format on
 
 // nullptr: not supported here.
