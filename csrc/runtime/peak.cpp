@@ -11,21 +11,17 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "isas.hpp"  // FASTNN_ISAS(X): cmake/kernel_family.cmake
 #include "kernels/table.hpp"
 
 namespace fastnn {
 
 // Defined once per instruction set in kernels/peak_probe.cpp.
-#if defined(__x86_64__)
-#define FASTNN_PROBE_ISAS(X) X(avx512) X(avx2) X(sse42)
-#else
-#define FASTNN_PROBE_ISAS(X) X(neon)
-#endif
 #define X(isa)                          \
   namespace isa {                       \
   double run_fma_probe(int64_t rounds); \
   }
-FASTNN_PROBE_ISAS(X)
+FASTNN_ISAS(X)
 #undef X
 
 namespace {
@@ -74,7 +70,7 @@ double fma_peak_gflops(int threads, double seconds) {
   double (*probe)(int64_t) = nullptr;
 #define X(isa) \
   if (std::string_view(active_isa()) == #isa) probe = isa::run_fma_probe;
-  FASTNN_PROBE_ISAS(X)
+  FASTNN_ISAS(X)
 #undef X
   constexpr int64_t kRounds = 4000;  // about 10 us
   return total_rate(threads, seconds, [&] { return [&] { return probe(kRounds); }; }) *
