@@ -91,6 +91,7 @@ smoke: dist/.repaired
 # instead of a result, make bench BENCH_ARGS=--quick.
 bench: .venv-bench/.peers .venv-bench/.package
 	.venv-bench/bin/python -m benchmarks.gemm $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.kernels $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.latency $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.report

@@ -154,7 +154,30 @@ def _gemm_cell(cell: dict[str, Any] | None) -> str:
     return f"{number(cell['gflops'])} ({100 * cell['of_peak']:.0f} %)"
 
 
-_RENDER = {"train": _train, "latency": _latency, "gemm": _gemm}
+def _kernels(document: dict[str, Any]) -> str:
+    """A row per task: our speed and share of the limit, and the faster torch layout."""
+    head = ["kernel", "fastnn", "of limit", "torch", "layout", "ratio [95 %]", "must"]
+    rows = []
+    for result in document["results"]:
+        cells = dict(result["libraries"])
+        ours = cells.pop(document["ours"], None)
+        unit, share = result["unit"], ours and ours["of_limit"]
+        line = [result["name"], f"{number(ours['speed'])} {unit}" if ours else "wrong"]
+        line.append(f"{100 * share:.0f} %" if share else "-")
+        if not cells:
+            rows.append([*line, "-", "-", "-", number(result["must"])])
+            continue
+        best = max(cells, key=lambda name: cells[name]["speed"])
+        layout = "channels_last" if best.endswith("last") else "default"
+        line += [number(cells[best]["speed"]), layout]
+        ratio = ratio_text(cells[best].get("ratio"), False)
+        rows.append([*line, ratio, number(result["must"])])
+    threads, probe = document["machine"]["threads"], document["probe"]
+    title = f"### Single kernels, float32, {threads} threads (limits: {probe})"
+    return f"{title}\n\n{table(head, rows)}"
+
+
+_RENDER = {"train": _train, "latency": _latency, "gemm": _gemm, "kernels": _kernels}
 
 
 def machine_text(document: dict[str, Any]) -> str:

@@ -145,6 +145,28 @@ class GemmWorker:
         return timer.stop()
 
 
+class KernelWorker:
+    """Single kernels of one library; see `benchmarks/peers/kernels_.py`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def hello(self) -> dict[str, Any]:
+        from benchmarks.peers import kernels_
+
+        self.library = kernels_.LIBRARIES[self.name]()
+        return {"versions": self.library.versions(), "numpy": np.__version__}
+
+    def prepare(self, task: int) -> dict[str, Any]:
+        """Bind task number `task`; what its result must agree in with the others."""
+        from benchmarks.kernel_tasks import TASKS, digest
+
+        self.call, as_array = self.library.bind(TASKS[task])
+        return {"digest": digest(as_array(self.call()))}
+
+    run = GemmWorker.run
+
+
 class Probe:
     """What the machine gives right now: FMA rate and copy bandwidth."""
 
@@ -188,7 +210,7 @@ def _rate(call: Any, work: int, calls: int) -> float:
     return calls * work / (time.perf_counter() - start) / 1e9
 
 
-_KINDS = {"peer": Worker, "gemm": GemmWorker, "probe": Probe}
+_KINDS = {"peer": Worker, "gemm": GemmWorker, "kernels": KernelWorker, "probe": Probe}
 
 
 def main() -> None:
