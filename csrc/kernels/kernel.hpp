@@ -22,10 +22,12 @@ struct Part {
 };
 
 // An attribute as the kernel sees it. Python's OpDef.attrs gives the order; booleans,
-// enums, dtypes, axis bit masks and packed permutations arrive as `i`.
+// enums, dtypes and axis bit masks arrive as `i`, tuples of integers as `ints`: an
+// array that outlives every plan (its length follows from the shapes).
 union AttrValue {
   int64_t i;
   double f;
+  const int64_t* ints;
 };
 
 struct KernelArgs {

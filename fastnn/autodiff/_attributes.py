@@ -89,6 +89,10 @@ def _bool(name: str, value: Any, rank: int) -> bool:
     return bool(value)
 
 
+def _ints(name: str, value: Any, rank: int) -> tuple[int, ...]:
+    return tuple([index(v) for v in value])
+
+
 def _choice(attr: Attr) -> Any:
     def convert(name: str, value: Any, rank: int) -> Any:
         if attr.kind == "enum" and value not in attr.choices:
@@ -109,4 +113,4 @@ _BY_NAME: dict[str, Any] = {
     "slices": _slices,
     "dtype": _dtype,
 }
-_BY_KIND: dict[str, Any] = {"float": _float, "bool": _bool}
+_BY_KIND: dict[str, Any] = {"float": _float, "bool": _bool, "ints": _ints}

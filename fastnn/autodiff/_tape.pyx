@@ -43,12 +43,15 @@ _NAME_OF[np.dtype(np.longlong).num] = "int64"
 _NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
 
 cdef enum:
-    ATTR_INT, ATTR_FLOAT, ATTR_AXES, ATTR_DTYPE, ATTR_ENUM, ATTR_STATIC
+    ATTR_INT, ATTR_FLOAT, ATTR_AXES, ATTR_DTYPE, ATTR_ENUM, ATTR_INTS, ATTR_STATIC
 
 cdef dict _ATTR_KINDS = {
     "int": ATTR_INT, "bool": ATTR_INT, "float": ATTR_FLOAT, "axes": ATTR_AXES,
-    "dtype": ATTR_DTYPE, "enum": ATTR_ENUM, "static": ATTR_STATIC,
+    "dtype": ATTR_DTYPE, "enum": ATTR_ENUM, "ints": ATTR_INTS, "static": ATTR_STATIC,
 }
+
+# Tuples of integers that kernels were given, as arrays: plans keep their addresses.
+cdef dict _INTS = {}
 
 
 cdef class TensorBase:
@@ -217,6 +220,13 @@ cdef int _fill_view(TensorView* view, cnp.ndarray array, tuple shape) except -1:
     return 0
 
 
+cdef int64_t _ints_address(value) except 0:
+    cdef cnp.ndarray array = _INTS.get(value)
+    if array is None:  # one spare element: an empty tuple has an address too
+        array = _INTS.setdefault(value, np.array((*value, 0), np.int64))
+    return <int64_t>cnp.PyArray_DATA(array)
+
+
 cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
     """Attributes as the kernel receives them; returns how many."""
     cdef int n = 0, i
@@ -237,6 +247,8 @@ cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
             out[n].i = _CODE_OF[value]
         elif kind == ATTR_ENUM:
             out[n].i = h.choices[i].index(value)
+        elif kind == ATTR_INTS:
+            out[n].i = _ints_address(value)
         else:
             out[n].i = int(value)
         n += 1

@@ -29,8 +29,8 @@ class Attr(NamedTuple):
 
     `kind` says how the kernel receives it: "int", "bool", "float" as they are, "axes"
     (sorted tuple of axes) as a bit mask, "dtype" as the ABI code, "enum" as an index
-    into `choices`, and "static" (shapes, permutations) not at all: views and outputs
-    already carry it.
+    into `choices`, "ints" (a tuple) as the address of an array, and "static" (shapes,
+    permutations) not at all: views and outputs already carry it.
     """
 
     name: str
