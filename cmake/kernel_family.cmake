@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Kernel families are compiled once per instruction set, each copy in a namespace of
-# its own (csrc/shared/hd.h). Best first; kernels/table.cpp reads the list from isas.hpp.
+# its own (csrc/shared/hd.h). Best first; kernels/table.cpp reads the list from kernels/isas.hpp.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(all_isas avx512 avx2 sse42)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
@@ -11,7 +11,7 @@ endif()
 set(FASTNN_ISAS ${all_isas} CACHE STRING "Instruction sets, best first; fewer build faster")
 list(TRANSFORM FASTNN_ISAS REPLACE "(.+)" "X(\\1)" OUTPUT_VARIABLE isa_list)
 list(JOIN isa_list " " isa_list)
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/isas.hpp CONTENT
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/kernels/isas.hpp CONTENT
      "#define FASTNN_ISAS(X) ${isa_list}\n")
 
 set(FASTNN_FLAGS_sse42 -march=x86-64-v2)

@@ -8,7 +8,7 @@
 
 #include "base/cpu.hpp"
 #include "base/error.hpp"
-#include "isas.hpp"  // FASTNN_ISAS(X), best first: cmake/kernel_family.cmake
+#include "kernels/isas.hpp"  // FASTNN_ISAS(X), best first: cmake/kernel_family.cmake
 
 namespace fastnn {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "isas.hpp"  // FASTNN_ISAS(X): cmake/kernel_family.cmake
+#include "kernels/isas.hpp"  // FASTNN_ISAS(X): cmake/kernel_family.cmake
 #include "kernels/table.hpp"
 
 namespace fastnn {
