@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process-wide settings: default dtypes, fuzz factor, image layout and backend."""
+"""Process-wide settings: default dtypes, fuzz factor, image layout, backend, threads."""
 
 from __future__ import annotations
 
@@ -119,3 +119,34 @@ def set_backend(backend: str) -> None:
     """
     global _backend
     _backend = _one_of("set_backend", backend, _BACKENDS)
+
+
+def get_num_threads() -> int:
+    """Threads that kernels and plans may use, the calling one included.
+
+    Until it is set: `FASTNN_NUM_THREADS`, else the processors that the affinity mask
+    and the CPU quota of the control group leave to this process.
+    """
+    from fastnn import _core
+
+    return _core.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Sets how many threads kernels and plans use from now on.
+
+    Results do not depend on it, to the last bit. A model that was already compiled uses
+    at most as many as there were when its plan was built.
+
+    Args:
+        count: 1 or more. Processes that train in parallel on one machine (joblib,
+            multiprocessing) should set their share of the processors.
+
+    Raises:
+        ValueError: for anything but a positive number.
+    """
+    from fastnn import _core
+
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
+        raise ValueError(f"[set_num_threads] received {count!r}; it must be a number.")
+    _core.set_num_threads(count)

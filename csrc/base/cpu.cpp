@@ -27,6 +27,7 @@ int affinity_cpus() {
   }
   return 0;
 }
+#endif
 
 // Processors' worth of time per period, 0 when there is no limit.
 double quota_of(const std::string& folder) {
@@ -45,9 +46,11 @@ double quota_of(const std::string& folder) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
+}  // namespace
+
 // The strictest quota on the way from this process's group up to the root. Inside a
 // container the group path is often not visible; then the mounted root is the group.
-double cgroup_quota() {
+double cgroup_quota(const std::string& groups, const std::string& mount) {
   double strictest = 0;
   const auto visit = [&](const std::string& root, std::string path) {
     for (;;) {
@@ -58,7 +61,7 @@ double cgroup_quota() {
       path.resize(slash == std::string::npos ? 0 : slash);
     }
   };
-  FILE* file = std::fopen("/proc/self/cgroup", "r");
+  FILE* file = std::fopen(groups.c_str(), "r");
   if (!file) return 0;
   char line[4096];
   while (std::fgets(line, sizeof line, file)) {
@@ -69,17 +72,14 @@ double cgroup_quota() {
     const std::string controllers = text.substr(first + 1, second - first - 1);
     std::string path = text.substr(second + 1);
     if (path == "/") path.clear();
-    if (controllers.empty()) visit("/sys/fs/cgroup", path);
+    if (controllers.empty()) visit(mount, path);
     if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      visit("/sys/fs/cgroup/cpu", path);
+      visit(mount + "/cpu", path);
     }
   }
   std::fclose(file);
   return strictest;
 }
-#endif
-
-}  // namespace
 
 bool cpu_supports(std::string_view isa) {
 #if defined(__x86_64__)

@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/cpu.hpp"
 #include "base/error.hpp"
 
@@ -26,21 +26,21 @@ namespace {
 constexpr int64_t kSpinNs = 20'000;
 constexpr int kMaxThreads = 1024;
 
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+std::atomic<int> known_cpus{0};  // 0: not asked yet
 
 int cpus() {
-  static const int count = available_cpus();
+  int count = known_cpus.load(std::memory_order_relaxed);
+  if (count == 0) {
+    count = available_cpus();
+    known_cpus.store(count, std::memory_order_relaxed);
+  }
   return count;
 }
 
-// FASTNN_NUM_THREADS, else what the process may use.
-int default_threads() {
+// FASTNN_NUM_THREADS, 0 when it is not set.
+int threads_from_environment() {
   const char* text = std::getenv("FASTNN_NUM_THREADS");
-  if (!text || !*text) return cpus();
+  if (!text || !*text) return 0;
   char* end = nullptr;
   const long count = std::strtol(text, &end, 10);
   FASTNN_CHECK(*end == 0 && count >= 1 && count <= kMaxThreads,
@@ -51,6 +51,7 @@ int default_threads() {
 
 std::atomic<int> wanted_threads{0};  // 0: not set
 thread_local bool inside_team = false;
+thread_local int64_t waited = 0;
 
 struct alignas(64) Worker {
   // One word per worker: a job wakes only its members, and a worker that sits out
@@ -126,6 +127,7 @@ class Pool {
     // abandon that pool (its memory is the parent's picture) and begin anew.
     pthread_atfork(nullptr, nullptr, [] {
       inside_team = false;
+      known_cpus = 0;  // a pool of processes may pin each to its own
       current().store(new Pool, std::memory_order_release);
     });
     // A pool in use at exit (a daemon thread in a long run) is left to the system.
@@ -183,8 +185,8 @@ class Pool {
 int num_threads() {
   const int wanted = wanted_threads.load(std::memory_order_relaxed);
   if (wanted) return wanted;
-  static const int count = default_threads();
-  return count;
+  static const int count = threads_from_environment();
+  return count ? count : cpus();
 }
 
 void set_num_threads(int count) {
@@ -198,17 +200,23 @@ int64_t spin_budget_ns(int threads) { return threads > cpus() ? 0 : kSpinNs; }
 
 void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
                       int64_t spin_ns) {
-  if (spin_ns > 0) {
-    const int64_t end = now_ns() + spin_ns;
-    do {
-      for (int i = 0; i < 16; ++i) {
-        if (word.load(std::memory_order_acquire) != old) return;
-        cpu_relax();
+  if (word.load(std::memory_order_acquire) != old) return;
+  const int64_t begin = now_ns();
+  for (int64_t now = begin; now - begin < spin_ns;) {
+    for (int i = 0; i < 16; ++i) {
+      if (word.load(std::memory_order_acquire) != old) {
+        waited += now - begin;  // up to 16 pauses too few: not worth another call
+        return;
       }
-    } while (now_ns() < end);
+      cpu_relax();
+    }
+    now = now_ns();
   }
   word.wait(old, std::memory_order_acquire);
+  waited += now_ns() - begin;
 }
+
+int64_t waited_ns() { return waited; }
 
 void run_team(int wanted, TeamFunction fn, void* context) {
   int count = std::min(wanted, num_threads());
@@ -232,6 +240,13 @@ void run_team(int wanted, TeamFunction fn, void* context) {
   } else {
     fn(context, 0, 1);
   }
+}
+
+void prepare_threads(int threads) {
+  // The first meetings are slow while both threads still share a processor: with one
+  // sleeping in between, the system has a reason to move the other.
+  for (int round = 0; round < 3; ++round)
+    run_team(threads, [](int, int) { std::this_thread::yield(); });
 }
 
 }  // namespace fastnn

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fixed workers that wait by a bounded spin, then by futex.
 //
-// Workers start at the first parallel call, not at import, so that a process may fork
-// after `import fastnn`; a forked child starts without workers and makes its own.
+// Workers start when a plan that can use them is built (`prepare_threads`) or at the
+// first parallel call, not at import: import stays cheap, a process that never computes
+// in parallel has no threads, and one that forks after `import fastnn` (a worker pool)
+// loses none. A forked child starts without workers and makes its own.
 #pragma once
 
 #include <atomic>
@@ -17,6 +19,10 @@ namespace fastnn {
 // `available_cpus()`.
 FASTNN_API int num_threads();
 FASTNN_API void set_num_threads(int count);
+
+// Starts the workers of a team of `threads` and lets it meet a few times, so that the
+// system has given each a processor and its stack is in memory before the first step.
+FASTNN_API void prepare_threads(int threads);
 
 using TeamFunction = void (*)(void* context, int index, int count);
 
@@ -53,5 +59,8 @@ FASTNN_API int64_t spin_budget_ns(int threads);
 // writer must call notify after changing the word.
 FASTNN_API void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
                                  int64_t spin_ns);
+
+// Nanoseconds that this thread has spent in wait_while_equal so far.
+FASTNN_API int64_t waited_ns();
 
 }  // namespace fastnn

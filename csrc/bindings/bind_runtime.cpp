@@ -5,6 +5,7 @@
 
 #include "base/arena.hpp"
 #include "base/error.hpp"
+#include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
 #include "kernels/random_permutation.hpp"
@@ -62,6 +63,11 @@ void bind_runtime(py::module_& m) {
   m.def("available_isas", &isa_list, "What FASTNN_ISA may name here, best first.");
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
+  m.def("prepare_threads", &prepare_threads, py::arg("threads"),
+        py::call_guard<py::gil_scoped_release>(),
+        "Start and warm the workers of a team of this size.");
+  m.def("set_pacing", &set_pacing, py::arg("on"),
+        "Whether a team that waits too much may be replaced by one thread (default).");
   m.def("memory_stats", &memory_dict,
         "Live bytes and allocations since start of arenas and kernel scratch.");
   m.def("random_permutation", &permutation, py::arg("seed"), py::arg("stream"),

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
 
 namespace fastnn {
@@ -13,6 +16,45 @@ namespace {
 // A fork-join costs 1-5 us, so a part must be worth at least twice that.
 constexpr double kSerialCost = 20'000;
 constexpr double kCostPerPart = 10'000;
+
+// Calls this large gain from a team however long its members must be waited for: a
+// time slice of the system is a few milliseconds.
+constexpr double kAlwaysParallel = 5e6;
+
+// All callers on all threads share one machine.
+Pacer eager_pacer;
+std::mutex eager_pacer_mutex;
+
+template <class F>
+void run_paced(int parts, double cost, F&& part_fn) {
+  if (cost >= kAlwaysParallel || !pacing()) {
+    run_team(parts, part_fn);
+    return;
+  }
+  const int64_t begin = now_ns();
+  const int64_t waited_before = waited_ns();
+  bool alone;
+  {
+    const std::lock_guard lock(eager_pacer_mutex);
+    alone = eager_pacer.alone(begin);
+  }
+  int threads = 1;
+  if (alone) {
+    part_fn(0, 1);
+  } else {
+    run_team(parts, [&](int index, int count) {
+      if (index == 0) threads = count;
+      part_fn(index, count);
+    });
+  }
+  const int64_t end = now_ns();
+  const std::lock_guard lock(eager_pacer_mutex);
+  if (alone) {
+    eager_pacer.alone_ran(cost, end - begin, end);
+  } else if (threads > 1) {
+    eager_pacer.team_ran(threads, cost, end - begin, waited_ns() - waited_before, end);
+  }
+}
 
 size_t count_words(const char* text) {
   size_t words = 0;
@@ -50,7 +92,7 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
     kernel->fn({in, out, attrs, Part{}});
     return;
   }
-  run_team(parts, [&](int index, int count) {
+  run_paced(parts, cost, [&](int index, int count) {
     kernel->fn({in, out, attrs, Part{index, count}});
   });
 }

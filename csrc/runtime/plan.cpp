@@ -2,8 +2,9 @@
 #include "runtime/plan.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <atomic>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/barrier.hpp"
@@ -15,11 +16,35 @@ namespace {
 constexpr int kMaxSlots = 1 << 20;
 constexpr size_t kMaxOperands = 16;  // of one instruction in a chain
 
-double now_ns() {
-  return std::chrono::duration<double, std::nano>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+// Tells a plan's pacer what its steps cost; used by the first thread only.
+class Meter {
+ public:
+  explicit Meter(Pacer& pacer)
+      : pacer_(pacer),
+        now_(now_ns()),
+        waited_(waited_ns()),
+        alone_(pacer.alone(now_)) {}
+
+  bool alone() const { return alone_; }
+
+  // After `steps` steps on `threads` threads. True: go on another way.
+  bool record(int threads, double steps) {
+    const int64_t before = now_, waited_before = waited_;
+    now_ = now_ns();
+    waited_ = waited_ns();
+    if (alone_) {
+      pacer_.alone_ran(steps, now_ - before, now_);
+    } else if (threads > 1) {
+      pacer_.team_ran(threads, steps, now_ - before, waited_ - waited_before, now_);
+    }
+    return pacer_.alone(now_) != alone_;
+  }
+
+ private:
+  Pacer& pacer_;
+  int64_t now_, waited_;
+  const bool alone_;
+};
 
 // Bytes before and after `data` that the view touches.
 struct Extent {
@@ -45,15 +70,25 @@ Extent extent_of(const TensorView& view) {
 // plain run share it.
 class Plan::Traversal {
  public:
-  Traversal(Plan& plan, int64_t steps) : plan_(plan), steps_(steps) {}
+  Traversal(Plan& plan, int64_t steps) : plan_(plan), steps_(steps), end_(steps) {}
 
   std::vector<double>* times = nullptr;
+  Meter* meter = nullptr;  // with it, thread 0 may end the run early: steps_done()
 
-  void operator()(int index, int count, Barrier& barrier) const {
+  int64_t steps_done() const { return end_.load(std::memory_order_relaxed); }
+
+  void operator()(int index, int count, Barrier& barrier) {
     try {
-      for (int64_t step = 0; step < steps_; ++step) {
-        if (step && plan_.step_barrier_ && count > 1 && !barrier.wait(count)) return;
+      // Thread 0 moves the end before it meets the others, so all see it in time.
+      for (int64_t step = 0; step < end_.load(std::memory_order_relaxed); ++step) {
         if (!one_step(index, count, barrier)) return;
+        if (index == 0 && meter && meter->record(count, 1)) {
+          end_.store(step + 1, std::memory_order_relaxed);
+        }
+        if (plan_.step_barrier_ && count > 1 && step + 1 < steps_ &&
+            !barrier.wait(count)) {
+          return;
+        }
       }
     } catch (...) {
       barrier.abort();
@@ -63,7 +98,7 @@ class Plan::Traversal {
 
  private:
   bool one_step(int index, int count, Barrier& barrier) const {
-    double before = times && index == 0 ? now_ns() : 0;
+    int64_t before = times && index == 0 ? now_ns() : 0;
     size_t position = 0;
     for (const Instruction& instruction : plan_.instructions_) {
       if (instruction.chained) {
@@ -85,8 +120,8 @@ class Plan::Traversal {
                                 serial ? Part{} : Part{index, count}});
       }
       if (times && index == 0) {
-        const double after = now_ns();
-        (*times)[position++] += after - before;
+        const int64_t after = now_ns();
+        (*times)[position++] += static_cast<double>(after - before);
         before = after;
       }
     }
@@ -127,6 +162,7 @@ class Plan::Traversal {
 
   Plan& plan_;
   const int64_t steps_;
+  std::atomic<int64_t> end_;
 };
 
 Plan::Plan(size_t arena_bytes, int max_threads)
@@ -251,6 +287,12 @@ void Plan::unbind(int slot) {
   slots_[static_cast<size_t>(slot)].bound = false;
 }
 
+int Plan::check_run(int threads) const {
+  check_bound();
+  FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
+  return std::min({threads, max_threads_, num_threads()});
+}
+
 void Plan::check_bound() const {
   for (size_t slot = 1; slot < slots_.size(); ++slot) {
     FASTNN_CHECK(slots_[slot].bound || slots_[slot].users.empty(),
@@ -259,17 +301,32 @@ void Plan::check_bound() const {
   }
 }
 
-void Plan::execute(const Traversal& traversal, int threads) {
-  check_bound();
-  FASTNN_CHECK(threads >= 1, "[plan] expected at least 1 thread, received %d", threads);
+void Plan::execute(Traversal& traversal, int threads) {
   Barrier barrier;
-  run_team(std::min(threads, max_threads_),
-           [&](int index, int count) { traversal(index, count, barrier); });
+  run_team(threads, [&](int index, int count) { traversal(index, count, barrier); });
+}
+
+// Runs until the pacer wants another way; how many steps that were.
+int64_t Plan::execute_paced(int64_t steps, int threads) {
+  Meter meter(pacer_);
+  Traversal traversal(*this, steps);
+  traversal.meter = &meter;
+  execute(traversal, meter.alone() ? 1 : threads);
+  // The wait for the slowest member after the last step.
+  if (!meter.alone()) meter.record(threads, 0);
+  return traversal.steps_done();
 }
 
 void Plan::run(int64_t steps, int threads) {
   const std::lock_guard lock(running_);
-  execute(Traversal(*this, steps), threads);
+  threads = check_run(threads);
+  if (threads > 1 && step_barrier_ && pacing()) {
+    while (steps > 0)
+      steps -= execute_paced(steps, threads);
+  } else {
+    Traversal traversal(*this, steps);
+    execute(traversal, threads);
+  }
 }
 
 std::vector<double> Plan::run_profiled(int64_t steps, int threads) {
@@ -277,6 +334,7 @@ std::vector<double> Plan::run_profiled(int64_t steps, int threads) {
   FASTNN_CHECK(steps >= 1, "[plan] expected at least 1 step, received %lld",
                static_cast<long long>(steps));
   std::vector<double> times(instructions_.size());
+  threads = check_run(threads);
   Traversal traversal(*this, steps);
   traversal.times = &times;
   execute(traversal, threads);

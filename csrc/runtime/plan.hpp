@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/arena.hpp"
+#include "base/pacer.hpp"
 #include "kernels/kernel.hpp"
 
 namespace fastnn {
@@ -59,7 +60,8 @@ class FASTNN_API Plan {
   // Forgets the memory of a slot; the plan cannot run until it is bound again.
   void unbind(int slot);
 
-  // Executes the list `steps` times on up to `threads` threads. Allocates nothing.
+  // Executes the list `steps` times on up to `threads` threads; on one while waiting
+  // for the others costs more than they contribute (base/pacer.hpp). Allocates nothing.
   void run(int64_t steps, int threads);
 
   // Average nanoseconds of each instruction on thread 0, waiting included.
@@ -93,8 +95,10 @@ class FASTNN_API Plan {
   void check_operand(const KernelEntry& kernel, const Operand& operand,
                      bool output) const;
   void add_operand(const Operand& operand, bool output);
-  void execute(const Traversal& traversal, int threads);
+  void execute(Traversal& traversal, int threads);
+  int64_t execute_paced(int64_t steps, int threads);
   void check_bound() const;
+  int check_run(int threads) const;  // the number to use
 
   Arena arena_;
   const int max_threads_;
@@ -107,6 +111,7 @@ class FASTNN_API Plan {
   std::vector<AttrValue> attrs_;
   std::vector<Slot> slots_;
   bool step_barrier_ = true;
+  Pacer pacer_;
   std::mutex running_;  // run, bind and add exclude each other
 };
 

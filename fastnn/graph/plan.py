@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _core
+from fastnn import _core, _threadpools
 from fastnn.autodiff._tape import encode_attrs
 from fastnn.graph import memory
 from fastnn.graph.chains import chain
@@ -54,6 +54,9 @@ class Plan:
         if consts is not None:
             self._bind(1, consts)
         self._outputs = [self._output_view(v) for v in layout.outputs]
+        _threadpools.offer()
+        if self.threads() > 1:
+            _core.prepare_threads(self.threads())  # the first step finds them awake
 
     # -- building --------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plan with kernels of its own: what it promises does not depend on families.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
@@ -53,6 +55,17 @@ void refuse(const KernelArgs& args) {
   if (args.part.index == args.part.count - 1) fail("[refuse] no");
 }
 
+// out[i] += 1 for its share; the second thread of a team is always late.
+std::atomic<int64_t> steps_alone{0};
+void lag(const KernelArgs& args) {
+  const Range range = row_range(args.out[0].rows(), args.part);
+  for (int64_t i = range.begin; i < range.end; ++i)
+    ++args.out[0].ptr<int64_t>()[i];
+  steps_alone += args.part.count == 1;
+  if (args.part.index == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+const KernelEntry kLag{"lag", lag, Split::kRows, "", 1, ""};
 const KernelEntry kRotate{"rotate", rotate, Split::kRows, "a", 1, ""};
 const KernelEntry kCount{"count", count, Split::kSerial, "", 1, "amount"};
 const KernelEntry kRefuse{"refuse", refuse, Split::kAny, "", 1, ""};
@@ -104,6 +117,20 @@ TEST("any number of threads gives the result of one") {
     REQUIRE(result_of(threads, 501, counter) == many);
     REQUIRE_MSG(counter[1] == 5 * 501, std::to_string(counter[1]));
   }
+}
+
+TEST("a team that mostly waits becomes one thread, whatever the step") {
+  set_num_threads(2);
+  Plan plan(1024);
+  plan.add(kLag, {}, {vector_at(0, 0, kLength)}, {}, false);
+  for (const int64_t steps : {20'000, 1, 7}) {
+    const int64_t before = *reinterpret_cast<const int64_t*>(plan.arena().data());
+    plan.run(steps, 2);
+    const auto* x = reinterpret_cast<const int64_t*>(plan.arena().data());
+    for (int64_t i = 0; i < kLength; ++i)
+      REQUIRE(x[i] == before + steps);
+  }
+  REQUIRE_MSG(steps_alone > 19'000, std::to_string(steps_alone));
 }
 
 TEST("a running plan allocates nothing") {
