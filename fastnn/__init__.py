@@ -98,7 +98,6 @@ def __dir__() -> list[str]:
 
 # The native library loads with the package: its absence should be found here.
 from fastnn import _core as _core  # noqa: E402
-
 from fastnn import _threadpools  # noqa: E402
 
 _threadpools.offer()

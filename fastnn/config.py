@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process-wide settings: default dtypes, fuzz factor, image layout, backend, threads."""
+"""Process-wide settings: dtypes, fuzz factor, image layout, backend, threads."""
 
 from __future__ import annotations
 

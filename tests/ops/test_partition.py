@@ -91,8 +91,7 @@ SHARERS = [
     n
     for n in KERNEL_OPS
     if TABLE[n]["split"] == "any"
-    or TABLE[n]["split"] == "rows"
-    and TABLE[n]["min_rows"]
+    or (TABLE[n]["split"] == "rows" and TABLE[n]["min_rows"])
 ]
 
 
