@@ -25,11 +25,16 @@ set(FASTNN_BYTES_neon 16)
 
 # Never -ffast-math: it links start-up code that flushes denormals for the whole
 # process, and it breaks NaN handling.
+# Under sanitizers -O1 finds the same and compiles several times faster.
 function(fastnn_isa_flags target isa)
+  set(level -O3)
+  if(FASTNN_SANITIZE)
+    set(level -O1)
+  endif()
   target_compile_definitions(${target} PRIVATE FASTNN_ISA=${isa}
                                                FASTNN_VECTOR_BYTES=${FASTNN_BYTES_${isa}})
   target_compile_options(
-    ${target} PRIVATE ${FASTNN_FLAGS_${isa}} -O3 -ffp-contract=fast -fno-math-errno
+    ${target} PRIVATE ${FASTNN_FLAGS_${isa}} ${level} -ffp-contract=fast -fno-math-errno
                       -fno-trapping-math)
 endfunction()
 

@@ -77,6 +77,18 @@ MemoryStats memory_stats() {
   return {arena_bytes, arena_allocations, scratch_bytes, scratch_allocations};
 }
 
+bool debug_poison() {
+  static const bool on = [] {
+    const char* text = std::getenv("FASTNN_DEBUG_POISON");
+    return text && *text && std::strcmp(text, "0") != 0;
+  }();
+  return on;
+}
+
+void poison(void* data, size_t bytes) {
+  if (bytes) std::memset(data, 0xff, bytes);
+}
+
 void* scratch(size_t bytes) {
   Scratch& mine = thread_scratch;
   if (bytes > mine.size) {
@@ -87,6 +99,7 @@ void* scratch(size_t bytes) {
     scratch_bytes += static_cast<int64_t>(grown);
     ++scratch_allocations;
   }
+  if (debug_poison()) poison(mine.data, mine.size);
   return mine.data;
 }
 

@@ -38,4 +38,11 @@ struct MemoryStats {
 
 FASTNN_API MemoryStats memory_stats();
 
+// FASTNN_DEBUG_POISON=1: memory is filled with NaN (all bits set) each time before it
+// is used, so that a kernel that reads what nobody wrote, or leaves an output
+// unwritten, gives a wrong result in every run: scratch, the arena of a plan, eager
+// outputs.
+FASTNN_API bool debug_poison();
+FASTNN_API void poison(void* data, size_t bytes);
+
 }  // namespace fastnn

@@ -5,10 +5,12 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/arena.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
+#include "runtime/extent.hpp"
 
 namespace fastnn {
 namespace {
@@ -56,6 +58,22 @@ void run_paced(int parts, double cost, F&& part_fn) {
   }
 }
 
+// Unless they share memory with an input: an update in place reads its output.
+void poison_outputs(const KernelEntry& kernel, const TensorView* in,
+                    const TensorView* out) {
+  for (int k = 0; k < kernel.n_out; ++k) {
+    const auto bytes = static_cast<size_t>(out[k].numel() * dtype_size(out[k].dtype));
+    const char* const begin = static_cast<char*>(out[k].data);
+    bool shared = false;
+    for (size_t i = 0; i < std::strlen(kernel.reads); ++i) {
+      const Extent extent = extent_of(in[i]);
+      const char* const data = static_cast<char*>(in[i].data);
+      shared |= data + extent.above > begin && data - extent.below < begin + bytes;
+    }
+    if (!shared) poison(out[k].data, bytes);
+  }
+}
+
 size_t count_words(const char* text) {
   size_t words = 0;
   for (bool inside = false; *text; ++text) {
@@ -81,6 +99,7 @@ void check_arity(const KernelEntry& kernel, size_t n_in, size_t n_out, size_t n_
 
 void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* out,
             const AttrValue* attrs, double cost) {
+  if (debug_poison()) poison_outputs(*kernel, in, out);
   int parts = 1;
   if (cost >= kSerialCost && kernel->split != Split::kSerial) {
     parts = static_cast<int>(std::min<double>(num_threads(), cost / kCostPerPart));

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/barrier.hpp"
+#include "runtime/extent.hpp"
 #include "runtime/launch.hpp"
 
 namespace fastnn {
@@ -45,24 +46,6 @@ class Meter {
   int64_t now_, waited_;
   const bool alone_;
 };
-
-// Bytes before and after `data` that the view touches.
-struct Extent {
-  int64_t below = 0;
-  int64_t above = 0;
-};
-
-Extent extent_of(const TensorView& view) {
-  Extent extent;
-  if (view.numel() == 0) return extent;
-  const int64_t size = dtype_size(view.dtype);
-  for (int i = 0; i < view.ndim; ++i) {
-    const int64_t reach = (view.shape[i] - 1) * view.stride[i] * size;
-    (reach < 0 ? extent.below : extent.above) += reach < 0 ? -reach : reach;
-  }
-  extent.above += size;
-  return extent;
-}
 
 }  // namespace
 
@@ -320,6 +303,7 @@ int64_t Plan::execute_paced(int64_t steps, int threads) {
 void Plan::run(int64_t steps, int threads) {
   const std::lock_guard lock(running_);
   threads = check_run(threads);
+  if (debug_poison()) poison(arena_.data(), arena_.size());
   if (threads > 1 && step_barrier_ && pacing()) {
     while (steps > 0)
       steps -= execute_paced(steps, threads);
