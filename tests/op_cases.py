@@ -3,62 +3,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
-
-from fastnn.autodiff._tape import apply
-from fastnn.autodiff.tensor import Tensor
-from fastnn.opset import OpDef, all_ops
-from fastnn.opset._opdef import VIEW, Sample
+from fastnn.opset import all_ops
+from fastnn.opset._opdef import VIEW
+from fastnn.selftest.cases import DTYPES as DTYPES
+from fastnn.selftest.cases import assert_close as assert_close
+from fastnn.selftest.cases import reference as reference
+from fastnn.selftest.cases import run as run
+from fastnn.selftest.cases import samples as samples
+from fastnn.selftest.cases import widens as widens
 
 OPS = all_ops()
 KERNEL_OPS = [name for name, op in OPS.items() if op.kind != VIEW]
 DIFFERENTIABLE = [name for name, op in OPS.items() if op.vjp is not None]
-DTYPES = ("float32", "float64")
-
-
-def samples(op: OpDef, dtype: str) -> Iterator[Sample]:
-    """The op's samples, the same in every run and on every machine."""
-    rng = np.random.default_rng(zlib.crc32(f"{op.name}/{dtype}".encode()))
-    for sample in op.samples(rng, dtype):
-        yield Sample(tuple(np.asarray(a) for a in sample.inputs), sample.attrs)
-
-
-def run(op: OpDef, arrays: tuple[Any, ...], attrs: tuple[Any, ...]) -> list[np.ndarray]:
-    """Outputs of eager execution on the chosen backend."""
-    result = apply(op, tuple(Tensor(a) for a in arrays), attrs)
-    outputs = result if isinstance(result, tuple) else (result,)
-    return [t.numpy() for t in outputs]
-
-
-def reference(op: OpDef, sample: Sample, *, widen: bool = True) -> list[np.ndarray]:
-    """Outputs of the record's reference, computed in float64 where that is meant."""
-    arrays = [
-        a.astype(np.float64) if widen and a.dtype == np.float32 else a
-        for a in sample.inputs
-    ]
-    with np.errstate(all="ignore"):
-        result = op.ref(*arrays, *sample.attrs)
-    return [np.asarray(r) for r in (result if isinstance(result, tuple) else (result,))]
-
-
-def assert_close(
-    actual: np.ndarray, expected: np.ndarray, op: OpDef, message: str
-) -> None:
-    """Within the record's tolerance; exactly for integers, bools and exact ops."""
-    assert actual.shape == expected.shape, message
-    exact = actual.dtype.kind != "f" or op.tol.float32 == 0
-    if exact:
-        same = np.array_equal(
-            actual, expected.astype(actual.dtype), equal_nan=actual.dtype.kind == "f"
-        )
-        assert same, message
-        return
-    rtol = getattr(op.tol, actual.dtype.name)
-    scale = rtol / op.tol.float32  # the absolute part shrinks with the precision
-    np.testing.assert_allclose(
-        actual, expected, rtol=rtol, atol=op.tol.atol * scale, err_msg=message
-    )

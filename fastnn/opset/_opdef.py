@@ -91,6 +91,7 @@ class OpDef:
         "samples",
         "saves",
         "tol",
+        "typical",
         "vjp",
     )
     name: str
@@ -110,6 +111,7 @@ class OpDef:
     cost: float | Callable[..., float]
     integers: bool
     broadcast: str
+    typical: Callable[..., Sample] | None
     doc: str
     handle: Any
 
@@ -176,6 +178,7 @@ def op(
     cost: float | Callable[..., float] = 0.25,
     integers: bool = False,
     broadcast: str = "",
+    typical: Callable[..., Sample] | None = None,
     doc: str = "",
 ) -> OpDef:
     """Register an op.
@@ -199,6 +202,8 @@ def op(
             `cost(in_specs, out_specs, attrs)`; decides about threads only.
         integers: the kernel takes them too; else `fastnn.ops` casts to floatx().
         broadcast: "all" axes (pointwise ops), all but two ("batch"), or none.
+        typical: `typical(rng, dtype)`, a sample of the size that training meets: the
+            selftest times it, or else an enlarged one of `samples`.
         doc: one line: the formula and its source.
     """
     fields = locals() | {
