@@ -29,7 +29,8 @@ struct KernelFamily {
   X(index) \
   X(random) \
   X(optim) \
-  X(gemm)
+  X(gemm) \
+  X(pool)
 // clang-format on
 
 // nullptr: not supported here.

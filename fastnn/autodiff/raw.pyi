@@ -98,6 +98,12 @@ def sgd(w: Any, g: Any, lr: Any) -> Tensor: ...
 def sgd_momentum(w: Any, g: Any, m: Any, lr: Any, momentum: Any, nesterov: Any = ...) -> tuple[Tensor, ...]: ...  # noqa: E501
 def rmsprop(w: Any, g: Any, v: Any, lr: Any, rho: Any = ..., epsilon: Any = ...) -> tuple[Tensor, ...]: ...  # noqa: E501
 def adam(w: Any, g: Any, m: Any, v: Any, lr: Any, step: Any, beta_1: Any = ..., beta_2: Any = ..., epsilon: Any = ...) -> tuple[Tensor, ...]: ...  # noqa: E501
+def max_pool(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...
+def max_pool_with_index(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> tuple[Tensor, ...]: ...  # noqa: E501
+def max_pool_grad(dy: Any, index: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
+def max_pool_take(x: Any, index: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
+def average_pool(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
+def average_pool_grad(dy: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
 def random_uniform(state: Any, low: Any, high: Any, shape: Any, dtype: Any) -> Tensor: ...  # noqa: E501
 def random_normal(state: Any, mean: Any, stddev: Any, shape: Any, dtype: Any) -> Tensor: ...  # noqa: E501
 def truncated_normal(state: Any, mean: Any, stddev: Any, shape: Any, dtype: Any) -> Tensor: ...  # noqa: E501

@@ -14,5 +14,7 @@ from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
 from fastnn.ops.nn import __all__ as _nn
+from fastnn.ops.pooling import *  # noqa: F403
+from fastnn.ops.pooling import __all__ as _pooling
 
-__all__ = [*_arrays, *_math, *_nn, "custom_gradient", "stop_gradient"]
+__all__ = [*_arrays, *_math, *_nn, *_pooling, "custom_gradient", "stop_gradient"]

@@ -11,6 +11,8 @@ from fastnn.autodiff.tensor import Tensor
 __all__ = [
     "abs",
     "absolute",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "all",
     "amax",
@@ -19,6 +21,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "average_pool",
     "broadcast_to",
     "cast",
     "ceil",
@@ -75,6 +78,7 @@ __all__ = [
     "logsumexp",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",
@@ -138,6 +142,8 @@ __all__ = [
 
 def abs(x: Any) -> Tensor: ...
 def absolute(x: Any) -> Tensor: ...
+def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Tensor: ...  # noqa: E501
+def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Tensor: ...  # noqa: E501
 def add(x1: Any, x2: Any) -> Tensor: ...
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 def amax(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor: ...  # noqa: E501
@@ -146,6 +152,7 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = None) -> Tensor: ...  # noqa: E501
 def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+def average_pool(inputs: Any, pool_size: Any, strides: Any = None, padding: str = valid, data_format: str | None = None) -> Tensor: ...  # noqa: E501
 def broadcast_to(x: Any, shape: Any) -> Tensor: ...
 def cast(x: Any, dtype: str) -> Tensor: ...
 def ceil(x: Any) -> Tensor: ...
@@ -202,6 +209,7 @@ def logical_xor(x1: Any, x2: Any) -> Tensor: ...
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 def matmul(x1: Any, x2: Any) -> Tensor: ...
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor: ...  # noqa: E501
+def max_pool(inputs: Any, pool_size: Any, strides: Any = None, padding: str = valid, data_format: str | None = None) -> Tensor: ...  # noqa: E501
 def maximum(x1: Any, x2: Any) -> Tensor: ...
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor: ...  # noqa: E501

@@ -9,6 +9,7 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     loss,
     optim,
     pointwise,
+    pool,
     random,
     reduce,
     softmax,

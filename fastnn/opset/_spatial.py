@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ops on images (batch, 1 to 3 spatial axes, channels) have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.errors import ShapeError
+from fastnn.opset._infer import check_float
+from fastnn.opset._opdef import Spec
+
+Ints = tuple[int, ...]
+
+
+def spatial_rank(name: str, x: Spec) -> int:
+    """Number of spatial axes of images; raises unless there are 1 to 3."""
+    check_float(name, x.dtype)
+    if not 3 <= len(x.shape) <= 5:
+        raise ShapeError(
+            f"[{name}] needs (batch, 1 to 3 spatial axes, channels), received {x.shape}"
+        )
+    return len(x.shape) - 2
+
+
+def check_axes(name: str, rank: int, **values: Ints) -> None:
+    """One number per spatial axis of every attribute."""
+    for label, value in values.items():
+        if len(value) != rank:
+            raise ShapeError(
+                f"[{name}] {label} needs {rank} numbers, one per spatial axis, "
+                f"received {value}"
+            )
+
+
+def same_or_valid(
+    sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: str
+) -> tuple[Ints, Ints]:
+    """Pads in front and output sizes, as TensorFlow defines 'same' and 'valid'."""
+    low, out = [], []
+    for n, w, s, d in zip(sizes, window, strides, dilation, strict=True):
+        span = (w - 1) * d + 1
+        if padding == "same":
+            o = -(-n // s)
+            low.append(max((o - 1) * s + span - n, 0) // 2)
+        else:
+            o = max((n - span) // s + 1, 0)
+            low.append(0)
+        out.append(o)
+    return tuple(low), tuple(out)
+
+
+def sizes_of(x: Any) -> Ints:
+    """The spatial sizes of a tensor, array or spec of images."""
+    return tuple(x.shape[1:-1])
