@@ -102,7 +102,7 @@ def max_pool(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor:
 def max_pool_with_index(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> tuple[Tensor, ...]: ...  # noqa: E501
 def max_pool_grad(dy: Any, index: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
 def max_pool_take(x: Any, index: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
-def average_pool(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
+def average_pool(x: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...
 def average_pool_grad(dy: Any, window: Any, strides: Any, low: Any, sizes: Any) -> Tensor: ...  # noqa: E501
 def random_uniform(state: Any, low: Any, high: Any, shape: Any, dtype: Any) -> Tensor: ...  # noqa: E501
 def random_normal(state: Any, mean: Any, stddev: Any, shape: Any, dtype: Any) -> Tensor: ...  # noqa: E501
