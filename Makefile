@@ -17,11 +17,12 @@ INSTALLED := PYTHONSAFEPATH=1 $(BIN)/python
 SOURCES := $(shell find csrc fastnn cmake tests/cpp -type f \
 	-not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null) \
 	CMakeLists.txt pyproject.toml
-CPP_FILES := find csrc tests/cpp \( -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu*' \) -print0
+CPP_FILES := find csrc tests/cpp benchmarks/native \( -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu*' \) -print0
 WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
 	--config-settings=cmake.define.FASTNN_TESTS=ON
 
-.PHONY: demo test test-cpp test-isas test-sanitized lint format wheel smoke bench dev clean help
+.PHONY: demo test test-cpp test-isas test-sanitized test-asan test-tsan test-ops-sanitized \
+	lint format wheel smoke bench bench-native dev clean help
 
 help:
 	@echo "make demo   train on handwritten digits; curves and weights go to out/demo"
@@ -30,6 +31,9 @@ help:
 	@echo "make format mend style where a tool can"
 	@echo "make wheel  a repaired wheel in dist/, tried in an empty environment"
 	@echo "make bench  compare speed with other frameworks (installs them, about 3 GB)"
+	@echo "make bench-native        kernels and barriers alone (needs libbenchmark-dev)"
+	@echo "make test-sanitized      C++ tests under address, undefined, thread sanitizers"
+	@echo "make test-ops-sanitized  op tests under the same"
 	@echo "make dev    everything for work on the code, with pre-commit hooks"
 	@echo "make clean  remove what these targets made"
 
@@ -51,13 +55,40 @@ test-isas: $(VENV)/.package $(VENV)/.test
 		FASTNN_ISA=$$isa $(INSTALLED) -m pytest -q tests/ops; \
 	done
 
-# The C++ tests under sanitizers, in a build tree of their own.
-SANITIZE ?= address,undefined
-test-sanitized: $(VENV)/.build
-	$(BIN)/cmake -S . -B build/$(SANITIZE) -G Ninja -DFASTNN_TESTS=ON -DFASTNN_PYTHON=OFF \
-		-DFASTNN_SANITIZE=$(SANITIZE) -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja"
-	$(BIN)/cmake --build build/$(SANITIZE)
-	$(BIN)/ctest --test-dir build/$(SANITIZE) --output-on-failure --no-tests=error
+# Nightly: the C++ tests under sanitizers, each in a build tree of its own, and with
+# memory poisoned before use.
+SANITIZED_CMAKE := -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" $(SANITIZE_ARGS)
+test-sanitized: test-asan test-tsan
+
+test-asan test-tsan: test-%: $(VENV)/.build
+	$(BIN)/cmake --preset $* -DFASTNN_PYTHON=OFF $(SANITIZED_CMAKE)
+	$(BIN)/cmake --build --preset $*
+	FASTNN_DEBUG_POISON=1 $(BIN)/ctest --preset $* --no-tests=error
+
+# Nightly: the op tests with sanitized modules, under each instruction set. Python itself
+# is not instrumented and never frees all its memory: no leak check. Under the thread
+# sanitizer, the tests that run every kernel on two and three threads.
+PRELOAD = $(shell $(CXX) -print-file-name=lib$1.so):$(shell $(CXX) -print-file-name=libstdc++.so)
+SANITIZED_PYTEST = PYTHONSAFEPATH=1 PYTHONPATH=build/$1/package OPENBLAS_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -q -p no:cacheprovider
+test-ops-sanitized: sanitized-modules-asan sanitized-modules-tsan
+	@set -e; for isa in $$($(INSTALLED) -c 'from fastnn import _core; print(*_core.available_isas())'); do \
+		echo "op tests, address and undefined, FASTNN_ISA=$$isa"; \
+		LD_PRELOAD=$(call PRELOAD,asan) ASAN_OPTIONS=detect_leaks=0 \
+			FASTNN_ISA=$$isa FASTNN_DEBUG_POISON=1 \
+			$(call SANITIZED_PYTEST,asan) tests/ops tests/graph; \
+	done
+	LD_PRELOAD=$(call PRELOAD,tsan) TSAN_OPTIONS=halt_on_error=1 \
+		$(call SANITIZED_PYTEST,tsan) tests/ops/test_plan_equals_eager.py -k threads
+
+sanitized-modules-asan sanitized-modules-tsan: sanitized-modules-%: $(VENV)/.package $(VENV)/.test
+	$(BIN)/cmake --preset $* -DFASTNN_PYTHON=ON $(SANITIZED_CMAKE) \
+		-DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+		-Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
+		-DCMAKE_MODULE_PATH="$$($(BIN)/python -c 'import cython_cmake as c; \
+			print(c.__path__[0] + "/cmake")')"
+	$(BIN)/cmake --build --preset $*
+	tar --exclude='*.so' --exclude='__pycache__' -cf - fastnn | tar -C build/$*/package -xf -
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
@@ -95,6 +126,14 @@ bench: .venv-bench/.peers .venv-bench/.package
 	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.latency $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.report
+
+# Kernels, barriers and dispatch alone, under Google Benchmark (libbenchmark-dev), which
+# must be installed. One row: make bench-native BENCH_ARGS=--benchmark_filter=matmul
+bench-native: $(VENV)/.build
+	$(BIN)/cmake -S . -B build/bench -G Ninja -DFASTNN_BENCHMARKS=ON -DFASTNN_PYTHON=OFF \
+		-DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja"
+	$(BIN)/cmake --build build/bench
+	build/bench/benchmarks/native/fastnn_bench $(BENCH_ARGS)
 
 dev: $(VENV)/.package $(VENV)/.test $(VENV)/.demo $(VENV)/.lint
 	$(PIP) install pre-commit

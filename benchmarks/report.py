@@ -177,7 +177,19 @@ def _kernels(document: dict[str, Any]) -> str:
     return f"{title}\n\n{table(head, rows)}"
 
 
-_RENDER = {"train": _train, "latency": _latency, "gemm": _gemm, "kernels": _kernels}
+def _loaded(document: dict[str, Any]) -> str:
+    from benchmarks.loaded import render
+
+    return render(document)
+
+
+_RENDER = {
+    "train": _train,
+    "latency": _latency,
+    "gemm": _gemm,
+    "kernels": _kernels,
+    "loaded": _loaded,
+}
 
 
 def machine_text(document: dict[str, Any]) -> str:
@@ -192,10 +204,11 @@ def machine_text(document: dict[str, Any]) -> str:
             versions |= found
     listed = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
     quick = " **Quick run: an impression, not a result.**" if document["quick"] else ""
+    above = "" if document["kind"] == "loaded" else ", above 1 means ours is faster"
     return (
         f"{sheet['date']}, revision {sheet['revision']}: {facts}. {listed}. "
         f"{document['rounds']} interleaved rounds; ratio = median of the per-round "
-        f"ratios with a 95 % bootstrap interval, above 1 means ours is faster.{quick}"
+        f"ratios with a 95 % bootstrap interval{above}.{quick}"
     )
 
 
