@@ -30,7 +30,8 @@ struct KernelFamily {
   X(random) \
   X(optim) \
   X(gemm) \
-  X(pool)
+  X(pool) \
+  X(conv)
 // clang-format on
 
 // nullptr: not supported here.

@@ -10,6 +10,8 @@ from fastnn.autodiff.grad import custom_gradient as custom_gradient
 from fastnn.autodiff.grad import stop_gradient as stop_gradient
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
+from fastnn.ops.conv import *  # noqa: F403
+from fastnn.ops.conv import __all__ as _conv
 from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
@@ -17,4 +19,12 @@ from fastnn.ops.nn import __all__ as _nn
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
 
-__all__ = [*_arrays, *_math, *_nn, *_pooling, "custom_gradient", "stop_gradient"]
+__all__ = [
+    *_arrays,
+    *_conv,
+    *_math,
+    *_nn,
+    *_pooling,
+    "custom_gradient",
+    "stop_gradient",
+]

@@ -3,6 +3,7 @@
 
 from fastnn.opset import (  # noqa: F401  (importing registers the records)
     activations,
+    conv,
     copy,
     gemm,
     index,

@@ -107,6 +107,19 @@ def gradient(c: Any, name: str, dy: Any, y: Any) -> Any:
     return dy if name == "linear" else getattr(c.op, f"{name}_grad")(dy, y)
 
 
+def slope_of_output(c: Any, g: Any, u: Any) -> Any:
+    """What g gives to y, in u() * act'(y) with y = act(z); None where it is 0."""
+    if not c.needs("y") or c.activation in ("linear", "relu"):
+        return None
+    gux = c.op.multiply(g, u())
+    if c.activation == "sigmoid":
+        return c.op.multiply(gux, c.op.subtract(1.0, c.op.multiply(c.y, 2)))
+    if c.activation == "tanh":
+        return c.op.multiply(gux, c.op.multiply(c.y, -2))
+    # elu, selu: y + constant below 0, constant above
+    return c.op.where(c.op.greater(c.y, 0), 0, gux)
+
+
 def _linear_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     x, w, b = specs
     check_float("linear", check_same_dtype("linear", [s.dtype for s in specs]))
@@ -174,17 +187,7 @@ def _grad_input_vjp(c: Any, g: Any) -> Any:
     gu = gradient(c, c.activation, g, c.y)
     dy = c.op.matmul(gu, c.w)
     dw = c.op.matmul(swap(c, gu), c.dy)
-    d_y = None
-    if c.needs("y") and c.activation not in ("linear", "relu"):
-        u = c.op.matmul(c.dy, swap(c, c.w))
-        gux = c.op.multiply(g, u)
-        if c.activation == "sigmoid":
-            slope = c.op.subtract(1.0, c.op.multiply(c.y, 2))
-            d_y = c.op.multiply(gux, slope)
-        elif c.activation == "tanh":
-            d_y = c.op.multiply(gux, c.op.multiply(c.y, -2))
-        else:  # elu, selu: y + constant below 0, constant above
-            d_y = c.op.where(c.op.greater(c.y, 0), 0, gux)
+    d_y = slope_of_output(c, g, lambda: c.op.matmul(c.dy, swap(c, c.w)))
     return dy, dw, d_y
 
 

@@ -49,6 +49,7 @@ Tile<T> panel_tile(const Block<T>& block, int64_t j, int64_t cols, Source* sourc
   Tile<T> t = {};
   t.k = p.k;
   t.rsa = p.rsa, t.csa = p.csa;
+  t.segments = 1, t.jump = &kNoJump;
   t.b = p.b + j * p.csb, t.ldb = p.rsb;
   t.ldc = p.ldc;
   t.tail = static_cast<int>(cols - (width - 1) * n);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one microkernel: C[rows, width vectors] = epilogue(C + A[rows, k] B[k, width]).
+// k may be cut in segments between which A jumps: the kernel rows of a convolution.
 #pragma once
 
 #include "kernels/gemm/tiles.hpp"
@@ -8,12 +9,16 @@
 
 FASTNN_BEGIN_NAMESPACE
 
+inline constexpr int64_t kNoJump = 0;
+
 template <class T>
 struct Tile {
-  int64_t k;
+  int64_t k;   // of one segment
   const T* a;  // element (i, p) at a[i * rsa + p * csa]: any strides
   int64_t rsa, csa;
-  const T* b;  // element (p, j) at b[p * ldb + j]
+  int64_t segments;     // B goes on where the segment before ended
+  const int64_t* jump;  // segment s of A begins at a + jump[s]
+  const T* b;           // element (p, j) at b[p * ldb + j]
   int64_t ldb;
   T* c;
   int64_t ldc;
@@ -110,39 +115,42 @@ void ukr(const Tile<T>& t) {
   constexpr int n = lanes<T>;
   V acc[MR][NV];
   begin_tile(t, acc);
-  const T *a = t.a, *b = t.b;
+  const T* b = t.b;
   const T* ahead = kSource == kInPlace ? b + kAheadRows * t.ldb : t.ahead;
   const int64_t rsa = t.rsa, csa = t.csa;
   const int64_t ldb = kSource == kInPlace ? t.ldb : NV * n;
   const int64_t ahead_step = kSource == kInPlace ? t.ldb : t.ahead_step;
-  for (int64_t p = t.k; p > 0; --p) {
-    V bv[NV];
+  for (int64_t s = 0; s < t.segments; ++s) {
+    const T* a = t.a + t.jump[s];
+    for (int64_t p = t.k; p > 0; --p) {
+      V bv[NV];
 #pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) {
-      bv[j] = kSource == kInPlace && j == NV - 1 && kMaskedLoads
-                  ? load_n(b + j * n, t.tail)
-                  : load(b + j * n);
-    }
-    if constexpr (kSource == kInPlace) {
-      // Every line that the row touches; unaligned, it ends in one more.
-      constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
+      for (int j = 0; j < NV; ++j) {
+        bv[j] = kSource == kInPlace && j == NV - 1 && kMaskedLoads
+                    ? load_n(b + j * n, t.tail)
+                    : load(b + j * n);
+      }
+      if constexpr (kSource == kInPlace) {
+        // Every line that the row touches; unaligned, it ends in one more.
+        constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; j += kPerLine)
-        __builtin_prefetch(ahead + j * n);
-      __builtin_prefetch(ahead + NV * n - 1);
-    } else {
-      __builtin_prefetch(ahead);
-    }
+        for (int j = 0; j < NV; j += kPerLine)
+          __builtin_prefetch(ahead + j * n);
+        __builtin_prefetch(ahead + NV * n - 1);
+      } else {
+        __builtin_prefetch(ahead);
+      }
 #pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i) {
-      const T s = a[i * rsa];
+      for (int i = 0; i < MR; ++i) {
+        const T x = a[i * rsa];
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j)
-        acc[i][j] += s * bv[j];
+        for (int j = 0; j < NV; ++j)
+          acc[i][j] += x * bv[j];
+      }
+      a += csa;
+      b += ldb;
+      ahead += ahead_step;
     }
-    a += csa;
-    b += ldb;
-    ahead += ahead_step;
   }
   end_tile(t, acc);
 }
