@@ -42,7 +42,7 @@ Ints = tuple[int, ...]
 
 
 def output_size(size: Ints, kernel: Ints, strides: Ints, dil: Ints, pads: Ints) -> Ints:
-    """Spatial shape of a convolution; negative where the kernel does not fit."""
+    """Spatial shape of a convolution; 0 or less where the kernel does not fit."""
     rank = len(size)
     return tuple(
         (size[i] + pads[i] + pads[rank + i] - (kernel[i] - 1) * dil[i] - 1)
@@ -316,7 +316,7 @@ def _conv_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     _same_floats("conv", specs)
     _check("conv", x, w, attrs)
     size = output_size(x.shape[1:-1], w.shape[:-2], *attrs[:3])
-    if min(size) < 0:
+    if min(size) < 1:
         raise ShapeError(
             f"[conv] the kernel {w.shape} with dilations {attrs[1]} is larger than the "
             f"input {x.shape} with pads {attrs[2]}"

@@ -114,6 +114,50 @@ def test_elu_with_another_alpha_is_not_fused() -> None:
     assert names(graph) == ["linear", "elu"]
 
 
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+def test_convolutions_take_bias_activation_and_its_gradient(name: str) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(2, 6, 5, 3)).astype("f")
+    w1, w2 = (Variable(rng.normal(size=(3, 3, 3, 3)).astype("f")) for _ in range(2))
+    b1, b2 = (Variable(rng.normal(size=3).astype("f")) for _ in range(2))
+
+    def f(x):
+        with GradientTape() as tape:
+            z = ops.conv(x, w1, 1, "same") + ops.reshape(b1, (1, 1, 1, 3))
+            h = getattr(ops, name)(z)
+            y = ops.conv_transpose(h, w2, 2, "same") + b2
+            loss = ops.sum(ops.square(y))
+        return tape.gradient(loss, [w1, b1, w2, b2])
+
+    graph = traced(f, image)
+    fold.run(graph)
+    check_same(graph, lambda g: (fuse.run(g), dce.run(g)), image)
+    found = names(graph)
+    assert "add" not in found
+    assert name not in found
+    biased = [n for n in graph.nodes if n.op.name in ("conv", "conv_transpose")]
+    assert [n.inputs[2].shape for n in biased if n.attrs[-1] == name] == [(3,)]
+
+
+def test_the_activation_gradient_joins_the_input_gradient_of_a_convolution() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(2, 6, 5, 3)).astype("f")
+    w1, w2 = (Variable(rng.normal(size=(3, 3, 3, 3)).astype("f")) for _ in range(2))
+
+    def f(x):
+        with GradientTape() as tape:
+            h = ops.relu(ops.conv(x, w1, 1, "same"))
+            loss = ops.sum(ops.square(ops.conv(h, w2, 2)))
+        return tape.gradient(loss, [w1, w2])
+
+    graph = traced(f, image)
+    fold.run(graph)
+    check_same(graph, lambda g: (fuse.run(g), dce.run(g)), image)
+    found = names(graph)
+    assert "conv_grad_input" in found
+    assert not {"relu_grad", "conv_transpose"} & set(found)
+
+
 def test_an_activation_whose_input_is_also_read_is_not_fused() -> None:
     w, b = Variable(X.T.copy()), Variable(np.zeros(4, "f"))
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fusion: neighbours that one kernel does in one pass over memory.
 
-1. linear + activation               -> linear(activation=...)
-2. matmul(dy, w^T) + activation grad -> linear_grad_input(activation=...)
-3. softmax(z) beside a fused cross-entropy of z -> that op's second output
+1. conv + bias                       -> conv(bias)
+2. linear or conv + activation       -> linear or conv(activation=...)
+3. matmul(dy, w^T) + activation grad -> linear_grad_input(activation=...);
+   conv_transpose the same           -> conv_grad_input(activation=...)
+4. softmax(z) beside a fused cross-entropy of z -> that op's second output
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ from fastnn.opset import Spec, get_op
 from fastnn.opset.gemm import EPILOGUES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from fastnn.graph.ir import Graph, Node, Value
+    from fastnn.opset import OpDef
+
+    Found = tuple[OpDef, list[Value], tuple[Any, ...], Node] | None
 
 CROSS_ENTROPIES = ("softmax_cross_entropy", "sparse_softmax_cross_entropy")
+CONVOLUTIONS = ("conv", "conv_transpose")  # their last attribute is the activation
 GRADIENTS = {f"{name}_grad": name for name in EPILOGUES[1:]}
 
 
 def run(graph: Graph) -> None:
-    for rule in (_softmax_of_cross_entropy, _activation, _activation_gradient):
+    for rule in (_softmax_of_cross_entropy, _bias, _activation, _activation_gradient):
         rule(graph)
         graph.sort()
 
@@ -48,56 +57,94 @@ def _softmax_of_cross_entropy(graph: Graph) -> None:
     graph.replace(mapping)
 
 
-def _activation(graph: Graph) -> None:
+def _replace(graph: Graph, fuse: Callable[[Node], Found]) -> None:
+    """Puts one node in the place of two wherever `fuse` finds a pair.
+
+    `fuse` returns the op, inputs and attributes of the new node and the lower of the
+    two nodes, whose only reader is the upper; None where there is nothing to fuse.
+    """
     users = graph.consumers()
     mapping: dict[Value, Value] = {}
     gone: set[Node] = set()
     for i, node in enumerate(graph.nodes):
-        name = node.op.name
-        if name not in EPILOGUES[1:] or not _plain(node):
+        found = fuse(node)
+        if found is None or not _sole_reader(graph, users, found[3].outputs[0]):
             continue
-        z = node.inputs[0]
-        below = z.node
-        if below is None or below.op.name != "linear" or below.attrs != ("linear",):
-            continue
-        if not _sole_reader(graph, users, z):
-            continue
+        op, inputs, attrs, below = found
+        out = node.outputs[0]
         fused = graph.make_node(
-            below.op, below.inputs, (name,), [Spec(z.shape, z.dtype)], node.where
+            op, inputs, attrs, [Spec(out.shape, out.dtype)], node.where
         )
         graph.nodes[i] = fused
         gone.add(below)
-        mapping[node.outputs[0]] = fused.outputs[0]
+        mapping[out] = fused.outputs[0]
     graph.nodes = [n for n in graph.nodes if n not in gone]
     graph.replace(mapping)
+
+
+def _bias(graph: Graph) -> None:
+    _replace(graph, _find_bias)
+
+
+def _find_bias(node: Node) -> Found:
+    if node.op.name != "add":
+        return None
+    for z, b in (node.inputs, node.inputs[::-1]):
+        below = z.node
+        if below is None or below.op.name not in CONVOLUTIONS:
+            continue
+        if below.attrs[-1] != "linear" or below.inputs[2].shape != (0,):
+            continue
+        vector = (z.shape[-1],)
+        if (
+            b.node is not None
+            and b.node.op.name == "reshape"
+            and b.shape[-1:] == vector
+        ):
+            b = b.node.inputs[0]  # Keras adds the bias as (1, ..., 1, filters)
+        if b.shape == vector and z.shape == node.outputs[0].shape:
+            return below.op, [*below.inputs[:2], b], below.attrs, below
+    return None
+
+
+def _activation(graph: Graph) -> None:
+    _replace(graph, _find_activation)
+
+
+def _find_activation(node: Node) -> Found:
+    name = node.op.name
+    if name not in EPILOGUES[1:] or not _plain(node):
+        return None
+    below = node.inputs[0].node
+    if below is None or below.op.name not in ("linear", *CONVOLUTIONS):
+        return None
+    if below.attrs[-1] != "linear":
+        return None
+    return below.op, list(below.inputs), (*below.attrs[:-1], name), below
 
 
 def _activation_gradient(graph: Graph) -> None:
-    users = graph.consumers()
-    mapping: dict[Value, Value] = {}
-    gone: set[Node] = set()
-    for i, node in enumerate(graph.nodes):
-        name = GRADIENTS.get(node.op.name)
-        if name is None or not _plain(node):
-            continue
-        dz, y = node.inputs
-        product = dz.node
-        if product is None or product.op.name != "matmul" or len(dz.shape) != 2:
-            continue
-        w = product.inputs[1].node
-        if w is None or w.op.name != "transpose" or w.attrs[0] != (1, 0):
-            continue
-        if not _sole_reader(graph, users, dz):
-            continue
-        fused = graph.make_node(
-            get_op("linear_grad_input"),
-            [product.inputs[0], w.inputs[0], y],
-            (name,),
-            [Spec(dz.shape, dz.dtype)],
-            node.where,
-        )
-        graph.nodes[i] = fused
-        gone.add(product)
-        mapping[node.outputs[0]] = fused.outputs[0]
-    graph.nodes = [n for n in graph.nodes if n not in gone]
-    graph.replace(mapping)
+    _replace(graph, _find_gradient)
+
+
+def _find_gradient(node: Node) -> Found:
+    name = GRADIENTS.get(node.op.name)
+    if name is None or not _plain(node):
+        return None
+    dz, y = node.inputs
+    below = dz.node
+    if below is None:
+        return None
+    if below.op.name == "conv_transpose":
+        dy, w, b = below.inputs
+        if below.attrs[-1] != "linear" or b.shape != (0,) or y.shape != dz.shape:
+            return None
+        attrs = (*below.attrs[1:-1], name)
+        return get_op("conv_grad_input"), [dy, w, y], attrs, below
+    if below.op.name != "matmul" or len(dz.shape) != 2:
+        return None
+    swap = below.inputs[1].node
+    if swap is None or swap.op.name != "transpose" or swap.attrs[0] != (1, 0):
+        return None
+    inputs = [below.inputs[0], swap.inputs[0], y]
+    return get_op("linear_grad_input"), inputs, (name,), below
