@@ -21,15 +21,16 @@ struct Case {
   int64_t images, groups, c, oc;  // channels per group
 
   std::string name() const {
-    std::string s = std::to_string(spatial) + "-D";
+    std::string s;
     const auto add = [&](const char* what, const Ints& v) {
-      s += std::string(" ") + what;
+      s += what;
       for (const int64_t x : v)
-        s += " " + std::to_string(x);
+        s += std::to_string(x) + " ";
     };
-    add("in", in), add("kernel", kernel), add("stride", stride);
-    add("dilation", dilation), add("pad", pad), add("out", out);
-    add("n g c oc", {images, groups, c, oc});
+    add("axes ", {spatial});
+    add("in ", in), add("kernel ", kernel), add("stride ", stride);
+    add("dilation ", dilation), add("pad ", pad), add("out ", out);
+    add("n g c oc ", {images, groups, c, oc});
     return s;
   }
   Ints shape(int64_t first, const Ints& size, int64_t last) const {
