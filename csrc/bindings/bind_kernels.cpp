@@ -37,6 +37,7 @@ py::list kernel_list() {
       row["n_out"] = entry.n_out;
       row["attrs"] = entry.attrs;
       row["min_rows"] = entry.min_rows;
+      row["groups"] = entry.groups;
       row["family"] = family->name;
       list.append(row);
     }
@@ -76,7 +77,7 @@ void launch_by_name(const std::string& name, const py::sequence& inputs,
 void bind_kernels(py::module_& m) {
   m.def("kernels", &kernel_list,
         "The kernel table: dicts of name, split, reads, n_out, attrs, "
-        "min_rows, family.");
+        "min_rows, groups, family.");
   m.def("launch", &launch_by_name, py::arg("name"), py::arg("inputs"),
         py::arg("outputs"), py::arg("attrs") = py::tuple(), py::arg("cost") = 0.0,
         py::arg("part") = py::none(),

@@ -148,6 +148,7 @@ py::list instruction_list(const PyPlan& self) {
     row["inputs"] = in;
     row["outputs"] = out;
     row["barrier"] = instruction.barrier_before;
+    row["group"] = instruction.grouped ? 0 : instruction.group;
     list.append(row);
   }
   return list;

@@ -35,6 +35,7 @@ struct KernelArgs {
   const TensorView* out;
   const AttrValue* attrs;
   Part part;
+  int group = 1;  // how many applications of the kernel, see KernelEntry::groups
 };
 
 using Kernel = void (*)(const KernelArgs&);
@@ -54,7 +55,9 @@ enum class Split : uint8_t {
 // the attributes in order, space-separated; a test compares them with the OpDef of the
 // same name. A kRows kernel with `min_rows` shares the elements of its outputs, as if
 // kAny, when the parts would own fewer rows than that (`owns_rows`): a product of one
-// row, a convolution of one image.
+// row, a convolution of one image. A kernel that `groups` may be called for several
+// applications of equal attributes and equal 'a' inputs at once: the operands of the
+// next follow those of the one before, inputs and outputs in turn.
 struct KernelEntry {
   const char* name;
   Kernel fn;
@@ -63,6 +66,7 @@ struct KernelEntry {
   int n_out;
   const char* attrs;
   int min_rows = 0;
+  bool groups = false;
 };
 
 struct Range {

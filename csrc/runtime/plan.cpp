@@ -84,8 +84,8 @@ class Plan::Traversal {
     int64_t before = times && index == 0 ? now_ns() : 0;
     size_t position = 0;
     for (const Instruction& instruction : plan_.instructions_) {
-      if (instruction.chained) {
-        ++position;  // its time is counted at the head of the chain
+      if (instruction.chained || instruction.grouped) {
+        ++position;  // its time is counted at the head of the chain or group
         continue;
       }
       if (count > 1) {
@@ -100,7 +100,8 @@ class Plan::Traversal {
         instruction.kernel->fn({plan_.views_.data() + instruction.first_in,
                                 plan_.views_.data() + instruction.first_out,
                                 plan_.attrs_.data() + instruction.first_attr,
-                                serial ? Part{} : Part{index, count}});
+                                serial ? Part{} : Part{index, count},
+                                instruction.group});
       }
       if (times && index == 0) {
         const int64_t after = now_ns();
@@ -162,7 +163,11 @@ void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
   const std::lock_guard lock(running_);
   check_arity(kernel, in.size(), out.size(), attrs.size());
   if (block_rows > 0 || chained) check_chain(kernel, in, out, block_rows, chained);
+  Instruction* const head =
+      barrier || block_rows > 0 || chained ? nullptr : group_of(kernel, in, out, attrs);
+  if (head) ++head->group;
   Instruction instruction;
+  instruction.grouped = head != nullptr;
   instruction.block_rows = block_rows;
   instruction.chained = chained;
   instruction.kernel = &kernel;
@@ -195,6 +200,34 @@ void Plan::check_chain(const KernelEntry& kernel, const std::vector<Operand>& in
                                                    instructions_.back().block_rows > 0);
   FASTNN_CHECK(!chained || (in_chain && block_rows == 0),
                "[plan] %s continues a chain that was not begun", kernel.name);
+}
+
+// The first instruction of the group that the next one may join, or nullptr: that at
+// the end of the list, when it is the same update with the same scalars. Its call reads
+// the scalars once, so nobody in it may write them.
+Instruction* Plan::group_of(const KernelEntry& kernel, const std::vector<Operand>& in,
+                            const std::vector<Operand>& out,
+                            const std::vector<AttrValue>& attrs) {
+  if (!kernel.groups || instructions_.empty()) return nullptr;
+  Instruction* head = &instructions_.back();
+  if (head->chained || head->block_rows > 0) return nullptr;
+  while (head->grouped)
+    --head;
+  if (head->kernel != &kernel) return nullptr;
+  for (size_t i = 0; i < attrs.size(); ++i)
+    if (attrs[i].i != attrs_[head->first_attr + i].i) return nullptr;
+  if (in[0].view.dtype != views_[head->first_in].dtype) return nullptr;
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (kernel.reads[i] != 'a') continue;
+    if (in[i].slot != slots_of_[head->first_in + i]) return nullptr;
+    if (in[i].offset != offsets_[head->first_in + i]) return nullptr;
+    for (const Instruction* member = head; member <= &instructions_.back(); ++member)
+      for (size_t k = member->first_out; k < member->end; ++k)
+        if (slots_of_[k] == in[i].slot && offsets_[k] == in[i].offset) return nullptr;
+    for (const Operand& written : out)
+      if (written.slot == in[i].slot && written.offset == in[i].offset) return nullptr;
+  }
+  return head;
 }
 
 // The rows of a chain: those of the first operand of its instructions that is sliced.

@@ -29,10 +29,14 @@ struct Operand {
 // A chain is a run of instructions that own the same rows and that each thread executes
 // block by block: what one writes the next finds in the cache. `block_rows` stands at
 // its first instruction, `chained` is set for the others.
+// A group is a run of instructions that one call of their kernel does
+// (KernelEntry::groups): the first has their number, the others are `grouped`.
 struct Instruction {
   const KernelEntry* kernel = nullptr;
   int64_t block_rows = 0;
+  int group = 1;
   bool chained = false;
+  bool grouped = false;
   bool barrier_before = false;
   size_t first_in = 0;  // into Plan's operands; outputs follow the inputs
   size_t first_out = 0;
@@ -92,6 +96,9 @@ class FASTNN_API Plan {
                    const std::vector<Operand>& out, int64_t block_rows,
                    bool chained) const;
   int64_t chain_rows(const Instruction& head) const;
+  Instruction* group_of(const KernelEntry& kernel, const std::vector<Operand>& in,
+                        const std::vector<Operand>& out,
+                        const std::vector<AttrValue>& attrs);
   void check_operand(const KernelEntry& kernel, const Operand& operand,
                      bool output) const;
   void add_operand(const Operand& operand, bool output);

@@ -12,6 +12,7 @@ from fastnn import _core, _threadpools
 from fastnn.autodiff._tape import encode_attrs
 from fastnn.graph import memory
 from fastnn.graph.chains import chain
+from fastnn.graph.groups import group
 from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
 from fastnn.graph.schedule import kernel_table, schedule
 from fastnn.opset import Spec
@@ -37,7 +38,7 @@ class Plan:
         self.graph = graph
         layout = Layout(graph)
         max_threads = _core.num_threads()
-        steps = chain(layout, schedule(layout, max_threads), max_threads)
+        steps = group(chain(layout, schedule(layout, max_threads), max_threads))
         arena = memory.place(layout, steps)
         self._steps = steps
         self._layout = layout
@@ -213,7 +214,7 @@ class Plan:
     ) -> list[tuple[str, float]]:
         """(op name, nanoseconds) of each instruction; variables advance as in run.
 
-        A chain is timed at its first instruction. `inputs` as for `run`.
+        A chain or group is timed at its first instruction. `inputs` as for `run`.
         """
         with self._lock:
             self._bind_all(inputs)
