@@ -9,6 +9,7 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     index,
     loss,
     optim,
+    optim_norms,
     pointwise,
     pool,
     random,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn import ops
 from fastnn.autodiff import raw
+from fastnn.optimizers._updates import fuses_decay
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -91,45 +91,28 @@ class Adam(Optimizer):
                 variables, "velocity_hat"
             )
 
+    @fuses_decay
     def update_step(
         self, gradient: Tensor, variable: Variable, learning_rate: Tensor
     ) -> None:
-        """Updates one variable; in one kernel without `amsgrad`."""
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
+        """Updates one variable, in one kernel."""
         index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
-        step = self.iterations + 1
-        if not self.amsgrad:
-            w, m, v = raw.adam(
-                variable,
-                gradient,
-                momentum,
-                velocity,
-                rate,
-                step,
-                beta_1=self.beta_1,
-                beta_2=self.beta_2,
-                epsilon=self.epsilon,
-            )
-            self.assign(variable, w)
-            self.assign(momentum, m)
-            self.assign(velocity, v)
-            return
-        m = momentum.value + (gradient - momentum.value) * (1.0 - self.beta_1)
-        square = ops.square(gradient)
-        v = velocity.value + (square - velocity.value) * (1.0 - self.beta_2)
-        self.assign(momentum, m)
-        self.assign(velocity, v)
-        largest = self._velocity_hats[index]
-        v = ops.maximum(largest.value, v)
-        self.assign(largest, v)
-        # float64, as the fused kernel: 1 - beta_2**t cancels at first.
-        t = ops.cast(step, "float64")
-        correction = ops.sqrt(1.0 - ops.power(self.beta_2, t))
-        correction = correction / (1.0 - ops.power(self.beta_1, t))
-        alpha = rate * ops.cast(correction, variable.dtype)
-        self.assign_sub(variable, m * alpha / (ops.sqrt(v) + self.epsilon))
+        op: Any = raw.adam
+        slots = [self._momentums[index], self._velocities[index]]
+        if self.amsgrad:
+            op = raw.adam_amsgrad
+            slots.append(self._velocity_hats[index])
+        self._apply_op(
+            op,
+            gradient,
+            variable,
+            slots,
+            learning_rate,
+            self.iterations + 1,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

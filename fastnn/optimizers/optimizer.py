@@ -9,7 +9,6 @@ traced once and run natively.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +21,7 @@ from fastnn.autodiff.tensor import Variable
 from fastnn.errors import warn_renamed
 from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
+from fastnn.optimizers._updates import UpdatesMixin
 from fastnn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from fastnn.serialization import (
     deserialize_keras_object,
@@ -36,7 +36,7 @@ LearningRate = float | LearningRateSchedule | Callable[[], Any]
 
 
 @export("keras.optimizers", "keras")
-class Optimizer(ChangesMixin):
+class Optimizer(UpdatesMixin, ChangesMixin):
     """Base of optimizers: define `update_step`, and `build` for slot variables.
 
     Args:
@@ -260,6 +260,9 @@ class Optimizer(ChangesMixin):
         """Updates one variable and its slots through `assign`."""
         raise NotImplementedError(f"[{type(self).__name__}] must define update_step.")
 
+    def _before_updates(self) -> None:
+        """What a step does once, before the first `update_step`."""
+
     def assign(self, variable: Variable, value: Any) -> None:
         """Assigns, unless gradients are only being accumulated in this step."""
         if self._updates is not None:
@@ -310,6 +313,7 @@ class Optimizer(ChangesMixin):
                 grads, self.clipnorm, self.global_clipnorm, self.clipvalue
             )
             rate = self.learning_rate
+            self._before_updates()
             self._decay_weights(variables, rate)
             for grad, variable in zip(grads, variables, strict=True):
                 self.update_step(grad, variable, rate)
@@ -362,38 +366,6 @@ class Optimizer(ChangesMixin):
             accumulator.assign(ops.where(self._updates, 0.0, total))
             means.append(total * (1.0 / steps))
         return means
-
-    def _decay_weights(self, variables: list[Variable], rate: Any) -> None:
-        if self.weight_decay is None:
-            return
-        for variable in variables:
-            if self._use_weight_decay(variable):
-                factor = ops.cast(rate, variable.dtype) * self.weight_decay
-                self.assign_sub(variable, variable.value * factor)
-
-    def exclude_from_weight_decay(
-        self,
-        var_list: Sequence[Variable] | None = None,
-        var_names: Sequence[str] | None = None,
-    ) -> None:
-        """Leaves variables out of the weight decay, before the optimizer is built.
-
-        Args:
-            var_list: variables.
-            var_names: regular expressions searched in the names of variables.
-        """
-        if self.built:
-            raise ValueError(
-                f"[{self.name}] exclude_from_weight_decay must come before build."
-            )
-        self._undecayed = set(var_list or ())
-        self._undecayed_names = "|".join(var_names) if var_names else None
-
-    def _use_weight_decay(self, variable: Variable) -> bool:
-        if variable in self._undecayed:
-            return False
-        names = self._undecayed_names
-        return names is None or re.search(names, variable.path) is None
 
     def _move_averages(self) -> None:
         started = ops.not_equal(self.iterations, 0)

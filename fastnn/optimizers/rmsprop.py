@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn import ops
 from fastnn.autodiff import raw
+from fastnn.optimizers._updates import fuses_decay
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -89,34 +89,24 @@ class RMSprop(Optimizer):
                 variables, "average_gradient"
             )
 
+    @fuses_decay
     def update_step(
         self, gradient: Tensor, variable: Variable, learning_rate: Tensor
     ) -> None:
-        """Updates one variable; in one kernel when plain."""
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
+        """Updates one variable, in one kernel."""
         index = self._get_variable_index(variable)
-        velocity = self._velocities[index]
-        if not self.momentum > 0 and not self.centered:
-            w, v = raw.rmsprop(
-                variable, gradient, velocity, rate, rho=self.rho, epsilon=self.epsilon
-            )
-            self.assign(variable, w)
-            self.assign(velocity, v)
-            return
-        v = velocity.value * self.rho + ops.square(gradient) * (1.0 - self.rho)
-        self.assign(velocity, v)
+        op: Any = raw.rmsprop
+        slots = [self._velocities[index]]
+        options = {"rho": self.rho, "epsilon": self.epsilon}
         if self.centered:
-            average = self._average_gradients[index]
-            mean = average.value * self.rho + gradient * (1.0 - self.rho)
-            self.assign(average, mean)
-            v = v - ops.square(mean)
-        step = gradient * rate / ops.sqrt(v + self.epsilon)
+            op = raw.rmsprop_centered
+            slots.append(self._average_gradients[index])
         if self.momentum > 0:
-            slot = self._momentums[index]
-            step = slot.value * self.momentum + step
-            self.assign(slot, step)
-        self.assign_sub(variable, step)
+            centered, plain = raw.rmsprop_centered_momentum, raw.rmsprop_momentum
+            op = centered if self.centered else plain
+            slots.append(self._momentums[index])
+            options["momentum"] = self.momentum
+        self._apply_op(op, gradient, variable, slots, learning_rate, **options)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn import ops
 from fastnn.autodiff import raw
+from fastnn.optimizers._updates import fuses_decay
 from fastnn.optimizers.optimizer import LearningRate, Optimizer
 from fastnn.serialization import export
 
@@ -78,26 +78,23 @@ class SGD(Optimizer):
         if self.momentum:
             self.momentums = self.add_optimizer_variables(variables, "momentum")
 
+    @fuses_decay
     def update_step(
         self, gradient: Tensor, variable: Variable, learning_rate: Tensor
     ) -> None:
         """Updates one variable, in one kernel."""
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
         if not self.momentum:
-            self.assign(variable, raw.sgd(variable, gradient, rate))
+            self._apply_op(raw.sgd, gradient, variable, (), learning_rate)
             return
-        slot = self.momentums[self._get_variable_index(variable)]
-        w, m = raw.sgd_momentum(
-            variable,
+        self._apply_op(
+            raw.sgd_momentum,
             gradient,
-            slot,
-            rate,
+            variable,
+            [self.momentums[self._get_variable_index(variable)]],
+            learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
         )
-        self.assign(variable, w)
-        self.assign(slot, m)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -48,25 +48,27 @@ void check(const std::string& name, int slots, const Attrs& attrs, F exact) {
 
 template <class T>
 void check_all() {
-  check<T>("sgd", 0, {}, [](Element& e, double lr) { e.w -= lr * e.g; });
+  check<T>("sgd", 0, {attr(0.0)}, [](Element& e, double lr) { e.w -= lr * e.g; });
   for (const bool nesterov : {false, true}) {
-    check<T>("sgd_momentum", 1, {attr(0.9), attr(int(nesterov))},
+    check<T>("sgd_momentum", 1, {attr(0.9), attr(int(nesterov)), attr(0.0)},
              [=](Element& e, double lr) {
                e.a = 0.9 * e.a - lr * e.g;
                e.w += nesterov ? 0.9 * e.a - lr * e.g : e.a;
              });
   }
-  check<T>("rmsprop", 1, {attr(0.9), attr(1e-7)}, [](Element& e, double lr) {
+  check<T>("rmsprop", 1, {attr(0.9), attr(1e-7), attr(0.0)}, [](Element& e, double lr) {
     e.a = 0.9 * e.a + 0.1 * e.g * e.g;
     e.w -= lr * e.g / std::sqrt(e.a + 1e-7);
   });
-  check<T>("adam", 2, {attr(0.9), attr(0.999), attr(1e-7)}, [](Element& e, double lr) {
-    const double alpha =
-        lr * std::sqrt(1 - std::pow(0.999, 3)) / (1 - std::pow(0.9, 3));
-    e.a += (e.g - e.a) * (1 - 0.9);
-    e.b += (e.g * e.g - e.b) * (1 - 0.999);
-    e.w -= alpha * e.a / (std::sqrt(e.b) + 1e-7);
-  });
+  check<T>("adam", 2, {attr(0.9), attr(0.999), attr(1e-7), attr(0.5)},
+           [](Element& e, double lr) {
+             const double alpha =
+                 lr * std::sqrt(1 - std::pow(0.999, 3)) / (1 - std::pow(0.9, 3));
+             e.w -= e.w * lr * 0.5;  // weight decay
+             e.a += (e.g - e.a) * (1 - 0.9);
+             e.b += (e.g * e.g - e.b) * (1 - 0.999);
+             e.w -= alpha * e.a / (std::sqrt(e.b) + 1e-7);
+           });
 }
 
 }  // namespace
@@ -78,11 +80,11 @@ TEST("optim: a gradient of any strides") {
   const Array<float> w = uniform<float>({9, 20}, -1, 1),
                      g = uniform<float>({20, 9}, -1, 1), lr({}, 0.5f), flat({}, 1.0f);
   Array<float> y({9, 20});
-  run("sgd", {w.view, transposed(g.view), lr.view}, {y.view});
+  run("sgd", {w.view, transposed(g.view), lr.view}, {y.view}, {attr(0.0)});
   for (int64_t i = 0; i < w.size(); ++i) {
     REQUIRE(close(y[i], w[i] - 0.5 * double(g[i % 20 * 9 + i / 20]), 1e-6, 1e-7));
   }
-  run("sgd", {w.view, broadcast(flat.view, {9, 20}), lr.view}, {y.view});
+  run("sgd", {w.view, broadcast(flat.view, {9, 20}), lr.view}, {y.view}, {attr(0.0)});
   for (int64_t i = 0; i < w.size(); ++i)
     REQUIRE(y[i] == w[i] - 0.5f);
 }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One variable's update by an op, and the weight decay that goes with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastnn import ops
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Tensor, Variable
+
+
+def fuses_decay(update_step: Callable[..., None]) -> Callable[..., None]:
+    """Marks an `update_step` that decays the weights itself, through `_apply_op`.
+
+    The mark is on the function: a subclass with another `update_step` gets weights that
+    have decayed already, as Keras promises it.
+    """
+    update_step.fuses_decay = True  # type: ignore[attr-defined]
+    return update_step
+
+
+class UpdatesMixin:
+    """Weight decay, and update ops for `Optimizer`."""
+
+    name: str
+    built: bool
+    weight_decay: float | None
+    _undecayed: set[Variable]
+    _undecayed_names: str | None
+    assign: Callable[[Variable, Any], None]
+    assign_sub: Callable[[Variable, Any], None]
+
+    def _apply_op(
+        self,
+        op: Any,
+        gradient: Tensor,
+        variable: Variable,
+        slots: Sequence[Variable],
+        learning_rate: Any,
+        *scalars: Any,
+        **attrs: Any,
+    ) -> None:
+        """Assigns the variable and its slots what an update op makes of them."""
+        values = op(
+            variable,
+            ops.cast(gradient, variable.dtype),
+            *slots,
+            ops.cast(learning_rate, variable.dtype),
+            *scalars,
+            **attrs,
+            weight_decay=self._fused_decay(variable),
+        )
+        values = values if isinstance(values, tuple) else (values,)
+        for target, value in zip((variable, *slots), values, strict=True):
+            self.assign(target, value)
+
+    # -- weight decay ----------------------------------------------------------------
+
+    def _fuses_decay(self) -> bool:
+        return getattr(type(self).update_step, "fuses_decay", False)  # type: ignore[attr-defined]
+
+    def _fused_decay(self, variable: Variable) -> float:
+        """The decay that the variable's update op applies."""
+        if not self._fuses_decay() or not self._use_weight_decay(variable):
+            return 0.0
+        return float(self.weight_decay or 0.0)
+
+    def _decay_weights(self, variables: list[Variable], rate: Any) -> None:
+        """Decays all weights before the updates, unless their ops do it."""
+        if self.weight_decay is None or self._fuses_decay():
+            return
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                self._decay(variable, rate, self.weight_decay)
+
+    def _decay(self, variable: Variable, rate: Any, decay: float) -> None:
+        factor = ops.cast(rate, variable.dtype) * decay
+        self.assign_sub(variable, variable.value * factor)
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
+        """Leaves variables out of the weight decay, before the optimizer is built.
+
+        Args:
+            var_list: variables.
+            var_names: regular expressions searched in the names of variables.
+        """
+        if self.built:
+            raise ValueError(
+                f"[{self.name}] exclude_from_weight_decay must come before build."
+            )
+        self._undecayed = set(var_list or ())
+        self._undecayed_names = "|".join(var_names) if var_names else None
+
+    def _use_weight_decay(self, variable: Variable) -> bool:
+        if variable in self._undecayed:
+            return False
+        names = self._undecayed_names
+        return names is None or re.search(names, variable.path) is None
