@@ -125,9 +125,12 @@ void sgd(const KernelArgs& args) {
 }
 
 void sgd_momentum(const KernelArgs& args) {
-  const bool nesterov = args.attrs[1].i != 0;
-  run_update("sgd_momentum", args, 1, 3,
-             SgdMomentum{scalar_input(args, 3), args.attrs[0].f, nesterov});
+  const double lr = scalar_input(args, 3), momentum = args.attrs[0].f;
+  if (args.attrs[1].i) {
+    run_update("sgd_momentum", args, 1, 3, SgdMomentum<true>{lr, momentum});
+  } else {
+    run_update("sgd_momentum", args, 1, 3, SgdMomentum<false>{lr, momentum});
+  }
 }
 
 template <bool centered>
@@ -192,8 +195,12 @@ void adadelta(const KernelArgs& args) {
 void ftrl(const KernelArgs& args) {
   const AttrValue* a = args.attrs;
   const double lr = scalar_input(args, 4);
-  run_update("ftrl", args, 1, 6,
-             Ftrl{lr, -a[0].f, a[1].f, a[2].f + a[4].f / (2 * lr), a[3].f});
+  const double power = -a[0].f, l2 = a[2].f + a[4].f / (2 * lr);
+  if (power == 0.5) {
+    run_update("ftrl", args, 1, 6, Ftrl<true>{lr, power, a[1].f, l2, a[3].f});
+  } else {
+    run_update("ftrl", args, 1, 6, Ftrl<false>{lr, power, a[1].f, l2, a[3].f});
+  }
 }
 
 void lion(const KernelArgs& args) {

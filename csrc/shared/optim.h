@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Optimizer updates of one element, on a value type V. Formulas are those of Keras 3.
 // A functor holds the scalars of one step, computed once in double; it is given the
-// weight, the gradient and the element's `kSlots` slots.
+// weight, the gradient and the element's `kSlots` slots. Options are template
+// arguments: a branch inside may change which products the compiler fuses with sums,
+// and the last elements of an array, which are another copy of the code, must get the
+// same bits.
 #pragma once
 
 #include "shared/math.h"
@@ -19,15 +22,19 @@ struct Sgd {
 };
 
 // m = momentum m - lr g; w += m, or momentum m - lr g with Nesterov.
+template <bool nesterov>
 struct SgdMomentum {
   static constexpr int kSlots = 1;
   double lr, momentum;
-  bool nesterov;
   template <class V>
   FASTNN_HD void operator()(V& w, V g, V* s) const {
     const V step = constant<V>(lr) * g;
     s[0] = constant<V>(momentum) * s[0] - step;
-    w = w + (nesterov ? constant<V>(momentum) * s[0] - step : s[0]);
+    if constexpr (nesterov) {
+      w = w + (constant<V>(momentum) * s[0] - step);
+    } else {
+      w = w + s[0];
+    }
   }
 };
 
@@ -155,7 +162,9 @@ struct Adadelta {
   }
 };
 
-// FTRL-Proximal (McMahan et al. 2013): slots accumulator and linear.
+// FTRL-Proximal (McMahan et al. 2013): slots accumulator and linear. `root`: the power
+// is 1/2.
+template <bool root>
 struct Ftrl {
   static constexpr int kSlots = 2;
   double lr, power, l1, l2, shrinkage;  // l2 includes beta / (2 lr)
@@ -163,7 +172,7 @@ struct Ftrl {
   FASTNN_HD void operator()(V& w, V g, V* s) const {
     const V grown = s[0] + g * g, rate = constant<V>(lr), high = constant<V>(l1);
     V after, growth;  // of accumulator^power
-    if (power == 0.5) {
+    if constexpr (root) {
       after = sqrt(grown);
       growth = g * g / (after + sqrt(s[0]));  // without the cancellation
       growth = select(after > constant<V>(0), growth, after);
