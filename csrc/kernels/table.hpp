@@ -24,6 +24,7 @@ struct KernelFamily {
   X(pointwise) \
   X(reduce) \
   X(softmax) \
+  X(norm) \
   X(loss) \
   X(copy) \
   X(index) \

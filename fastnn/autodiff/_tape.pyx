@@ -132,6 +132,7 @@ cdef class OpHandle:
     cdef int attr_kinds[8]
     cdef tuple choices
     cdef double unit_cost
+    cdef dict known  # output specs by attributes, shapes and dtypes
     cdef tuple save_index  # positions in inputs + outputs
 
     def __init__(self, op):
@@ -152,6 +153,7 @@ cdef class OpHandle:
         self.choices = tuple(a.choices for a in op.attrs)
         self.cost = op.cost if callable(op.cost) else None
         self.unit_cost = 0.0 if callable(op.cost) else op.cost
+        self.known = {}
         names = op.inputs + op.outputs
         self.save_index = tuple(names.index(s) for s in op.saves)
 
@@ -165,15 +167,12 @@ cdef OpHandle _handle(op):
 
 
 cdef object _infer_fast(OpHandle h, tuple inputs):
-    """(shape, dtype) for the elementwise rules, None where Python must decide."""
-    cdef TensorBase first = <TensorBase>inputs[0]
-    cdef TensorBase other
+    """(shape, dtype) by one of the elementwise rules."""
+    cdef TensorBase other, first = <TensorBase>inputs[0]
     cdef Py_ssize_t i
     cdef object shape = first._shape
     cdef object dtype = first._dtype
     cdef bint equal = True
-    if h.code == 0:
-        return None
     for i in range(1, PyTuple_GET_SIZE(inputs)):
         other = <TensorBase>inputs[i]
         if other._dtype != dtype:
@@ -185,14 +184,23 @@ cdef object _infer_fast(OpHandle h, tuple inputs):
     return shape, ("bool" if h.code == RULE_COMPARE else dtype)
 
 
+cdef list _infer(OpHandle h, tuple inputs, tuple attrs):
+    """Output specs; a rule in Python is asked once per shapes and attributes."""
+    if h.code != 0:
+        return [_infer_fast(h, inputs)]
+    cdef tuple known = (attrs, *[(t._shape, t._dtype) for t in inputs])
+    specs = h.known.get(known)
+    if specs is None:
+        specs = h.infer([Spec(*spec) for spec in known[1:]], attrs)
+        if len(h.known) >= 256:
+            h.known.clear()
+        h.known[known] = specs
+    return specs
+
+
 def infer_specs(op, inputs, attrs):
     """Output specs of an op applied to tensors."""
-    cdef OpHandle h = _handle(op)
-    fast = _infer_fast(h, inputs)
-    if fast is not None:
-        return [Spec(*fast)]
-    specs = [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs]
-    return op.infer(specs, attrs)
+    return [Spec(*spec) for spec in _infer(_handle(op), tuple(inputs), attrs)]
 
 
 cdef int _fill_view(TensorView* view, cnp.ndarray array, tuple shape) except -1:
@@ -333,14 +341,7 @@ cdef list _run_reference(OpHandle h, tuple inputs, tuple attrs, list specs):
 
 
 cdef list _eager(OpHandle h, tuple inputs, tuple attrs):
-    fast = _infer_fast(h, inputs)
-    if fast is not None:
-        specs = [fast]
-    else:
-        specs = h.infer(
-            [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs],
-            attrs,
-        )
+    specs = _infer(h, inputs, attrs)
     for t in inputs:
         if (<TensorBase>t)._array is None:
             raise PlanError(

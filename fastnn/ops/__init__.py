@@ -16,6 +16,8 @@ from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
 from fastnn.ops.nn import __all__ as _nn
+from fastnn.ops.normalization import *  # noqa: F403
+from fastnn.ops.normalization import __all__ as _normalization
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
 
@@ -24,6 +26,7 @@ __all__ = [
     *_conv,
     *_math,
     *_nn,
+    *_normalization,
     *_pooling,
     "custom_gradient",
     "stop_gradient",

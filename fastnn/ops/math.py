@@ -263,15 +263,48 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Euclidean norm over axes (ord None or 2), or 1 and inf norms of vectors."""
+    """Norm of vectors (one axis) or matrices (two), as numpy.linalg.norm.
+
+    Args:
+        x: tensor.
+        ord: None for the root of the sum of squares; of vectors inf, -inf,
+            0 or any p; of matrices "fro", 1, -1, inf or -inf.
+        axis: int, pair of ints (rows, columns), or None: all axes.
+        keepdims: keep the axes, with size 1.
+    """
     t = to_float(x)
-    if ord in (None, 2, "fro", "euclidean"):
-        return raw.sqrt(sum(raw.square(t), axis, keepdims))
-    if ord == 1:
-        return sum(raw.abs(t), axis, keepdims)
-    if ord == float("inf"):
-        return max(raw.abs(t), axis, keepdims)
-    raise ValueError(f"[norm] ord must be None, 1, 2 or inf, received {ord!r}")
+    axes = axes_of(axis, t.ndim, "norm")
+    if ord is None or (ord == "fro" and len(axes) == 2):
+        return raw.sqrt(raw.sum(raw.square(t), axes, bool(keepdims)))
+    if len(axes) == 1 and isinstance(ord, (int, float)):
+        return _vector_norm(t, float(ord), axes, bool(keepdims))
+    sums = {1: max, -1: min, _math.inf: max, -_math.inf: min}
+    if len(axes) != 2 or ord not in sums:
+        raise ValueError(
+            f"[norm] ord={ord!r} is not defined over axes {axis!r} of shape {t.shape}: "
+            f"one axis takes a number, two take 'fro', 1, -1, inf or -inf"
+        )
+    order = axes if axis is None else tuple(a % t.ndim for a in axis)
+    row, column = order if ord in (1, -1) else order[::-1]
+    y = sums[ord](raw.sum(raw.abs(t), (row,), True), column, True)
+    return (
+        y
+        if keepdims
+        else raw.reshape(y, tuple(n for i, n in enumerate(t.shape) if i not in axes))
+    )
+
+
+def _vector_norm(t: Tensor, p: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    if p == 2:
+        return raw.sqrt(raw.sum(raw.square(t), axes, keepdims))
+    if p == 0:
+        return raw.sum(raw.cast(raw.not_equal(t, 0), t.dtype), axes, keepdims)
+    size = raw.abs(t)
+    if _math.isinf(p):
+        return (max if p > 0 else min)(size, axes, keepdims)
+    if p == 1:
+        return raw.sum(size, axes, keepdims)
+    return raw.power(raw.sum(raw.power(size, p), axes, keepdims), 1 / p)
 
 
 absolute = globals()["abs"]

@@ -8,6 +8,8 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     gemm,
     index,
     loss,
+    norm,
+    norm_rows,
     optim,
     optim_norms,
     pointwise,

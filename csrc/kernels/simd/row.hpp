@@ -179,24 +179,58 @@ FASTNN_INLINE void store_part(T* p, Vec<T> v, int count) {
   }
 }
 
-// The sum of term(i, count), the vector of elements i .. i + count - 1, over a row.
+// Sums over a row: term(i, count, v) sets v[k] to what the elements i .. i + count - 1
+// add to out[k]. Several accumulators, because an addition takes four cycles.
+template <class T, int sums, class F>
+FASTNN_INLINE void sum_row(int64_t n, F term, T (&out)[sums]) {
+  using V = Vec<T>;
+  constexpr int kUnroll = sums == 1 ? 4 : 2;
+  constexpr int L = lanes<T>;
+  Cascade<SumOp, T, sums> all;
+  V block[sums];
+  for (int64_t start = 0; start < n || start == 0; start += kRowBlock) {
+    const int64_t end = n - start < kRowBlock ? n : start + kRowBlock;
+    V acc[kUnroll][sums] = {}, v[sums];
+    int64_t i = start;
+    for (; i + kUnroll * L <= end; i += kUnroll * L) {
+      for (int u = 0; u < kUnroll; ++u) {
+        term(i + u * L, L, v);
+        for (int k = 0; k < sums; ++k)
+          acc[u][k] = acc[u][k] + v[k];
+      }
+    }
+    for (; i + L <= end; i += L) {
+      term(i, L, v);
+      for (int k = 0; k < sums; ++k)
+        acc[0][k] = acc[0][k] + v[k];
+    }
+    const int rest = static_cast<int>(end - i);
+    if (rest) {
+      term(i, rest, v);
+      for (int k = 0; k < sums; ++k)
+        acc[1][k] = acc[1][k] + keep_lanes<T>(v[k], rest, T(0));
+    }
+    for (int k = 0; k < sums; ++k) {
+      block[k] = acc[0][k] + acc[1][k];
+      if constexpr (kUnroll == 4) block[k] = block[k] + (acc[2][k] + acc[3][k]);
+    }
+    if (n > kRowBlock) all.push(block);
+  }
+  if (n > kRowBlock) all.finish(block);
+  for (int k = 0; k < sums; ++k)
+    out[k] = fold_lanes<T>(block[k], SumOp{});
+}
+
+// One sum: of term(i, count), the vector of elements i .. i + count - 1.
 template <class T, class F>
 FASTNN_INLINE T sum_row(int64_t n, F term) {
-  Cascade<SumOp, T, 1> sum;
-  for (int64_t start = 0; start < n; start += kRowBlock) {
-    const int64_t end = n - start < kRowBlock ? n : start + kRowBlock;
-    Vec<T> block[1] = {};
-    int64_t i = start;
-    for (; i + lanes<T> <= end; i += lanes<T>)
-      block[0] = block[0] + term(i, lanes<T>);
-    const int rest = static_cast<int>(end - i);
-    if (rest) block[0] = block[0] + keep_lanes<T>(term(i, rest), rest, T(0));
-    if (n <= kRowBlock) return fold_lanes<T>(block[0], SumOp{});
-    sum.push(block);
-  }
-  Vec<T> result[1];
-  sum.finish(result);
-  return fold_lanes<T>(result[0], SumOp{});
+  T out[1];
+  sum_row(
+      n,
+      [&](int64_t i, int count, Vec<T>(&v)[1])
+          FASTNN_LAMBDA_INLINE { v[0] = term(i, count); },
+      out);
+  return out[0];
 }
 
 // out[i] = value(i, count), vector by vector.
@@ -209,22 +243,22 @@ FASTNN_INLINE void map_row(T* out, int64_t n, F value) {
   if (rest) store_n(out + i, value(i, rest), rest);
 }
 
-// Rows (over the last axis) of an input of any strides: in place when contiguous, else
-// copied to `buffer`, which holds one row.
+// Rows of `n` elements (by default the last axis) of an input of any strides: in place
+// when contiguous, else copied to `buffer`, which holds what is asked for at once.
 template <class T>
 class RowReader {
  public:
   FASTNN_INLINE RowReader(const TensorView& x, T* buffer)
-      : base_(x.ptr<const T>()),
-        buffer_(buffer),
-        n_(x.ndim ? x.shape[x.ndim - 1] : 1),
-        contiguous_(x.contiguous()) {
+      : RowReader(x, buffer, x.ndim ? x.shape[x.ndim - 1] : 1) {}
+  FASTNN_INLINE RowReader(const TensorView& x, T* buffer, int64_t n)
+      : base_(x.ptr<const T>()), buffer_(buffer), n_(n), contiguous_(x.contiguous()) {
     const TensorView* view = &x;
     if (!contiguous_) walk_ = make_walk(&view, 1, {0, x.rows()});
   }
-  FASTNN_INLINE const T* operator[](int64_t row) const {
+  FASTNN_INLINE const T* operator[](int64_t row) const { return rows(row, 1); }
+  FASTNN_INLINE const T* rows(int64_t row, int64_t count) const {
     if (contiguous_) return base_ + row * n_;
-    gather((char*)buffer_, walk_, 0, row * n_, n_, sizeof(T));
+    gather((char*)buffer_, walk_, 0, row * n_, count * n_, sizeof(T));
     return buffer_;
   }
 
