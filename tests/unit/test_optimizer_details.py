@@ -266,7 +266,10 @@ def test_muon_leaves_vectors_embeddings_and_named_layers_to_adam():
     [
         (lambda: optimizers.Ftrl(initial_accumulator_value=-1.0), "accumulator"),
         (lambda: optimizers.Ftrl(learning_rate_power=0.5), "learning_rate_power"),
-        (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), "l1_regularization_strength"),
+        (
+            lambda: optimizers.Ftrl(l1_regularization_strength=-1.0),
+            "l1_regularization_strength",
+        ),
         (lambda: optimizers.Lion(beta_1=0.0), "beta_1"),
     ],
 )
