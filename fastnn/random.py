@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, seeds
+from fastnn._names import auto_name
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
+from fastnn.opset._dtypes import INTEGERS, RANGE, is_float
 
 
 class SeedGenerator:
@@ -25,25 +27,34 @@ class SeedGenerator:
         seed: int, or None for one drawn from the global stream.
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, seed: int | None = None, name: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.pop("backend", None)  # Keras' own argument; there is one stream here
+        if kwargs:
+            raise ValueError(f"[SeedGenerator] unknown arguments {sorted(kwargs)}.")
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise ValueError(
                 f"[SeedGenerator] seed must be an integer or None, received {seed!r}"
             )
         self._initial_seed = seed
         self.seed = seeds.next_seed() if seed is None else seed
-        self.name = name or "seed_generator"
+        self.name = name or auto_name("SeedGenerator")
         value = np.array([_signed(self.seed), 0], np.int64)
         self.state = Variable(value, trainable=False, name="seed_generator_state")
 
-    def next(self) -> Tensor:
-        """The current (seed, step) as int64 (2,); the step advances by one."""
+    def next(self, ordered: bool = True) -> Tensor:
+        """The current (seed, step) as int64 (2,); the step advances by one.
+
+        `ordered` is Keras' argument for its other way to advance; every state gives
+        unrelated numbers here, so it makes no difference.
+        """
         value = self.state.value
         self.state.assign(raw.add(value, Tensor(_ADVANCE)))
         return value
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._initial_seed}
+        return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
@@ -81,8 +92,25 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def _draw(op: Any, a: float, b: float, shape: Any, dtype: Any, seed: Any) -> Tensor:
     """One of the generators with two parameters, in floatx() unless told otherwise."""
-    state = draw_state(seed)
-    return op(state, float(a), float(b), _shape(shape), dtype or config.floatx())
+    dtype = _float_dtype(op.__name__, dtype)
+    return op(draw_state(seed), float(a), float(b), _shape(shape), dtype)
+
+
+def _float_dtype(name: str, dtype: Any) -> str:
+    dtype = config.floatx() if dtype is None else np.dtype(dtype).name
+    if not is_float(dtype):
+        raise ValueError(f"[{name}] dtype must be a float type, received {dtype}")
+    return dtype
+
+
+def _parameter(value: Any, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """A parameter of a distribution in the shape and dtype of the result."""
+    if not isinstance(value, Tensor):  # a number keeps its digits
+        value = np.asarray(value, dtype)
+    t = convert_to_tensor(value)
+    if t.dtype != dtype:
+        t = raw.cast(t, dtype)
+    return t if t.shape == shape else raw.broadcast_to(t, shape)
 
 
 def uniform(
@@ -121,11 +149,49 @@ def truncated_normal(
 def randint(
     shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: Any = None
 ) -> Tensor:
-    """Integers in [minval, maxval), uniform to within 2^-53 * (maxval - minval)."""
-    u = raw.random_uniform(
-        draw_state(seed), float(minval), float(maxval), _shape(shape), "float64"
+    """Integers in [minval, maxval), each exactly as likely as the others."""
+    dtype = np.dtype(dtype or "int32").name
+    low, high = int(minval), int(maxval)
+    if dtype not in INTEGERS:
+        raise ValueError(f"[randint] dtype must be an integer type, received {dtype}")
+    bottom, top = RANGE[dtype]
+    if not bottom <= low < high <= top + 1:
+        raise ValueError(
+            f"[randint] needs minval < maxval within {dtype}, [{bottom}, {top + 1}], "
+            f"received minval={minval}, maxval={maxval}"
+        )
+    span = _signed(high - low)
+    return raw.random_integers(
+        draw_state(seed), _signed(low), span, _shape(shape), dtype
     )
-    return raw.cast(raw.floor(u), dtype)
+
+
+def gamma(shape: Any, alpha: Any, dtype: str | None = None, seed: Any = None) -> Tensor:
+    """Gamma numbers of shape parameter `alpha` (broadcast to `shape`) and scale 1."""
+    dtype, size = _float_dtype("gamma", dtype), _shape(shape)
+    return raw.random_gamma(_parameter(alpha, size, dtype), draw_state(seed), dtype)
+
+
+def beta(
+    shape: Any, alpha: Any, beta: Any, dtype: str | None = None, seed: Any = None
+) -> Tensor:
+    """Beta numbers; parameters are broadcast to `shape`."""
+    dtype, size = _float_dtype("beta", dtype), _shape(shape)
+    a, b = _parameter(alpha, size, dtype), _parameter(beta, size, dtype)
+    return raw.random_beta(a, b, draw_state(seed), dtype)
+
+
+def binomial(
+    shape: Any,
+    counts: Any,
+    probabilities: Any,
+    dtype: str | None = None,
+    seed: Any = None,
+) -> Tensor:
+    """Successes in `counts` trials, as floats; parameters are broadcast to `shape`."""
+    dtype, size = _float_dtype("binomial", dtype), _shape(shape)
+    n, p = _parameter(counts, size, dtype), _parameter(probabilities, size, dtype)
+    return raw.random_binomial(n, p, draw_state(seed), dtype)
 
 
 def dropout(
@@ -159,18 +225,22 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
     from fastnn.ops.arrays import take
 
     t = convert_to_tensor(x)
-    values = draw_state(seed).numpy()
-    order = permutation(t.shape[axis], int(values[0]), int(values[1]))
-    return take(t, Tensor(order), axis)
+    if not -t.ndim <= axis < t.ndim:
+        raise ValueError(f"[shuffle] axis {axis} is out of range for shape {t.shape}")
+    order = raw.random_permutation(draw_state(seed), t.shape[axis])
+    return take(t, order, axis)
 
 
 def categorical(
     logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None
 ) -> Tensor:
-    """Class indices (rows, num_samples) drawn from softmax(logits) (Gumbel maximum)."""
+    """Class indices (rows, num_samples) drawn from softmax(logits)."""
     z = convert_to_tensor(logits)
-    rows, classes = z.shape
-    u = uniform((rows, num_samples, classes), 2.0**-24, 1.0, z.dtype, seed)
-    gumbel = raw.negative(raw.log(raw.negative(raw.log(u))))
-    scores = raw.add(raw.reshape(z, (rows, 1, classes)), gumbel)
-    return raw.cast(raw.argmax(scores, 2, False), dtype)
+    if z.ndim != 2:
+        raise ValueError(
+            f"[categorical] logits must have shape (rows, classes), received {z.shape}"
+        )
+    if not is_float(z.dtype):
+        z = raw.cast(z, config.floatx())
+    classes = raw.random_categorical(z, draw_state(seed), int(num_samples))
+    return raw.cast(classes, dtype or "int32")

@@ -4,6 +4,7 @@
 // it and keep their share, so results do not depend on the partition.
 #include "shared/philox.h"
 
+#include "kernels/random_stream.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/strided.hpp"
 #include "kernels/simd/widen.hpp"
@@ -11,35 +12,6 @@
 
 FASTNN_BEGIN_NAMESPACE
 namespace {
-
-using Words = Vec<uint32_t>;
-constexpr int kBlocks = lanes<uint32_t>;  // Philox blocks per chunk
-
-struct Stream {
-  uint64_t seed, step;
-};
-
-FASTNN_INLINE Stream read_stream(const TensorView& state) {
-  const char* p = state.ptr<const char>();
-  Stream s;
-  __builtin_memcpy(&s.seed, p, 8);
-  __builtin_memcpy(&s.step, p + 8 * state.stride[0], 8);
-  return s;
-}
-
-// Blocks first .. first + kBlocks - 1, in the lane order whose transpose_4x4 is the
-// blocks one after the other: lane 4 q + j holds block j * kBlocks / 4 + q.
-FASTNN_OUTLINE void chunk_blocks(int64_t chunk, Stream stream, Words (&w)[4]) {
-  const uint64_t first = static_cast<uint64_t>(chunk) * kBlocks;
-  const Words i = iota<uint32_t>();
-  const Words lane = i % 4 * (kBlocks / 4) + i / 4;
-  // first is a multiple of kBlocks, a power of two: the sum cannot carry.
-  const Words lo = splat<Words>(static_cast<uint32_t>(first)) + lane;
-  const Words hi = splat<Words>(static_cast<uint32_t>(first >> 32));
-  const PhiloxBlock<Words> b = philox(lo, hi, stream.step, stream.seed);
-  for (int j = 0; j < 4; ++j)
-    w[j] = b.w[j];
-}
 
 struct Uniform {
   template <class T>
@@ -50,12 +22,7 @@ struct Uniform {
     const T lo = static_cast<T>(low), span = static_cast<T>(high) - lo;
     const T top = span > 0 ? below(static_cast<T>(high)) : lo;
     for (int j = 0; j < 4; ++j) {
-      V u;
-      if constexpr (sizeof(T) == 4) {
-        u = upper_24_bits<V>(w[j]) * constant<V>(0x1p-24);
-      } else {
-        u = convert<V>(bits_as<Vec<uint64_t>>(w[j]) >> 11) * constant<V>(0x1p-53);
-      }
+      V u = unit_of<V>(bits_as<UIntOf<V>>(w[j]));
       u = fma(u, splat<V>(span), splat<V>(lo));
       store(to + j * lanes<T>, select(u > splat<V>(top), splat<V>(top), u));
     }
@@ -68,7 +35,7 @@ struct Normal {
   static FASTNN_INLINE void fill(float* to, Words (&w)[4], double mean, double stddev) {
     using V = Vec<float>;
     for (int j = 0; j < 4; j += 2) {
-      const NormalPair<V> pair = normal_pair<V>(w[j], w[j + 1]);
+      const NormalPair<V> pair = normal_pair(unit_of<V>(w[j]), unit_of<V>(w[j + 1]));
       w[j] = bits_as<Words>(pair.first);
       w[j + 1] = bits_as<Words>(pair.second);
     }
@@ -80,16 +47,23 @@ struct Normal {
   }
   static FASTNN_INLINE void fill(double* to, Words (&w)[4], double mean,
                                  double stddev) {
+    using V = Vec<double>;
+    using U = Vec<uint64_t>;
+    constexpr int n = lanes<double>;
     transpose_4x4(w);
-    uint64_t bits[2 * kBlocks];
+    uint64_t bits[2 * kBlocks], split[2][kBlocks];
     __builtin_memcpy(bits, w, sizeof bits);
-    for (int i = 0; i < 2 * kBlocks; i += 2) {
-      const double u = static_cast<double>((bits[i] >> 11) + 1) * 0x1p-53;
-      const double angle = static_cast<double>(bits[i + 1] >> 11) * 0x1p-53;
-      const double r = ::sqrt(-2.0 * ::log(u)) * stddev;
-      to[i] = mean + r * ::cos(6.28318530717958648 * angle);
-      to[i + 1] = mean + r * ::sin(6.28318530717958648 * angle);
+    for (int i = 0; i < kBlocks; ++i)
+      split[0][i] = bits[2 * i], split[1][i] = bits[2 * i + 1];
+    double z[2][kBlocks];
+    for (int i = 0; i < kBlocks; i += n) {
+      const NormalPair<V> pair = normal_pair(unit_of<V>((U)load(split[0] + i)),
+                                             unit_of<V>((U)load(split[1] + i)));
+      store(z[0] + i, fma(pair.first, constant<V>(stddev), constant<V>(mean)));
+      store(z[1] + i, fma(pair.second, constant<V>(stddev), constant<V>(mean)));
     }
+    for (int i = 0; i < kBlocks; ++i)
+      to[2 * i] = z[0][i], to[2 * i + 1] = z[1][i];
   }
 };
 
@@ -112,30 +86,6 @@ struct TruncatedNormal {
     }
   }
 };
-
-// Elements [begin, end) of the flat output that this part owns.
-FASTNN_INLINE Range element_range(const TensorView& out, Part part) {
-  const Range rows = row_range(out.rows(), part);
-  const int64_t size = out.row_size();
-  return {rows.begin * size, rows.end * size};
-}
-
-// Calls make(chunk, to) for the chunks of `chunk_size` elements that overlap `range`;
-// a chunk that sticks out goes through a buffer.
-template <class T, int chunk_size, class F>
-FASTNN_INLINE void for_chunks(T* out, Range range, F make) {
-  for (int64_t at = range.begin; at < range.end;) {
-    const int64_t chunk = at / chunk_size, start = chunk * chunk_size;
-    const int64_t stop =
-        start + chunk_size < range.end ? start + chunk_size : range.end;
-    const bool whole = at == start && stop == start + chunk_size;
-    alignas(64) T buffer[chunk_size];
-    make(chunk, whole ? out + start : buffer);
-    if (!whole)
-      __builtin_memcpy(out + at, buffer + (at - start), (stop - at) * sizeof(T));
-    at = stop;
-  }
-}
 
 template <class Distribution>
 FASTNN_INLINE void generate(const char* name, const KernelArgs& args) {

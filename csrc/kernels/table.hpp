@@ -29,6 +29,7 @@ struct KernelFamily {
   X(copy) \
   X(index) \
   X(random) \
+  X(sampling) \
   X(optim) \
   X(gemm) \
   X(pool) \

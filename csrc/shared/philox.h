@@ -10,11 +10,22 @@
 //             first one low:                                     u = (w >> 11) * 2^-53
 //   dropout   element e uses half e % 8 (16 bits, low half first) of block e / 8
 //
+//   integer   span <= 2^32: element e uses word e % 4 of block e / 4, else words
+//             2 (e % 2) and 2 (e % 2) + 1 of block e / 2: below
+//
 //   uniform            low + u (high - low), below high
 //   normal             elements e and e + 1 (e even) are r cos(2 pi u'), r sin(2 pi u')
 //                      with r = sqrt(-2 log(u + ulp)), u of element e and u' of e + 1
 //                      (ulp: 2^-24 or 2^-53)
 //   truncated normal   sqrt(2) erfinv(erf(sqrt(2)) v) with v = 2 u + ulp - 1
+//   integer            the upper half of word * span (Lemire 2019); attempt k after as
+//                      many rejected draws takes its words k 2^48 blocks further
+//
+// Element e of the distributions drawn by rejection (shared/sampling.h) has blocks
+// e + k 2^48 of its own.
+//
+// Files that draw are compiled without fused multiply-add, so that rounding, and with
+// it each rejection, is the same on every instruction set.
 #pragma once
 
 #include "shared/math.h"
@@ -53,30 +64,58 @@ FASTNN_HD V upper_24_bits(UIntOf<V> word) {
   return convert<V>(bits_as<IntOf<V>>(word >> 8));
 }
 
-// Two independent standard normal float32 numbers of two words (Box and Muller 1958).
+// The bits of an unsigned integer as a number in [0, 1), a multiple of 2^-24 or 2^-53.
+template <class V>
+FASTNN_HD V unit_of(UIntOf<V> bits) {
+  if constexpr (kIsFloat32<V>) {
+    return upper_24_bits<V>(bits) * constant<V>(0x1p-24);
+  } else {
+    return convert<V>(bits >> 11) * constant<V>(0x1p-53);
+  }
+}
+template <class V>
+FASTNN_HD V unit_step() {
+  return constant<V>(kIsFloat32<V> ? 0x1p-24 : 0x1p-53);
+}
+
 template <class V>
 struct NormalPair {
   V first, second;
 };
+// Sine and cosine of u turns. The reduction, in units of a quarter turn, is exact; on
+// the rest minimax polynomials for float32, Taylor's for float64.
 template <class V>
-FASTNN_HD NormalPair<V> normal_pair(UIntOf<V> word, UIntOf<V> angle_word) {
+FASTNN_HD NormalPair<V> sincos_of_turns(V u) {
   using I = IntOf<V>;
-  const V ulp = constant<V>(0x1p-24), one = constant<V>(1);
-  const V u = (upper_24_bits<V>(word) + one) * ulp;
-  const V r = sqrt(constant<V>(-2) * log(u));
-  // Reduce in units of a quarter turn, where the reduction is exact.
-  const V turns = upper_24_bits<V>(angle_word) * constant<V>(0x1p-22);
+  const V one = constant<V>(1), turns = u * constant<V>(4);
   const V q = rint(turns);
   const I quadrant = convert<I>(q);
   const V x = (turns - q) * constant<V>(1.57079632679489662), t = x * x;
-  const V s =
-      fma(x * t, polynomial(t, -0.166666552, 0.00833218731, -0.000195179076), x);
-  const V c = fma(t * t, polynomial(t, 0.0416666456, -0.00138873095, 2.44323364e-05),
-                  fma(constant<V>(-0.5), t, one));
+  V s, c;
+  if constexpr (kIsFloat32<V>) {
+    s = polynomial(t, -0.166666552, 0.00833218731, -0.000195179076);
+    c = polynomial(t, 0.0416666456, -0.00138873095, 2.44323364e-05);
+  } else {
+    s = polynomial(t, -1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800,
+                   1.0 / 6227020800, -1.0 / 1307674368000, 1.0 / 355687428096000);
+    c = polynomial(t, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800,
+                   1.0 / 479001600, -1.0 / 87178291200, 1.0 / 20922789888000,
+                   -1.0 / 6402373705728000);
+  }
+  s = fma(x * t, s, x);
+  c = fma(t * t, c, fma(constant<V>(-0.5), t, one));
   const auto odd = (quadrant & 1) != 0;
   const V cosine = select(odd, s, c), sine = select(odd, c, s);
-  return {r * select(((quadrant + 1) & 2) != 0, -cosine, cosine),
-          r * select((quadrant & 2) != 0, -sine, sine)};
+  return {select((quadrant & 2) != 0, -sine, sine),
+          select(((quadrant + 1) & 2) != 0, -cosine, cosine)};
+}
+
+// Two independent standard normal numbers of two in [0, 1) (Box and Muller 1958).
+template <class V>
+FASTNN_HD NormalPair<V> normal_pair(V u, V angle) {
+  const V r = sqrt(constant<V>(-2) * log(u + unit_step<V>()));
+  const NormalPair<V> of_angle = sincos_of_turns(angle);
+  return {r * of_angle.second, r * of_angle.first};
 }
 
 inline constexpr double kErfSqrt2 = 0.954499736103641585599;

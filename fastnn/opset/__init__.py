@@ -16,6 +16,7 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     pool,
     random,
     reduce,
+    sampling,
     softmax,
 )
 from fastnn.opset._opdef import OpDef as OpDef

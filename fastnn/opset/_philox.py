@@ -13,14 +13,19 @@ LOW = np.uint64(0xFFFFFFFF)
 
 
 def words(state: Any, blocks: int) -> Any:
-    """uint32 (blocks, 4): Philox4x32-10 of counters (block, step), key = seed."""
+    """uint32 (blocks, 4): the first blocks."""
+    return words_of(np.arange(blocks), state)
+
+
+def words_of(blocks: Any, state: Any) -> Any:
+    """uint32 (n, 4): Philox4x32-10 of counters (block, step), key = seed."""
     seed, step = (int(v) % 2**64 for v in np.asarray(state))
-    index = np.arange(blocks, dtype=np.uint64)
+    index = np.asarray(blocks).astype(np.uint64)
     c = [
         index & LOW,
         index >> np.uint64(32),
-        np.full(blocks, step & 0xFFFFFFFF, np.uint64),
-        np.full(blocks, step >> 32, np.uint64),
+        np.full(index.shape, step & 0xFFFFFFFF, np.uint64),
+        np.full(index.shape, step >> 32, np.uint64),
     ]
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(10):
