@@ -173,7 +173,7 @@ void run_pass(const Pass<T>& s, const Panels<T>& b, const Epilogue<T>& e, Range 
       p.source = b.ld ? kInPlace : kPanel;
       t.ldb = b.ld;
       t.b = b.ld ? b.b + first * s.length * b.ld + j : packed + first * s.length * ld;
-      t.ahead = t.b;
+      t.ahead = t.b + kAheadRows * ld, t.ahead_step = ld;
       run_rows_of(s, p);
       packed += k * ld;
     }

@@ -55,6 +55,8 @@ FilterScheme<T> filter_scheme(const Filter<T>& op) {
   const int64_t rows = g.kernel[0] * g.kernel[1] * g.kernel[2] * g.c;
   const bool whole = kMaskedLoads || g.oc % lanes<T> == 0;
   s.pack = !op.dense || !whole || rows >= kPackRows;
+  // Rows without gaps are as good as a copy, and are fetched ahead: 46 against 29
+  // GFLOP/s for 1 -> 32 channels, 120 against 101 for 64 -> 64 (Cascade Lake).
   if (whole && op.dense && op.columns() == int64_t{s.width} * lanes<T>) s.pack = false;
   return s;
 }
@@ -207,9 +209,9 @@ void filter_window(const Filter<T>& op, const FilterScheme<T>& scheme,
       const int64_t rows =
           (w.images.begin * g.out[0] + w.axis[0].begin) * g.out[1] + w.axis[1].begin;
       t.b = op.dy.data + rows * g.out[2] * t.ldc + col, t.ldb = t.ldc;
-      if (ld != t.ldb || t.tail != lanes<T>) source = kInPlace;
+      source = kInPlace;
     }
-    t.ahead = t.b;
+    t.ahead = t.b + kAheadRows * ld, t.ahead_step = ld;
     run_filter_panel(op, scheme, share, x, t, source, width, op.dw + col);
   }
 }
