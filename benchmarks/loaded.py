@@ -14,6 +14,7 @@ benchmarks/results/loaded.json.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -175,13 +176,16 @@ def render(document: dict[str, Any]) -> str:
         share = f"{report.number(r['ratio'])} [{low}, {high}]"
         per = f"{r['task']}, per {r['unit']}"
         rows.append([per, str(r["spinners"]), *times, share])
-    title = f"### On a loaded machine, {document['machine']['cores']} cores"
+    title = (
+        f"### On a loaded machine: {document['machine']['cores']} cores, load "
+        f"{document['load_before']:.1f} before the first turn"
+    )
     return f"{title}\n\n{report.table(head, rows)}"
 
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
-    sheet = machine_sheet(options.threads)
+    sheet, load_before = machine_sheet(options.threads), os.getloadavg()[0]
     results = [
         measure_task(name, spinners, options)
         for spinners in options.spinners
@@ -192,6 +196,7 @@ def main(argv: list[str] | None = None) -> None:
         "quick": options.quick,
         "rounds": options.rounds,
         "machine": sheet,
+        "load_before": load_before,
         "versions": {"fastnn": {"fastnn": fastnn.__version__}},
         "results": results,
     }
