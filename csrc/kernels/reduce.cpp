@@ -3,6 +3,7 @@
 // vector lanes, block sums are combined in a binary tree, so the rounding error grows
 // with the logarithm of the length. The order of additions is a function of shape and
 // strides only; parts split the outputs, never a reduction.
+#include "base/scratch.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/row.hpp"
 #include "kernels/simd/walk_reduce.hpp"
@@ -23,52 +24,115 @@ void reduce_row(const Walk& w, void* const* out) {
   *static_cast<T*>(out[0]) = fold_lanes<T>(total[0], Op{});
 }
 
-// `vectors` vectors of columns from byte `offset` on; only `n` lanes of a single one.
-template <class Op, class T, int vectors>
-FASTNN_INLINE void reduce_group(const Walk& w, int64_t offset, int n, T* out) {
-  constexpr int64_t kRowsPerBlock = 32;
-  const int64_t total = count_of(w), inner = w.shape[w.ndim - 1];
-  const int64_t stride = w.stride[0][w.ndim - 1];
-  Cascade<Op, T, vectors> sum;
-  for (int64_t row = 0; row < total;) {
-    const int64_t left = inner - row % inner;
-    const int64_t rows = left < kRowsPerBlock ? left : kRowsPerBlock;
-    const char* p = row_pointer(w, row) + offset;
-    Vec<T> block[vectors];
-    for (int j = 0; j < vectors; ++j)
-      block[j] = splat<Vec<T>>(Op::template start<T>());
-    for (int64_t i = 0; i < rows; ++i, p += stride) {
-      const T* x = reinterpret_cast<const T*>(p);
-      for (int j = 0; j < vectors; ++j) {
-        const Vec<T> v = vectors > 1 ? load(x + j * lanes<T>) : load_n(x, n);
-        block[j] = Op{}(block[j], v);
+// The results of blocks of rows, column by column, in a binary tree as in Cascade; the
+// levels lie in scratch memory.
+template <class Op, class T>
+class ColumnCascade {
+ public:
+  FASTNN_INLINE ColumnCascade(T* space, int64_t columns)
+      : space_(space), columns_(columns) {}
+
+  // Where the next block is accumulated.
+  FASTNN_INLINE T* block() const { return space_; }
+
+  FASTNN_INLINE void push() {
+    int k = 0;
+    for (; blocks_ >> k & 1; ++k)
+      combine(space_, level(k));
+    copy(level(k), space_);
+    ++blocks_;
+  }
+  FASTNN_INLINE void finish(T* out) const {
+    bool first = true;
+    for (int k = 0; blocks_ >> k; ++k) {
+      if (!(blocks_ >> k & 1)) continue;
+      if (first) {
+        copy(out, level(k));
+      } else {
+        combine(out, level(k));
       }
+      first = false;
     }
-    sum.push(block);
-    row += rows;
   }
-  Vec<T> result[vectors];
-  sum.finish(result);
-  if constexpr (vectors > 1) {
-    for (int j = 0; j < vectors; ++j)
-      store(out + j * lanes<T>, result[j]);
-  } else {
-    store_n(out, result[0], n);
+  static FASTNN_INLINE int levels(int64_t blocks) {
+    int n = 1;
+    while (blocks >> n)
+      ++n;
+    return n;
   }
+
+ private:
+  FASTNN_INLINE T* level(int k) const { return space_ + (k + 1) * columns_; }
+  FASTNN_INLINE void combine(T* into, const T* earlier) const {
+    for_columns<T>(columns_, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
+      const Vec<T> v = Op{}(load_part(earlier + j, count), load_part(into + j, count));
+      store_part(into + j, v, count);
+    });
+  }
+  FASTNN_INLINE void copy(T* to, const T* from) const {
+    __builtin_memcpy(to, from, columns_ * sizeof(T));
+  }
+
+  T* space_;
+  int64_t columns_;
+  uint64_t blocks_ = 0;
+};
+
+// block[j] = op(block[j], `rows` rows of column j), or of the rows alone.
+template <class Op, class T, int rows>
+FASTNN_INLINE void take_rows(T* block, bool first, const T* x, int64_t stride,
+                             int64_t columns) {
+  for_columns<T>(columns, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
+    Vec<T> v[rows];
+    for (int i = 0; i < rows; ++i)
+      v[i] = load_part(x + i * stride + j, count);
+    for (int half = rows / 2; half; half /= 2) {
+      for (int i = 0; i < half; ++i)
+        v[i] = Op{}(v[i], v[i + half]);
+    }
+    if (!first) v[0] = Op{}(load_part(block + j, count), v[0]);
+    store_part(block + j, v[0], count);
+  });
 }
 
+// Rows are swept in the order of memory, eight at a time, all columns of them: walking
+// down a few columns at a time takes twice as long, since every row of a wide matrix
+// lies in another page and nothing is prefetched.
 template <class Op, class T>
 void reduce_columns(const Walk& w, int64_t columns, void* const* out) {
-  constexpr int kGroup = 4;
+  constexpr int64_t kRowsPerBlock = 64;
+  const int64_t total = count_of(w), inner = w.shape[w.ndim - 1];
+  const int64_t stride = w.stride[0][w.ndim - 1] / static_cast<int64_t>(sizeof(T));
   T* to = static_cast<T*>(out[0]);
-  int64_t at = 0;
-  for (; at + kGroup * lanes<T> <= columns; at += kGroup * lanes<T>) {
-    reduce_group<Op, T, kGroup>(w, at * sizeof(T), lanes<T>, to + at);
+  if (total == 0) {
+    for (int64_t j = 0; j < columns; ++j)
+      to[j] = Op::template start<T>();
+    return;
   }
-  for (; at < columns; at += lanes<T>) {
-    const int n = columns - at < lanes<T> ? static_cast<int>(columns - at) : lanes<T>;
-    reduce_group<Op, T, 1>(w, at * sizeof(T), n, to + at);
+  const int levels = ColumnCascade<Op, T>::levels(total / kRowsPerBlock + 2);
+  T* space = static_cast<T*>(scratch((levels + 2) * columns * sizeof(T)));
+  ColumnCascade<Op, T> all(space, columns);
+  int64_t in_block = 0;
+  for (int64_t row = 0; row < total; row += inner) {
+    const T* x = reinterpret_cast<const T*>(row_pointer(w, row));
+    for (int64_t i = 0; i < inner;) {
+      const bool first = in_block == 0;
+      const int64_t step = inner - i >= 8 ? 8 : 1;
+      if (step == 8) {
+        take_rows<Op, T, 8>(all.block(), first, x + i * stride, stride, columns);
+      } else {
+        take_rows<Op, T, 1>(all.block(), first, x + i * stride, stride, columns);
+      }
+      i += step;
+      in_block += step;
+      if (in_block >= kRowsPerBlock) {
+        all.push();
+        in_block = 0;
+      }
+    }
   }
+  if (in_block) all.push();
+  all.finish(to);
 }
 
 // Sums and products of integers wrap: they are computed on the unsigned type.

@@ -132,5 +132,5 @@ def reduce(name: str, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tenso
         small = {"uint8": "uint32", "uint16": "uint32"}
         return y if wide == "int32" else cast(y, small.get(dtype, dtype))
     if dtype == "bool":
-        return (raw.any if name == "max" else raw.all)(x, axes, keepdims)
+        return (raw.any if name in ("max", "any") else raw.all)(x, axes, keepdims)
     return cast(function(cast(x, wide_dtype(name, dtype)), axes, keepdims), dtype)

@@ -146,9 +146,34 @@ def squared_difference(x1: Any, x2: Any) -> Tensor:
 # ---- reductions --------------------------------------------------------------------
 
 
+# From so many elements on, what leaves too few outputs to share out among threads is
+# reduced in two stages. Chunks follow from the shape, so bits do not depend on threads.
+TWO_STAGES = 1 << 18
+
+
 def _reduce(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     t = convert_to_tensor(x)
-    return integers.reduce(name, t, axes_of(axis, t.ndim, name), bool(keepdims))
+    return _staged(name, t, axes_of(axis, t.ndim, name), bool(keepdims))
+
+
+def _staged(name: str, t: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    """A reduction that may be taken in parts (not extrema: ties share gradients)."""
+    if t.size < TWO_STAGES or 0 not in axes:
+        return integers.reduce(name, t, axes, keepdims)
+    kept = tuple(n for i, n in enumerate(t.shape) if i not in axes)
+    if _math.prod(kept) >= 1024:
+        return integers.reduce(name, t, axes, keepdims)
+    if len(axes) > 1 and t.shape[0] >= 8:
+        y = integers.reduce(name, t, axes[1:], True)
+        return integers.reduce(name, y, axes, keepdims)
+    chunks = next((n for n in (64, 48, 32, 24, 20, 16, 10, 8) if not t.shape[0] % n), 1)
+    if chunks == 1:
+        return integers.reduce(name, t, axes, keepdims)
+    wide = raw.reshape(t, (chunks, t.shape[0] // chunks, *t.shape[1:]))
+    y = integers.reduce(name, wide, (1, *[a + 1 for a in axes[1:]]), False)
+    y = integers.reduce(name, y, (0,), False)
+    ones = tuple(1 if i in axes else n for i, n in enumerate(t.shape))
+    return raw.reshape(y, ones) if keepdims else y
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -197,15 +222,13 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     count = 1
     for a in axes:
         count *= t.shape[a]
-    total = raw.sum(t, axes, bool(keepdims))
-    return raw.divide(total, float(count))
+    return raw.divide(_staged("sum", t, axes, bool(keepdims)), float(count))
 
 
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Mean squared deviation from the mean over axes."""
     t = to_float(x)
-    deviation = raw.subtract(t, mean(t, axis, True))
-    return mean(raw.square(deviation), axis, keepdims)
+    return raw.moments(t, axes_of(axis, t.ndim, "var"), bool(keepdims))[1]
 
 
 def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -216,13 +239,13 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether any element over axes is true."""
     (t,) = _bools(x)
-    return raw.any(t, axes_of(axis, t.ndim, "any"), bool(keepdims))
+    return _staged("any", t, axes_of(axis, t.ndim, "any"), bool(keepdims))
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over axes are true."""
     (t,) = _bools(x)
-    return raw.all(t, axes_of(axis, t.ndim, "all"), bool(keepdims))
+    return _staged("all", t, axes_of(axis, t.ndim, "all"), bool(keepdims))
 
 
 def _arg(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
@@ -275,7 +298,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     t = to_float(x)
     axes = axes_of(axis, t.ndim, "norm")
     if ord is None or (ord == "fro" and len(axes) == 2):
-        return raw.sqrt(raw.sum(raw.square(t), axes, bool(keepdims)))
+        return raw.sqrt(_staged("sum", raw.square(t), axes, bool(keepdims)))
     if len(axes) == 1 and isinstance(ord, (int, float)):
         return _vector_norm(t, float(ord), axes, bool(keepdims))
     sums = {1: max, -1: min, _math.inf: max, -_math.inf: min}

@@ -11,8 +11,7 @@ from typing import Any
 
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
-from fastnn.ops._promote import to_float
-from fastnn.ops.arrays import moveaxis
+from fastnn.ops._promote import axes_of, to_float
 from fastnn.ops.math import clip
 
 
@@ -43,20 +42,19 @@ def sigmoid(x: Any) -> Tensor:
     return y
 
 
-def _last_axis(fn: Any, x: Tensor, axis: int) -> Tensor:
-    if x.ndim == 1:
-        return raw.reshape(fn(raw.reshape(x, (1, x.size))), x.shape)
-    if axis in (-1, x.ndim - 1):
-        return fn(x)
-    return moveaxis(fn(raw.copy(moveaxis(x, axis, -1))), -1, axis)
+def _along(fn: Any, x: Tensor, axis: int, name: str) -> Tensor:
+    (a,) = axes_of(axis, x.ndim, name)
+    if a:
+        return fn(x, a)
+    return raw.reshape(fn(raw.reshape(x, (1, *x.shape)), 1), x.shape)
 
 
 def softmax(x: Any, axis: int | None = -1) -> Tensor:
     """e^x / sum(e^x) along an axis (over all elements when None)."""
     t = to_float(x)
     if axis is None:
-        return raw.reshape(raw.softmax(raw.reshape(t, (1, t.size))), t.shape)
-    y = _last_axis(raw.softmax, t, axis)
+        return raw.reshape(raw.softmax(raw.reshape(t, (1, t.size)), 1), t.shape)
+    y = _along(raw.softmax, t, axis, "softmax")
     if axis in (-1, t.ndim - 1) and t.ndim > 1:
         y._logits = ("softmax", t)
     return y
@@ -66,8 +64,8 @@ def log_softmax(x: Any, axis: int | None = -1) -> Tensor:
     """log(softmax(x)) without underflow."""
     t = to_float(x)
     if axis is None:
-        return raw.reshape(raw.log_softmax(raw.reshape(t, (1, t.size))), t.shape)
-    return _last_axis(raw.log_softmax, t, axis)
+        return raw.reshape(raw.log_softmax(raw.reshape(t, (1, t.size)), 1), t.shape)
+    return _along(raw.log_softmax, t, axis, "log_softmax")
 
 
 def relu6(x: Any) -> Tensor:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Softmax and log-softmax over the last axis."""
+"""Softmax and log-softmax along any axis but the leading one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ from typing import Any
 import numpy as np
 
 from fastnn.opset._infer import check_float, check_same_dtype
-from fastnn.opset._opdef import ROW, Sample, Spec, op, ulps
+from fastnn.opset._opdef import ROW, Attr, Sample, Spec, op, ulps
 from fastnn.opset._samples import uniform
 
-SHAPES = ((1, 1), (1, 7), (0, 3), (3, 5), (4, 10), (2, 3, 19), (3, 70))
+AXIS = (Attr("axis", "int", -1),)
+SHAPES = (
+    ((1, 1), 1),
+    ((1, 7), 1),
+    ((0, 3), 1),
+    ((3, 5), 1),
+    ((4, 10), 1),
+    ((2, 3, 19), 2),
+    ((3, 70), 1),
+    ((1, 600), 1),
+    ((2, 7, 3), 1),
+    ((1, 5, 150), 1),
+    ((3, 2, 4, 5), 2),
+)
 
 
 def row_infer(name: str) -> Any:
@@ -26,6 +39,11 @@ def row_infer(name: str) -> Any:
                 f"[{name}] needs rows, shape (..., n), received {specs[0].shape}: "
                 f"reshape it to (1, n)"
             )
+        if not attrs[0] % len(specs[0].shape) > 0:
+            raise ShapeError(
+                f"[{name}] axis 0 holds the rows that parts own: reshape "
+                f"{specs[0].shape} to (1, ...) first"
+            )
         return [Spec(specs[0].shape, specs[0].dtype)]
 
     return infer
@@ -33,21 +51,21 @@ def row_infer(name: str) -> Any:
 
 def _samples(n: int) -> Any:
     def make(rng: Any, dtype: str) -> Any:
-        for shape in SHAPES:
+        for shape, axis in SHAPES:
             arrays = [uniform(rng, shape, dtype, -4, 4) for _ in range(n)]
-            yield Sample(tuple(arrays))
+            yield Sample(tuple(arrays), (axis,))
 
     return make
 
 
-def _softmax(x: Any) -> Any:
-    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
-    return e / np.sum(e, axis=-1, keepdims=True)
+def _softmax(x: Any, axis: int = -1) -> Any:
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
 
 
-def _log_softmax(x: Any) -> Any:
-    z = x - np.max(x, axis=-1, keepdims=True)
-    return z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+def _log_softmax(x: Any, axis: int = -1) -> Any:
+    z = x - np.max(x, axis=axis, keepdims=True)
+    return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
 
 
 def row_sum(c: Any, x: Any) -> Any:
@@ -55,66 +73,74 @@ def row_sum(c: Any, x: Any) -> Any:
     return c.op.sum(x, (len(x.shape) - 1,), True)
 
 
+def _axis_sum(c: Any, x: Any) -> Any:
+    """Sum along the op's axis, kept."""
+    return c.op.sum(x, (c.axis,), True)
+
+
 op(
     "softmax",
     inputs="x",
+    attrs=AXIS,
     infer=row_infer("softmax"),
     kind=ROW,
     ref=_softmax,
-    vjp=lambda c, dy: c.op.softmax_grad(dy, c.y),
+    vjp=lambda c, dy: c.op.softmax_grad(dy, c.y, c.axis),
     saves=("y",),
     samples=_samples(1),
     tol=ulps(16),
     inplace=(0,),
     cost=2.0,
-    doc="e^x / sum(e^x) over the last axis, shifted by the row maximum",
+    doc="e^x / sum(e^x) along an axis, shifted by the maximum",
 )
 
 
 def _softmax_second(c: Any, g: Any) -> Any:
     # out = y (dy - s), s = sum(dy y)
     m, sub = c.op.multiply, c.op.subtract
-    s = row_sum(c, m(c.dy, c.y))
-    gy = row_sum(c, m(g, c.y))
-    return c.op.softmax_grad(g, c.y), sub(m(g, sub(c.dy, s)), m(c.dy, gy))
+    s = _axis_sum(c, m(c.dy, c.y))
+    gy = _axis_sum(c, m(g, c.y))
+    return c.op.softmax_grad(g, c.y, c.axis), sub(m(g, sub(c.dy, s)), m(c.dy, gy))
 
 
 op(
     "softmax_grad",
     inputs="dy y",
     outputs="dx",
+    attrs=AXIS,
     infer=row_infer("softmax_grad"),
     kind=ROW,
-    ref=lambda dy, y: y * (dy - np.sum(dy * y, axis=-1, keepdims=True)),
+    ref=lambda dy, y, axis: y * (dy - np.sum(dy * y, axis=axis, keepdims=True)),
     vjp=_softmax_second,
     saves=("dy", "y"),
     samples=_samples(2),
     tol=ulps(64)._replace(atol=4e-5),
     inplace=(0,),
     cost=0.6,
-    doc="y * (dy - sum(dy * y)) over the last axis",
+    doc="y * (dy - sum(dy * y)) along an axis",
 )
 op(
     "log_softmax",
     inputs="x",
+    attrs=AXIS,
     infer=row_infer("log_softmax"),
     kind=ROW,
     ref=_log_softmax,
-    vjp=lambda c, dy: c.op.log_softmax_grad(dy, c.y),
+    vjp=lambda c, dy: c.op.log_softmax_grad(dy, c.y, c.axis),
     saves=("y",),
     samples=_samples(1),
     tol=ulps(16)._replace(atol=2e-6),
     inplace=(0,),
     cost=2.0,
-    doc="x - log(sum(e^x)) over the last axis",
+    doc="x - log(sum(e^x)) along an axis",
 )
 
 
 def _log_softmax_second(c: Any, g: Any) -> Any:
     m, e = c.op.multiply, c.op.exp(c.y)
-    inner = row_sum(c, m(g, e))
+    inner = _axis_sum(c, m(g, e))
     d_dy = c.op.subtract(g, inner)
-    d_y = c.op.negative(m(m(g, e), row_sum(c, c.dy)))
+    d_y = c.op.negative(m(m(g, e), _axis_sum(c, c.dy)))
     return d_dy, d_y
 
 
@@ -122,17 +148,18 @@ op(
     "log_softmax_grad",
     inputs="dy y",
     outputs="dx",
+    attrs=AXIS,
     infer=row_infer("log_softmax_grad"),
     kind=ROW,
-    ref=lambda dy, y: dy - np.exp(y) * np.sum(dy, axis=-1, keepdims=True),
+    ref=lambda dy, y, axis: dy - np.exp(y) * np.sum(dy, axis=axis, keepdims=True),
     vjp=_log_softmax_second,
     saves=("dy", "y"),
     samples=lambda rng, dtype: (
-        Sample((s.inputs[0], _log_softmax(s.inputs[1])))
+        Sample((s.inputs[0], _log_softmax(s.inputs[1], *s.attrs)), s.attrs)
         for s in _samples(2)(rng, dtype)
     ),
     tol=ulps(64)._replace(atol=4e-5),
     inplace=(0,),
     cost=2.0,
-    doc="dy - e^y * sum(dy) over the last axis",
+    doc="dy - e^y * sum(dy) along an axis",
 )

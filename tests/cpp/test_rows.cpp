@@ -51,7 +51,7 @@ Array<T> across(const Array<T>& x) {
 template <class T>
 void check(const std::string& name, const std::vector<Array<T>>& in,
            const Array<T>& like, const std::vector<double>& want, double atol,
-           int in_place = -1) {
+           int in_place = -1, const Attrs& attrs = {}) {
   Views plain, turned;
   std::vector<Array<T>> copies;
   for (const Array<T>& a : in) {
@@ -64,16 +64,16 @@ void check(const std::string& name, const std::vector<Array<T>>& in,
                                                  : copies[k].view);
   }
   Array<T> y(like.shape), y2(like.shape);
-  run(name, plain, {y.view});
+  run(name, plain, {y.view}, attrs);
   require_close(y, want, name, atol);
-  run(name, turned, {y2.view});
+  run(name, turned, {y2.view}, attrs);
   REQUIRE_MSG(y.data == y2.data, name + " transposed");
-  require_same_for_all_parts(name, plain, {y.view});
-  require_same_for_all_parts(name, turned, {y.view});
+  require_same_for_all_parts(name, plain, {y.view}, attrs);
+  require_same_for_all_parts(name, turned, {y.view}, attrs);
   if (in_place < 0) return;
   Array<T> both = in[size_t(in_place)];
   plain[size_t(in_place)] = both.view;
-  run(name, plain, {both.view}, {}, 2);
+  run(name, plain, {both.view}, attrs, 2);
   REQUIRE_MSG(both.data == y.data, name + " in place");
 }
 
@@ -103,10 +103,11 @@ void check_softmax() {
     }
     const double atol =
         sizeof(T) == 4 ? 2e-6 * std::sqrt(double(n)) : 1e-13 * double(n);
-    check<T>("softmax", {x}, x, want, 0, 0);
-    check<T>("log_softmax", {x}, x, want_log, atol, 0);
-    check<T>("softmax_grad", {dy, p}, x, want_grad, atol, 0);
-    check<T>("log_softmax_grad", {dy, logp}, x, want_log_grad, atol, 0);
+    const Attrs last = {attr(1)};
+    check<T>("softmax", {x}, x, want, 0, 0, last);
+    check<T>("log_softmax", {x}, x, want_log, atol, 0, last);
+    check<T>("softmax_grad", {dy, p}, x, want_grad, atol, 0, last);
+    check<T>("log_softmax_grad", {dy, logp}, x, want_log_grad, atol, 0, last);
   }
 }
 
@@ -199,16 +200,16 @@ TEST("rows: softmax of one vector, of rank 3 and of nothing") {
   const Array<float> x = uniform<float>({7}, -1, 1),
                      z = uniform<float>({2, 3, 19}, -1, 1);
   Array<float> y({7}), w({2, 3, 19}), none({0, 3}), empty({4, 0});
-  run("softmax", {x.view}, {y.view}, {}, 3);
+  run("softmax", {x.view}, {y.view}, {attr(0)}, 3);
   const std::vector<double> want = softmax_row(x.data.data(), 7);
   require_close(y, want, "softmax");
-  require_same_for_all_parts("softmax", {z.view}, {w.view});
-  run("softmax", {z.view}, {w.view});
+  require_same_for_all_parts("softmax", {z.view}, {w.view}, {attr(2)});
+  run("softmax", {z.view}, {w.view}, {attr(2)});
   const std::vector<double> last = softmax_row(&z[5 * 19], 19);
   for (int64_t i = 0; i < 19; ++i)
     REQUIRE(close(w[5 * 19 + i], last[size_t(i)], 1e-6));
-  run("softmax", {none.view}, {none.view});
-  run("log_softmax", {empty.view}, {empty.view}, {}, 2);
+  run("softmax", {none.view}, {none.view}, {attr(1)});
+  run("log_softmax", {empty.view}, {empty.view}, {attr(1)}, 2);
 }
 
 TEST("rows: large logits do not overflow, a masked class costs nothing") {

@@ -60,15 +60,6 @@ FASTNN_INLINE void add_row_moments(Moments<T>& all, int64_t before, const T* p,
   }
 }
 
-// Calls f(j, count) for the vectors of columns [0, n); count < lanes at the end only.
-template <class T, class F>
-FASTNN_INLINE void for_columns(int64_t n, F f) {
-  int64_t j = 0;
-  for (; j + lanes<T> <= n; j += lanes<T>)
-    f(j, lanes<T>);
-  if (j < n) f(j, static_cast<int>(n - j));
-}
-
 // Rows taken together: their values of one vector of columns stay in registers.
 inline constexpr int kTogether = 8;
 

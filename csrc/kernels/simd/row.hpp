@@ -243,6 +243,15 @@ FASTNN_INLINE void map_row(T* out, int64_t n, F value) {
   if (rest) store_n(out + i, value(i, rest), rest);
 }
 
+// Calls f(j, count) for the vectors of columns [0, n); count < lanes at the end only.
+template <class T, class F>
+FASTNN_INLINE void for_columns(int64_t n, F f) {
+  int64_t j = 0;
+  for (; j + lanes<T> <= n; j += lanes<T>)
+    f(j, lanes<T>);
+  if (j < n) f(j, static_cast<int>(n - j));
+}
+
 // Rows of `n` elements (by default the last axis) of an input of any strides: in place
 // when contiguous, else copied to `buffer`, which holds what is asked for at once.
 template <class T>

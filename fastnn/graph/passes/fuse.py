@@ -51,7 +51,7 @@ def _softmax_of_cross_entropy(graph: Graph) -> None:
     mapping = {
         n.outputs[0]: probs[n.inputs[0]]
         for n in graph.nodes
-        if n.op.name == "softmax" and n.inputs[0] in probs
+        if n.op.name == "softmax" and n.inputs[0] in probs and n.attrs == (1,)
     }
     graph.nodes = [n for n in graph.nodes if n.outputs[0] not in mapping]
     graph.replace(mapping)
