@@ -38,6 +38,7 @@ def stub() -> str:
         "",
         "from fastnn.autodiff import raw as _raw  # noqa: F401",
         "from fastnn.autodiff.tensor import Tensor",
+        "from fastnn.ops import image as image",
         "",
     ]
     lines.append("__all__ = [")

@@ -33,7 +33,11 @@ struct KernelFamily {
   X(optim) \
   X(gemm) \
   X(pool) \
-  X(conv)
+  X(conv) \
+  X(depthwise) \
+  X(lrn) \
+  X(pad) \
+  X(resize)
 // clang-format on
 
 // nullptr: not supported here.

@@ -8,25 +8,32 @@ functions that gradients and layers are made of are `fastnn.autodiff.raw`.
 from fastnn.autodiff import raw as _raw  # noqa: F401  (for layers, losses, optimizers)
 from fastnn.autodiff.grad import custom_gradient as custom_gradient
 from fastnn.autodiff.grad import stop_gradient as stop_gradient
+from fastnn.ops import image as image
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
 from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
+from fastnn.ops.depthwise import *  # noqa: F403
+from fastnn.ops.depthwise import __all__ as _depthwise
 from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
 from fastnn.ops.nn import __all__ as _nn
 from fastnn.ops.normalization import *  # noqa: F403
 from fastnn.ops.normalization import __all__ as _normalization
+from fastnn.ops.padding import *  # noqa: F403
+from fastnn.ops.padding import __all__ as _padding
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
 
 __all__ = [
     *_arrays,
     *_conv,
+    *_depthwise,
     *_math,
     *_nn,
     *_normalization,
+    *_padding,
     *_pooling,
     "custom_gradient",
     "stop_gradient",
