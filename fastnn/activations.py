@@ -62,7 +62,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
 @export(_MODULE)
 def relu6(x: Any) -> Tensor:
     """`min(max(x, 0), 6)`."""
-    return ops.clip(ops.convert_to_tensor(x), 0.0, 6.0)
+    return ops.relu6(x)
 
 
 @export(_MODULE)
@@ -124,7 +124,7 @@ def selu(x: Any) -> Tensor:
 @export(_MODULE)
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """`max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))` (Barron, 2017)."""
-    return ops.elu(ops.convert_to_tensor(x) / alpha) * alpha
+    return ops.celu(x, alpha)
 
 
 @export(_MODULE, names=("swish",))
@@ -170,14 +170,13 @@ def exponential(x: Any) -> Tensor:
 @export(_MODULE)
 def hard_sigmoid(x: Any) -> Tensor:
     """`relu6(x + 3) / 6`, a piecewise linear sigmoid."""
-    return relu6(ops.convert_to_tensor(x) + 3.0) * (1.0 / 6.0)
+    return ops.hard_sigmoid(x)
 
 
 @export(_MODULE, names=("hard_swish",))
 def hard_silu(x: Any) -> Tensor:
     """`x * hard_sigmoid(x)` (Howard et al., 2019)."""
-    x = ops.convert_to_tensor(x)
-    return x * hard_sigmoid(x)
+    return ops.hard_silu(x)
 
 
 @export(_MODULE)
@@ -239,14 +238,13 @@ def sparse_sigmoid(x: Any) -> Tensor:
 @export(_MODULE)
 def log_sigmoid(x: Any) -> Tensor:
     """`log(sigmoid(x))`, computed without underflow."""
-    return -ops.softplus(-ops.convert_to_tensor(x))
+    return ops.log_sigmoid(x)
 
 
 @export(_MODULE)
 def mish(x: Any) -> Tensor:
     """`x * tanh(softplus(x))` (Misra, 2019)."""
-    x = ops.convert_to_tensor(x)
-    return x * ops.tanh(ops.softplus(x))
+    return ops.mish(x)
 
 
 @export(_MODULE)

@@ -21,7 +21,9 @@ struct KernelFamily {
 
 // clang-format off
 #define FASTNN_FAMILIES(X) \
-  X(pointwise) \
+  X(arithmetic) \
+  X(elementary) \
+  X(activation) \
   X(reduce) \
   X(softmax) \
   X(norm) \

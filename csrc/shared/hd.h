@@ -94,6 +94,22 @@ struct ScalarTraits {
   static FASTNN_HD T map(F f, T x, T y) {
     return f(x, y);
   }
+  template <class F, class... X>
+  static FASTNN_HD T map_wide(F f, X... x) {
+    return static_cast<T>(f(static_cast<double>(x)...));
+  }
+  static FASTNN_HD bool any(bool m) { return m; }
+#if defined(__FMA__) || defined(__CUDACC__) || defined(__aarch64__)
+  static constexpr bool kFused = true;
+  static FASTNN_HD T fused(T a, T b, T c) {
+    if constexpr (sizeof(T) == 4) return ::fmaf(a, b, c);
+    return static_cast<T>(
+        ::fma(static_cast<double>(a), static_cast<double>(b), static_cast<double>(c)));
+  }
+#else
+  static constexpr bool kFused = false;
+#endif
+  static constexpr bool kScalesExponent = false;
 };
 
 template <class V>
@@ -192,6 +208,16 @@ FASTNN_HD V map_lanes(F f, V x) {
 template <class F, class V>
 FASTNN_HD V map_lanes(F f, V x, V y) {
   return Traits<V>::map(f, x, y);
+}
+// f, a functor on double vectors, applied to float32 operands in float64.
+template <class F, class V, class... X>
+FASTNN_HD V map_wide(F f, V x, X... more) {
+  return Traits<V>::map_wide(f, x, more...);
+}
+// Whether a comparison of V holds in any lane.
+template <class V, class M>
+FASTNN_HD bool any_lane(M m) {
+  return Traits<V>::any(m);
 }
 // By their bits: NVRTC knows neither the headers nor the builtins for them.
 template <class V>

@@ -10,13 +10,7 @@ from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastnn._native cimport (
-    AttrValue,
-    DType,
-    KernelEntry,
-    TensorView,
-    find_kernel,
-    kMaxRank,
-    launch,
+    AttrValue, DType, KernelEntry, TensorView, find_kernel, kMaxRank, launch,
 )
 
 import numpy as np
@@ -63,7 +57,9 @@ cdef class TensorBase:
         self._array = array
         self._value = value
         if array is not None:
-            arr = array
+            if not cnp.PyArray_ISBEHAVED_RO(array):  # aligned, bytes in our order
+                self._array = np.array(array, array.dtype.newbyteorder("="))
+            arr = self._array
             shape = array.shape
             dtype = _NAME_OF.get(cnp.PyArray_TYPE(arr))
             if dtype is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic on integer dtypes and bool, also on those without kernels of their own.
 
-Kernels compute in int32, int64 and floats. Narrower integers are computed in int32,
-uint32 and uint64 in int64, and cast back, which wraps as NumPy does. Products and
+Kernels compute in int32, int64, uint64 and floats. Narrower integers are computed in
+int32, uint32 in int64, and cast back, which wraps as NumPy does. Products and
 powers are computed in float64: exact while results stay below 2^53.
 """
 
@@ -18,11 +18,16 @@ from fastnn.errors import DTypeError
 from fastnn.opset._dtypes import FLOATS, is_float
 from fastnn.opset._infer import check_same_dtype
 
-NATIVE = (*FLOATS, "int32", "int64")
+NATIVE = (*FLOATS, "int32", "int64", "uint64")
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
-# Right modulo 2^64, whatever the sign: the only ones that uint64 can borrow from int64.
-MODULAR = ("add", "subtract", "multiply", "negative", "square", "equal", "not_equal")
-COUNTS_BOOLS = ("floor_divide", "mod", "square", "sign", "power")  # bool gives int32
+COUNTS_BOOLS = (
+    "floor_divide",
+    "mod",
+    "fmod",
+    "square",
+    "sign",
+    "power",
+)  # bool gives int32
 NOT_OF_BOOLS = {"subtract": "logical_xor", "negative": "logical_not"}
 
 
@@ -30,11 +35,7 @@ def wide_dtype(name: str, dtype: str) -> str:
     """The dtype in which op `name` computes operands of `dtype`."""
     if dtype in NATIVE or (name in COMPARISONS and dtype in ("bool", "uint8")):
         return dtype
-    if dtype == "uint64" and name not in MODULAR and name != "where":
-        raise DTypeError(
-            f'[{name}] uint64 is not supported: cast(x, "int64"), or to a float dtype'
-        )
-    return "int64" if dtype in ("uint32", "uint64") else "int32"
+    return "int64" if dtype == "uint32" else "int32"
 
 
 def call(name: str, *operands: Tensor) -> Tensor:
@@ -117,6 +118,16 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     return cast(y, "int32" if dtype == "int8" else dtype)
 
 
+def ordered(x: Tensor) -> Tensor:
+    """uint64 as int64 in the same order: the top bit inverted."""
+    return cast(raw.bitwise_xor(x, Tensor(np.array(2**63, "uint64"))), "int64")
+
+
+def unordered(x: Tensor) -> Tensor:
+    """What `ordered` made of uint64, back again."""
+    return raw.bitwise_xor(cast(x, "uint64"), Tensor(np.array(2**63, "uint64")))
+
+
 def reduce(name: str, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """`raw.<name>` over axes: sums and products widen, extrema keep the dtype.
 
@@ -124,7 +135,9 @@ def reduce(name: str, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tenso
     """
     function: Any = getattr(raw, name)
     dtype = x.dtype
-    if dtype in NATIVE:
+    if dtype == "uint64" and name in ("max", "min"):
+        return unordered(function(ordered(x), axes, keepdims))
+    if dtype in NATIVE and dtype != "uint64":
         return function(x, axes, keepdims)
     if name in ("sum", "prod"):
         wide = "int64" if dtype[0] == "u" else "int32"

@@ -25,7 +25,7 @@ def _raw() -> Any:
 
 
 # Dtypes of arithmetic kernels; `integers` computes the others in one of these.
-_WITH_KERNELS = ("float32", "float64", "int32", "int64")
+_WITH_KERNELS = ("float32", "float64", "int32", "int64", "uint64")
 
 
 def _binary(name: str, *, swapped: bool = False) -> Any:

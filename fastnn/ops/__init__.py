@@ -15,6 +15,8 @@ from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
 from fastnn.ops.depthwise import *  # noqa: F403
 from fastnn.ops.depthwise import __all__ as _depthwise
+from fastnn.ops.elementwise import *  # noqa: F403
+from fastnn.ops.elementwise import __all__ as _elementwise
 from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
@@ -30,6 +32,7 @@ __all__ = [
     *_arrays,
     *_conv,
     *_depthwise,
+    *_elementwise,
     *_math,
     *_nn,
     *_normalization,

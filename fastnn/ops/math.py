@@ -21,6 +21,9 @@ WRITTEN = (
     "power",
     "sigmoid",
     *LOGICAL,
+    # in `elementwise`
+    *"bitwise_and bitwise_not bitwise_or bitwise_xor fmax fmin gcd".split(),
+    *"left_shift right_shift signbit".split(),
 )  # below: more than the op itself
 
 
@@ -94,16 +97,6 @@ def divide(x1: Any, x2: Any) -> Tensor:
 def power(x1: Any, x2: Any) -> Tensor:
     """x1 ** x2; of integers an integer (exact while below 2^53)."""
     return integers.power(*promote(x1, x2))
-
-
-def log2(x: Any) -> Tensor:
-    """Logarithm to base 2."""
-    return raw.multiply(raw.log(to_float(x)), 1 / _math.log(2))
-
-
-def log10(x: Any) -> Tensor:
-    """Logarithm to base 10."""
-    return raw.multiply(raw.log(to_float(x)), 1 / _math.log(10))
 
 
 def round(x: Any, decimals: int = 0) -> Tensor:
@@ -250,6 +243,8 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def _arg(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     t = convert_to_tensor(x)
+    if t.dtype == "uint64":
+        t = integers.ordered(t)
     t = integers.cast(t, integers.wide_dtype(name, t.dtype))
     if axis is None:
         flat = getattr(raw, name)(raw.reshape(t, (t.size,)), 0, False)
@@ -336,7 +331,7 @@ amax, amin = max, min
 
 __all__ = [
     *GENERATED,
-    *"absolute all amax amin any argmax argmin clip count_nonzero divide log10".split(),
-    *"log2 logical_not logsumexp matmul max mean min norm power prod".split(),
+    *"absolute all amax amin any argmax argmin clip count_nonzero divide".split(),
+    *"logical_not logsumexp matmul max mean min norm power prod".split(),
     *"round squared_difference std sum true_divide var where".split(),
 ]

@@ -68,43 +68,14 @@ def log_softmax(x: Any, axis: int | None = -1) -> Tensor:
     return _along(raw.log_softmax, t, axis, "log_softmax")
 
 
-def relu6(x: Any) -> Tensor:
-    """min(max(x, 0), 6)."""
-    return clip(to_float(x), 0.0, 6.0)
-
-
-def hard_sigmoid(x: Any) -> Tensor:
-    """relu6(x + 3) / 6."""
-    return raw.multiply(relu6(raw.add(to_float(x), 3.0)), 1 / 6)
-
-
-def hard_silu(x: Any) -> Tensor:
-    """x * hard_sigmoid(x)."""
-    t = to_float(x)
-    return raw.multiply(t, hard_sigmoid(t))
-
-
 def hard_tanh(x: Any) -> Tensor:
     """min(max(x, -1), 1)."""
     return clip(to_float(x), -1.0, 1.0)
 
 
-def log_sigmoid(x: Any) -> Tensor:
-    """-softplus(-x)."""
-    return raw.negative(raw.softplus(raw.negative(to_float(x))))
-
-
-def mish(x: Any) -> Tensor:
-    """x * tanh(softplus(x)) (arXiv:1908.08681)."""
-    t = to_float(x)
-    return raw.multiply(t, raw.tanh(raw.softplus(t)))
-
-
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """max(x, 0) + min(alpha (e^(x/alpha) - 1), 0) (arXiv:1704.07483)."""
-    t = to_float(x)
-    below = raw.multiply(raw.expm1(raw.divide(raw.minimum(t, 0.0), alpha)), alpha)
-    return raw.add(raw.relu(t), below)
+    return raw.celu(to_float(x), float(alpha))
 
 
 def tanh_shrink(x: Any) -> Tensor:
@@ -133,6 +104,19 @@ def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     return raw.where(raw.greater(t, float(threshold)), t, float(default_value))
 
 
+def sparse_plus(x: Any) -> Tensor:
+    """0 up to -1, (x + 1)^2 / 4 between, x from 1 on (arXiv:1602.02068's loss)."""
+    t = to_float(x)
+    bend = raw.multiply(raw.square(raw.add(t, 1.0)), 0.25)
+    below = raw.where(raw.greater(t, -1.0), bend, 0.0)
+    return raw.where(raw.less(t, 1.0), below, t)
+
+
+def sparse_sigmoid(x: Any) -> Tensor:
+    """min(max((x + 1) / 2, 0), 1)."""
+    return clip(raw.multiply(raw.add(to_float(x), 1.0), 0.5), 0.0, 1.0)
+
+
 def squareplus(x: Any, b: float = 4) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2 (arXiv:2112.11687)."""
     t = to_float(x)
@@ -153,10 +137,13 @@ def swish(x: Any) -> Tensor:
     return raw.silu(to_float(x))
 
 
-hard_swish = hard_silu
+def hard_swish(x: Any) -> Tensor:
+    """x * relu6(x + 3) / 6."""
+    return raw.hard_silu(to_float(x))
+
 
 __all__ = [
-    *"celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish".split(),
-    *"hard_tanh leaky_relu log_sigmoid log_softmax mish relu6 sigmoid".split(),
-    *"soft_shrink softmax squareplus swish tanh_shrink threshold".split(),
+    *"celu elu gelu glu hard_shrink hard_swish hard_tanh leaky_relu".split(),
+    *"log_softmax sigmoid soft_shrink softmax sparse_plus".split(),
+    *"sparse_sigmoid squareplus swish tanh_shrink threshold".split(),
 ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pointwise ops: arithmetic, comparisons and elementary functions.
 
-The kernels are the functors of csrc/shared/pointwise.h, in the same order. The
+The kernels are the functors of csrc/shared/pointwise/. The
 activations stand in `activations.py`, written the same way.
 """
 

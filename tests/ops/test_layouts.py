@@ -12,7 +12,9 @@ from fastnn.opset._opdef import POINTWISE, REDUCE
 UNARY = [
     n
     for n in KERNEL_OPS
-    if OPS[n].kind == POINTWISE and len(OPS[n].inputs) == 1 and n != "logical_not"
+    if OPS[n].kind == POINTWISE
+    and len(OPS[n].inputs) == 1
+    and n not in ("logical_not", "bitwise_not")
 ]
 
 

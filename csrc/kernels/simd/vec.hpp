@@ -185,6 +185,88 @@ FASTNN_INLINE Vec<uint64_t> multiply_even(Vec<uint64_t> a, Vec<uint64_t> b) {
 #endif
 }
 
+// The halves of a float vector as doubles, and back.
+FASTNN_INLINE void widen(Vec<float> x, Vec<double>& low, Vec<double>& high) {
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  __m256 half[2];
+  __builtin_memcpy(half, &x, sizeof x);
+  low = (Vec<double>)_mm512_maskz_cvtps_pd(0xff, half[0]);
+  high = (Vec<double>)_mm512_maskz_cvtps_pd(0xff, half[1]);
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+  low = (Vec<double>)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+  high = (Vec<double>)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#elif defined(__x86_64__)
+  low = (Vec<double>)_mm_cvtps_pd((__m128)x);
+  high = (Vec<double>)_mm_cvtps_pd(_mm_movehl_ps((__m128)x, (__m128)x));
+#else
+  low = (Vec<double>)vcvt_f64_f32(vget_low_f32((float32x4_t)x));
+  high = (Vec<double>)vcvt_high_f64_f32((float32x4_t)x);
+#endif
+}
+FASTNN_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) {
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  const __m256 half[2] = {_mm512_maskz_cvtpd_ps(0xff, (__m512d)low),
+                          _mm512_maskz_cvtpd_ps(0xff, (__m512d)high)};
+  Vec<float> x;
+  __builtin_memcpy(&x, half, sizeof x);
+  return x;
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+  return (Vec<float>)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high),
+                                     _mm256_cvtpd_ps((__m256d)low));
+#elif defined(__x86_64__)
+  return (Vec<float>)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)low),
+                                   _mm_cvtpd_ps((__m128d)high));
+#else
+  return (Vec<float>)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)low),
+                                       (float64x2_t)high);
+#endif
+}
+
+// x * 2^n for integral n, rounded once and without intermediate overflow.
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+inline constexpr bool kScalesExponentInHardware = true;
+FASTNN_INLINE Vec<float> scale_exponent(Vec<float> x, Vec<float> n) {
+  return (Vec<float>)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n);
+}
+FASTNN_INLINE Vec<double> scale_exponent(Vec<double> x, Vec<double> n) {
+  return (Vec<double>)_mm512_maskz_scalef_pd(0xff, (__m512d)x, (__m512d)n);
+}
+#else
+inline constexpr bool kScalesExponentInHardware = false;
+template <class V>
+V scale_exponent(V, V) = delete;
+#endif
+
+// a * b + c rounded once, whatever the compiler contracts.
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+FASTNN_INLINE Vec<float> fused_multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+FASTNN_INLINE Vec<double> fused_multiply_add(Vec<double> a, Vec<double> b,
+                                             Vec<double> c) {
+  return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__FMA__)
+FASTNN_INLINE Vec<float> fused_multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+FASTNN_INLINE Vec<double> fused_multiply_add(Vec<double> a, Vec<double> b,
+                                             Vec<double> c) {
+  return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#elif defined(__aarch64__)
+FASTNN_INLINE Vec<float> fused_multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+FASTNN_INLINE Vec<double> fused_multiply_add(Vec<double> a, Vec<double> b,
+                                             Vec<double> c) {
+  return (Vec<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
+template <class V>
+V fused_multiply_add(V, V, V) = delete;
+#endif
+
 // Traits of Vec<T>; I and U are the integers of the same width.
 template <class T, class I, class U>
 struct VectorTraits {
@@ -228,6 +310,43 @@ struct VectorTraits {
       x[i] = f(x[i], y[i]);
     return x;
   }
+  template <class F>
+  static FASTNN_INLINE V map_wide(F f, V x) {
+    Vec<double> low, high;
+    widen(x, low, high);
+    return narrow(f(low), f(high));
+  }
+  template <class F>
+  static FASTNN_INLINE V map_wide(F f, V x, V y) {
+    Vec<double> low, high, low2, high2;
+    widen(x, low, high);
+    widen(y, low2, high2);
+    return narrow(f(low, low2), f(high, high2));
+  }
+  template <class M>
+  static FASTNN_INLINE bool any(M m) {
+    const Vec<uint64_t> words = (Vec<uint64_t>)m;
+    uint64_t all = 0;
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+    all = _mm512_test_epi64_mask((__m512i)words, (__m512i)words);
+#elif FASTNN_VECTOR_BYTES == 32 && defined(__AVX2__)
+    all = !_mm256_testz_si256((__m256i)words, (__m256i)words);
+#else
+    for (int i = 0; i < lanes<uint64_t>; ++i)
+      all |= words[i];
+#endif
+    return all != 0;
+  }
+  static constexpr bool kScalesExponent = kScalesExponentInHardware;
+  static FASTNN_INLINE V scale_exponent(V x, V n) {
+    return FASTNN_ISA::scale_exponent(x, n);
+  }
+#if defined(__FMA__) || defined(__aarch64__)
+  static constexpr bool kFused = true;
+  static FASTNN_INLINE V fused(V a, V b, V c) { return fused_multiply_add(a, b, c); }
+#else
+  static constexpr bool kFused = false;
+#endif
 };
 // clang-format off
 template <> struct Traits<Vec<float>> : VectorTraits<float, int32_t, uint32_t> {};

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Emits the pointwise kernels from the list in shared/pointwise.h.
-#include "shared/pointwise.h"
+// Emits the pointwise kernels of one group from its list in shared/pointwise/.
+#pragma once
 
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/tiles.hpp"
 #include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
+#include "shared/pointwise/functor.h"
 
 FASTNN_BEGIN_NAMESPACE
 namespace {
 
-using Selectable = Types<float, double, int32_t, int64_t, bool>;
-using Comparable = Types<float, double, int32_t, int64_t, bool, uint8_t>;
+using Integers = Types<int32_t, int64_t, uint64_t>;
+using Numeric = Types<float, double, int32_t, int64_t, uint64_t>;
+using Selectable = Types<float, double, int32_t, int64_t, uint64_t, bool>;
+using Comparable = Types<float, double, int32_t, int64_t, uint64_t, bool, uint8_t>;
 using Bools = Types<bool>;
 
 template <class F>
@@ -87,24 +90,26 @@ FASTNN_INLINE void run_pointwise(const char* name, const KernelArgs& args, Eleme
   run_tiles(args, op);
 }
 
-#define X(name, Functor, n_in, form, types, attrs)                  \
-  void name##_kernel(const KernelArgs& args) {                      \
-    run_pointwise<Functor, n_in, Form::form>(#name, args, types{}); \
-  }
-FASTNN_POINTWISE(X)
-#undef X
-
 constexpr const char* kReads[] = {"", "r", "rr", "rrr"};
-constexpr KernelEntry kEntries[] = {
-#define X(name, Functor, n_in, form, types, attrs) \
-  {#name, name##_kernel, Split::kRows, kReads[n_in], 1, attrs},
-    FASTNN_POINTWISE(X)
-#undef X
-};
 
 }  // namespace
-
-extern const KernelFamily kFamily_pointwise;
-const KernelFamily kFamily_pointwise = {"pointwise", kEntries,
-                                        sizeof(kEntries) / sizeof(kEntries[0])};
 FASTNN_END_NAMESPACE
+
+#define FASTNN_POINTWISE_KERNEL(name, Functor, n_in, form, types, attrs) \
+  void name##_kernel(const KernelArgs& args) {                           \
+    run_pointwise<Functor, n_in, Form::form>(#name, args, types{});      \
+  }
+#define FASTNN_POINTWISE_ENTRY(name, Functor, n_in, form, types, attrs) \
+  {#name, name##_kernel, Split::kRows, kReads[n_in], 1, attrs},
+
+// The kernel family of a group.
+#define FASTNN_POINTWISE_FAMILY(family, LIST)                                     \
+  FASTNN_BEGIN_NAMESPACE                                                          \
+  namespace {                                                                     \
+  LIST(FASTNN_POINTWISE_KERNEL)                                                   \
+  constexpr KernelEntry kEntries[] = {LIST(FASTNN_POINTWISE_ENTRY)};              \
+  }                                                                               \
+  extern const KernelFamily kFamily_##family;                                     \
+  const KernelFamily kFamily_##family = {#family, kEntries,                       \
+                                         sizeof(kEntries) / sizeof(kEntries[0])}; \
+  FASTNN_END_NAMESPACE
