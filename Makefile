@@ -21,7 +21,7 @@ CPP_FILES := find csrc tests/cpp benchmarks/native \( -name '*.[ch]pp' -o -name 
 WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
 	--config-settings=cmake.define.FASTNN_TESTS=ON
 
-.PHONY: demo test test-cpp test-isas test-sanitized test-asan test-tsan test-ops-sanitized \
+.PHONY: demo test test-cpp test-exhaustive test-isas test-sanitized test-asan test-tsan test-ops-sanitized \
 	lint format wheel smoke bench bench-native dev clean help
 
 help:
@@ -47,6 +47,15 @@ test: test-cpp test-isas
 
 test-cpp: $(VENV)/.package
 	$(BIN)/ctest --test-dir build/cmake --output-on-failure --no-tests=error
+
+# Every float through every elementary function, for each instruction set of this
+# machine; writes the measured errors to docs/accuracy.md. Hours: a job for the night.
+test-exhaustive: $(VENV)/.package
+	$(BIN)/cmake --build build/cmake --target exhaustive_math
+	@set -e; for isa in "" $$($(INSTALLED) tools/lower_isas.py); do \
+		FASTNN_ISA=$$isa build/cmake/tests/cpp/exhaustive_math \
+			--table docs/accuracy.md $(EXHAUSTIVE_ARGS); \
+	done
 
 # Op tests once for each instruction set below the best one of this machine.
 test-isas: $(VENV)/.package $(VENV)/.test
