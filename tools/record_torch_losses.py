@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record torch's first ten losses for tests/models/test_steps.py.
+"""Record torch's first ten losses for tests/models/test_steps.py and test_convnet.py.
 
 Run with a Python that has torch (make bench makes one), from the repository's root:
 
-    PYTHONPATH=tests/models:tests .venv-bench/bin/python tools/record_torch_losses.py
+    PYTHONPATH=tests/models:tests/graph:tests .venv-bench/bin/python tools/record_torch_losses.py
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import test_convnet
 import torch
 from test_steps import data, initial_weights
 
@@ -82,8 +83,45 @@ def losses(name: str) -> list[float]:
     return out
 
 
-if __name__ == "__main__":
-    path = Path("tests/models/golden/torch_losses.json")
-    record = {"torch": torch.__version__, **{n: losses(n) for n in OPTIMIZERS}}
+def convnet_losses() -> list[float]:
+    """Ten steps of tests/graph/test_convnet.py, in float64."""
+    functional = torch.nn.functional
+    x, y = (torch.from_numpy(a) for a in test_convnet.data())
+    x = x.double().permute(0, 3, 1, 2)
+    w = {
+        k: torch.from_numpy(v).double().requires_grad_()
+        for k, v in test_convnet.initial_weights().items()
+    }
+    optimizer = torch.optim.SGD(w.values(), 0.1, momentum=0.9)
+    out = []
+    for i in range(0, len(x), test_convnet.BATCH):
+        batch = slice(i, i + test_convnet.BATCH)
+        kernel1, kernel2 = (w[k].permute(3, 2, 0, 1) for k in ("conv1", "conv2"))
+        h = functional.conv2d(x[batch], kernel1, w["bias1"], padding=1)
+        h = functional.max_pool2d(torch.relu(h), 2)
+        h = functional.conv2d(h, kernel2, stride=2, padding=1)
+        gamma, beta = w["gamma"], w["beta"]
+        h = functional.batch_norm(h, None, None, gamma, beta, True, 0.1, 1e-3)
+        depth = w["depth"].permute(2, 3, 0, 1)
+        h = functional.conv2d(torch.relu(h), depth, padding=1, groups=16)
+        h = functional.avg_pool2d(h, (2, 2), (2, 4)).permute(0, 2, 3, 1).flatten(1)
+        h = torch.cat([h, h.mean(-1, keepdim=True).expand(-1, 16)], -1)
+        z = h @ w["dense"] + w["bias"]
+        loss = functional.cross_entropy(z, y[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        out.append(loss.item())
+    return out
+
+
+def write(path: Path, record: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(path)
+
+
+if __name__ == "__main__":
+    mlp = {"torch": torch.__version__, **{n: losses(n) for n in OPTIMIZERS}}
+    write(Path("tests/models/golden/torch_losses.json"), mlp)
+    write(Path("tests/graph/golden/convnet_losses.json"), convnet_losses())
