@@ -5,8 +5,11 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     activations,
     conv,
     copy,
+    cumulative,
+    factorizations,
     gemm,
     index,
+    linalg,
     loss,
     norm,
     norm_rows,
@@ -17,7 +20,9 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     random,
     reduce,
     sampling,
+    scatter,
     softmax,
+    sort,
 )
 from fastnn.opset._opdef import OpDef as OpDef
 from fastnn.opset._opdef import Spec as Spec
