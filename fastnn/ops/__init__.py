@@ -12,6 +12,10 @@ from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
 from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
+from fastnn.ops.indexing import *  # noqa: F403
+from fastnn.ops.indexing import __all__ as _indexing
+from fastnn.ops.linalg import *  # noqa: F403
+from fastnn.ops.linalg import __all__ as _linalg
 from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
@@ -20,14 +24,22 @@ from fastnn.ops.normalization import *  # noqa: F403
 from fastnn.ops.normalization import __all__ as _normalization
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
+from fastnn.ops.rearrange import *  # noqa: F403
+from fastnn.ops.rearrange import __all__ as _rearrange
+from fastnn.ops.sorting import *  # noqa: F403
+from fastnn.ops.sorting import __all__ as _sorting
 
 __all__ = [
     *_arrays,
     *_conv,
+    *_indexing,
+    *_linalg,
     *_math,
     *_nn,
     *_normalization,
     *_pooling,
+    *_rearrange,
+    *_sorting,
     "custom_gradient",
     "stop_gradient",
 ]
