@@ -222,7 +222,7 @@ def permutation(n: int, seed: int, stream: int = 0) -> np.ndarray:
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
     """x with its slices along an axis in random order."""
-    from fastnn.ops.arrays import take
+    from fastnn.ops.indexing import take
 
     t = convert_to_tensor(x)
     if not -t.ndim <= axis < t.ndim:

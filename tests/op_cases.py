@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from fastnn.opset import all_ops
-from fastnn.opset._opdef import VIEW
+from fastnn.opset._opdef import HOST, KERNELLESS
 from fastnn.selftest.cases import DTYPES as DTYPES
 from fastnn.selftest.cases import assert_close as assert_close
 from fastnn.selftest.cases import reference as reference
@@ -13,5 +13,6 @@ from fastnn.selftest.cases import samples as samples
 from fastnn.selftest.cases import widens as widens
 
 OPS = all_ops()
-KERNEL_OPS = [name for name, op in OPS.items() if op.kind != VIEW]
+KERNEL_OPS = [name for name, op in OPS.items() if op.kind not in KERNELLESS]
+PLANNED = [name for name, op in OPS.items() if op.kind != HOST]
 DIFFERENTIABLE = [name for name, op in OPS.items() if op.vjp is not None]

@@ -30,6 +30,9 @@ struct KernelFamily {
   X(loss) \
   X(copy) \
   X(index) \
+  X(scatter) \
+  X(cumulative) \
+  X(sort) \
   X(random) \
   X(sampling) \
   X(optim) \

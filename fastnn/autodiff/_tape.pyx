@@ -21,7 +21,7 @@ from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
 from fastnn.opset import _dtypes
 from fastnn.opset._infer import BROADCAST, COMPARE, SAME
 from fastnn.opset._infer import broadcast_shapes, check_same_dtype
-from fastnn.opset._opdef import Spec, VIEW
+from fastnn.opset._opdef import HOST, Spec, VIEW
 
 cnp.import_array()
 
@@ -123,7 +123,7 @@ cdef class OpHandle:
     cdef object op, infer, ref, cost
     cdef str name
     cdef int code, n_out, n_attrs
-    cdef bint pointwise, batched, view, has_vjp
+    cdef bint pointwise, batched, view, host, has_vjp
     cdef const KernelEntry* entry
     cdef int attr_kinds[8]
     cdef tuple choices
@@ -142,6 +142,7 @@ cdef class OpHandle:
         self.pointwise = op.broadcast == "all"
         self.batched = op.broadcast == "batch"
         self.view = op.kind == VIEW
+        self.host = op.kind == HOST
         self.has_vjp = op.vjp is not None
         self.entry = find_kernel(op.name.encode())
         for i, attr in enumerate(op.attrs):
@@ -350,7 +351,7 @@ cdef list _eager(OpHandle h, tuple inputs, tuple attrs):
             t._shared = True  # plans write variables in place: they copy it first
         array = h.ref((<TensorBase>t)._array, *attrs)
         return [_new_tensor(array, array.shape, specs[0][1])]
-    if config._backend == "reference":
+    if h.host or config._backend == "reference":
         return _run_reference(h, inputs, attrs, specs)
     return _run_cpu(h, inputs, attrs, specs)
 

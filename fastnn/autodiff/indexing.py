@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.autodiff import raw
+from fastnn.autodiff._tape import state
 from fastnn.errors import ShapeError
 from fastnn.opset._dtypes import is_float
 
@@ -35,8 +37,8 @@ def _expand(keys: tuple, rank: int) -> tuple:
     if used > rank:
         raise IndexError(f"[Tensor] {used} indices for a tensor of rank {rank}")
     rest = (slice(None),) * (rank - used)
-    if Ellipsis in keys:
-        i = keys.index(Ellipsis)
+    i = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
+    if i is not None:
         return keys[:i] + rest + keys[i + 1 :]
     return keys + rest
 
@@ -69,19 +71,122 @@ def _basic(x: Tensor, keys: tuple) -> Tensor:
     return raw.reshape(y, tuple(shape)) if y.shape != tuple(shape) else y
 
 
-def _gather(x: Tensor, keys: tuple) -> Tensor:
+def known_values(x: Any) -> np.ndarray | None:
+    """The values of a tensor or array-like; None where they are not known yet."""
     from fastnn.autodiff.tensor import Tensor
 
-    static = tuple(
-        np.asarray(k._concrete("an index") if isinstance(k, Tensor) else k)
-        if not (k is None or k is Ellipsis or isinstance(k, (slice, int)))
-        else k
-        for k in keys
-    )
-    positions = np.arange(x.size, dtype=np.int64).reshape(x.shape)[static]
-    flat = raw.reshape(x, (x.size,))
-    picked = raw.take(flat, Tensor(np.ascontiguousarray(positions.reshape(-1))))
-    return raw.reshape(picked, positions.shape)
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    if x.is_symbolic or (x._is_variable and state().tracer is not None):
+        return None
+    return x._concrete("an index")
+
+
+def flat_index(
+    name: str, indices: list[Any], sizes: list[int], first_axis: int = 0
+) -> Tensor:
+    """Positions in C order of index arrays, one per axis, that broadcast; int64.
+
+    Raises:
+        IndexError: for an index out of range. Where values are not known yet, it gets
+            the position behind the last, which the kernels refuse.
+    """
+    from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+
+    known = [known_values(i) for i in indices]
+    if all(k is not None for k in known):
+        arrays = [np.asarray(k) for k in known]
+        for axis, (array, n) in enumerate(zip(arrays, sizes, strict=True)):
+            bad = (array < -n) | (array >= n)
+            if bad.any():
+                at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(bad)))
+                raise IndexError(
+                    f"[{name}] index {array[at] if array.ndim else array} at position "
+                    f"{at[: array.ndim]} is out of range for axis {first_axis + axis} "
+                    f"of size {n}"
+                )
+        flat: Any = np.zeros((), np.int64)
+        for array, n in zip(arrays, sizes, strict=True):
+            flat = flat * n + np.where(array < 0, array + n, array)
+        return Tensor(np.ascontiguousarray(flat, np.int64).reshape(np.shape(flat)))
+    position = inside = None
+    for index, n in zip(indices, sizes, strict=True):
+        i = convert_to_tensor(index)
+        i = i if i.dtype == "int64" else raw.cast(i, "int64")
+        i = raw.where(raw.less(i, 0), raw.add(i, n), i)
+        here = raw.logical_and(raw.greater_equal(i, 0), raw.less(i, n))
+        position = i if position is None else raw.add(raw.multiply(position, n), i)
+        inside = here if inside is None else raw.logical_and(inside, here)
+    return raw.where(inside, position, math.prod(sizes))
+
+
+def take_axis(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    """x[:, ..., indices] along a canonical axis; x is not moved or copied."""
+    if axis == 0:
+        return raw.take(x, indices)
+    lead, tail = x.shape[:axis], x.shape[axis + 1 :]
+    batch, count = math.prod(lead), indices.size
+    rows = raw.reshape(x, (batch, x.shape[axis], *tail))
+    every = raw.broadcast_to(raw.reshape(indices, (1, count)), (batch, count))
+    y = raw.batch_take(rows, every)
+    return raw.reshape(y, (*lead, *indices.shape, *tail))
+
+
+def _advanced(keys: tuple) -> tuple:
+    """Keys with masks replaced by the index arrays of their true elements."""
+    from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+
+    out: list[Any] = []
+    for k in keys:
+        if k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer)):
+            if isinstance(k, bool):
+                raise IndexError("[Tensor] an index may not be True or False")
+            out.append(k)
+            continue
+        index = k if isinstance(k, Tensor) else convert_to_tensor(np.asarray(k))
+        if index.dtype == "bool":
+            mask = index._concrete("indexing with a mask, whose result's shape")
+            out += [Tensor(i) for i in np.nonzero(mask)]
+        elif index.dtype[0] not in "iu" and index.size:
+            raise IndexError(
+                f"[Tensor] indices must be integers, received {index.dtype}"
+            )
+        elif index.dtype not in ("int32", "int64"):
+            out.append(raw.cast(index, "int64"))
+        else:
+            out.append(index)
+    return tuple(out)
+
+
+def _gather(x: Tensor, keys: tuple) -> Tensor:
+    """Index arrays: their axes are merged, moved to the front and taken from."""
+    from fastnn.autodiff.tensor import Tensor
+
+    keys = _expand(_advanced(keys), x.ndim)
+    basic = (slice, type(None))
+    places = [d for d, k in enumerate(keys) if not isinstance(k, basic)]
+    plain = tuple(k if isinstance(k, basic) else slice(None) for k in keys)
+    y = _basic(x, plain)
+    chosen = [keys[d] for d in places]
+    sizes = [y.shape[d] for d in places]
+    rest = [d for d in range(y.ndim) if d not in places]
+    rank = max(k.ndim if isinstance(k, Tensor) else 0 for k in chosen)
+    if len(chosen) == 1 and isinstance(chosen[0], Tensor) and places[0] == 0:
+        known = known_values(chosen[0])
+        if known is not None and known.size < 4096:  # the kernel checks large ones
+            flat_index("Tensor", [known], sizes)
+        return raw.take(y, chosen[0])  # embeddings: the table is not looked at
+    at = flat_index("Tensor", chosen, sizes)
+    if len(chosen) == 1:
+        return take_axis(y, at, places[0])
+    front = y if places == [*range(len(places))] else raw.transpose(y, (*places, *rest))
+    tail = front.shape[len(places) :]
+    picked = raw.take(raw.reshape(front, (math.prod(sizes), *tail)), at)
+    if places != [*range(places[0], places[0] + len(places))] or places[0] == 0:
+        return picked  # apart: the index axes come first, as in NumPy
+    lead = places[0]
+    order = [*range(rank, rank + lead), *range(rank), *range(rank + lead, picked.ndim)]
+    return raw.transpose(picked, tuple(order))
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:

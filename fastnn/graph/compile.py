@@ -16,6 +16,7 @@ from fastnn.errors import PlanError
 from fastnn.graph.passes import optimize
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
+from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +27,19 @@ MAX_SIGNATURES = 64
 
 
 class _Compiled:
-    """One signature: the plan and the structure of its result."""
+    """One signature: the plan and the structure of its result.
+
+    A graph with host ops (linear algebra) has no plan: it runs node by node.
+    """
 
     def __init__(self, graph: Graph, result: Any) -> None:
         self.graph = graph
         self.result = result
         self._plan: Any = None
+        self._planned = all(node.op.kind != HOST for node in graph.nodes)
 
     def __call__(self, arrays: list[np.ndarray]) -> Any:
-        if config.backend() == "cpu":
+        if config.backend() == "cpu" and self._planned:
             if self._plan is None:
                 from fastnn.graph.plan import Plan
 

@@ -17,6 +17,10 @@ from fastnn.ops.depthwise import *  # noqa: F403
 from fastnn.ops.depthwise import __all__ as _depthwise
 from fastnn.ops.elementwise import *  # noqa: F403
 from fastnn.ops.elementwise import __all__ as _elementwise
+from fastnn.ops.indexing import *  # noqa: F403
+from fastnn.ops.indexing import __all__ as _indexing
+from fastnn.ops.linalg import *  # noqa: F403
+from fastnn.ops.linalg import __all__ as _linalg
 from fastnn.ops.math import *  # noqa: F403
 from fastnn.ops.math import __all__ as _math
 from fastnn.ops.nn import *  # noqa: F403
@@ -27,17 +31,25 @@ from fastnn.ops.padding import *  # noqa: F403
 from fastnn.ops.padding import __all__ as _padding
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
+from fastnn.ops.rearrange import *  # noqa: F403
+from fastnn.ops.rearrange import __all__ as _rearrange
+from fastnn.ops.sorting import *  # noqa: F403
+from fastnn.ops.sorting import __all__ as _sorting
 
 __all__ = [
     *_arrays,
     *_conv,
     *_depthwise,
     *_elementwise,
+    *_indexing,
+    *_linalg,
     *_math,
     *_nn,
     *_normalization,
     *_padding,
     *_pooling,
+    *_rearrange,
+    *_sorting,
     "custom_gradient",
     "stop_gradient",
 ]

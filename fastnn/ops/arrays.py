@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creation, shapes, joins and gathers."""
+"""Creation, shapes and joins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, is_integer, promote
+from fastnn.ops._promote import axes_of, promote
 
 # ---- creation and conversion -------------------------------------------------------
 
@@ -232,51 +232,9 @@ def flip(x: Any, axis: Any = None) -> Tensor:
     return t[tuple(slice(None, None, -1 if i in axes else 1) for i in range(t.ndim))]
 
 
-# ---- gathers -----------------------------------------------------------------------
-
-
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
-    """Elements of x at `indices` along an axis (of the flattened x when None)."""
-    t = convert_to_tensor(x)
-    i = convert_to_tensor(indices)
-    if not is_integer(i.dtype):
-        raise TypeError(f"[take] indices must be integers, received {i.dtype}")
-    if i.dtype not in ("int32", "int64"):
-        i = raw.cast(i, "int64")
-    if axis is None:
-        return raw.take(raw.reshape(t, (t.size,)), i)
-    (a,) = axes_of(axis, t.ndim, "take")
-    if a == 0:
-        return raw.take(t, i)
-    front = moveaxis(t, a, 0)
-    picked = raw.take(raw.copy(front), i)
-    order = list(range(i.ndim, i.ndim + a)) + list(range(i.ndim))
-    order += list(range(i.ndim + a, picked.ndim))
-    return raw.transpose(picked, tuple(order))
-
-
-def one_hot(
-    x: Any,
-    num_classes: int,
-    axis: int = -1,
-    dtype: str | None = None,
-    sparse: bool = False,
-) -> Tensor:
-    """1 at the class index, 0 elsewhere, along a new axis."""
-    if sparse:
-        raise ValueError("[one_hot] sparse tensors are not supported")
-    t = convert_to_tensor(x)
-    if t.dtype not in ("int32", "int64"):
-        t = raw.cast(t, "int64")
-    target = dtype or config.floatx()
-    y = raw.one_hot(t, int(num_classes), target if target[0] == "f" else "float32")
-    y = y if y.dtype == target else raw.cast(y, target)
-    return y if axis in (-1, t.ndim) else moveaxis(y, -1, axis)
-
-
 __all__ = [
     *"arange broadcast_to cast concatenate convert_to_numpy convert_to_tensor".split(),
     *"copy expand_dims eye flip full full_like identity is_tensor linspace".split(),
-    *"moveaxis ndim one_hot ones ones_like ravel reshape shape size split".split(),
-    *"squeeze stack swapaxes take tile transpose zeros zeros_like".split(),
+    *"moveaxis ndim ones ones_like ravel reshape shape size split".split(),
+    *"squeeze stack swapaxes tile transpose zeros zeros_like".split(),
 ]

@@ -116,10 +116,14 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     return t if x_max is None else integers.call("minimum", *promote(t, x_max))
 
 
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
-    """x1 where condition, else x2."""
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """x1 where condition, else x2; without them the indices of true elements."""
+    if x1 is None and x2 is None:
+        from fastnn.ops.indexing import nonzero
+
+        return nonzero(condition)
     if x1 is None or x2 is None:
-        raise ValueError("[where] needs both x1 and x2")
+        raise ValueError("[where] needs both x1 and x2, or neither")
     return integers.where(*_bools(condition), *promote(x1, x2))
 
 
@@ -280,51 +284,6 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
     return _reduce("sum", raw.cast(_bools(x)[0], "int32"), axis, False)
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Norm of vectors (one axis) or matrices (two), as numpy.linalg.norm.
-
-    Args:
-        x: tensor.
-        ord: None for the root of the sum of squares; of vectors inf, -inf,
-            0 or any p; of matrices "fro", 1, -1, inf or -inf.
-        axis: int, pair of ints (rows, columns), or None: all axes.
-        keepdims: keep the axes, with size 1.
-    """
-    t = to_float(x)
-    axes = axes_of(axis, t.ndim, "norm")
-    if ord is None or (ord == "fro" and len(axes) == 2):
-        return raw.sqrt(_staged("sum", raw.square(t), axes, bool(keepdims)))
-    if len(axes) == 1 and isinstance(ord, (int, float)):
-        return _vector_norm(t, float(ord), axes, bool(keepdims))
-    sums = {1: max, -1: min, _math.inf: max, -_math.inf: min}
-    if len(axes) != 2 or ord not in sums:
-        raise ValueError(
-            f"[norm] ord={ord!r} is not defined over axes {axis!r} of shape {t.shape}: "
-            f"one axis takes a number, two take 'fro', 1, -1, inf or -inf"
-        )
-    order = axes if axis is None else tuple(a % t.ndim for a in axis)
-    row, column = order if ord in (1, -1) else order[::-1]
-    y = sums[ord](raw.sum(raw.abs(t), (row,), True), column, True)
-    return (
-        y
-        if keepdims
-        else raw.reshape(y, tuple(n for i, n in enumerate(t.shape) if i not in axes))
-    )
-
-
-def _vector_norm(t: Tensor, p: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    if p == 2:
-        return raw.sqrt(raw.sum(raw.square(t), axes, keepdims))
-    if p == 0:
-        return raw.sum(raw.cast(raw.not_equal(t, 0), t.dtype), axes, keepdims)
-    size = raw.abs(t)
-    if _math.isinf(p):
-        return (max if p > 0 else min)(size, axes, keepdims)
-    if p == 1:
-        return raw.sum(size, axes, keepdims)
-    return raw.power(raw.sum(raw.power(size, p), axes, keepdims), 1 / p)
-
-
 absolute = globals()["abs"]
 true_divide = divide
 amax, amin = max, min
@@ -332,6 +291,6 @@ amax, amin = max, min
 __all__ = [
     *GENERATED,
     *"absolute all amax amin any argmax argmin clip count_nonzero divide".split(),
-    *"logical_not logsumexp matmul max mean min norm power prod".split(),
+    *"logical_not logsumexp matmul max mean min power prod".split(),
     *"round squared_difference std sum true_divide var where".split(),
 ]

@@ -7,9 +7,12 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     copy,
     depthwise,
     elementary,
+    cumulative,
+    factorizations,
     gemm,
     hard_activations,
     index,
+    linalg,
     loss,
     lrn,
     norm,
@@ -23,7 +26,9 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     reduce,
     resize,
     sampling,
+    scatter,
     softmax,
+    sort,
 )
 from fastnn.opset._opdef import OpDef as OpDef
 from fastnn.opset._opdef import Spec as Spec

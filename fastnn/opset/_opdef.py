@@ -20,6 +20,8 @@ CONTRACT = "contract"  # matrix products
 VIEW = "view"  # no kernel: the output is another view of the input's memory
 RANDOM = "random"
 UPDATE = "update"  # optimizer steps: outputs are meant to overwrite inputs
+HOST = "host"  # no kernel: `ref` runs, on any backend; a plan cannot contain it
+KERNELLESS = (VIEW, HOST)
 
 REQUIRED: Any = object()
 

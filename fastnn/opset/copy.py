@@ -136,6 +136,44 @@ _view(
     doc="x[start:stop:step, ...], one (start, stop, step) per axis",
 )
 
+
+def _diagonal_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    shape, (offset, axis1, axis2) = specs[0].shape, attrs
+    rest = tuple(n for i, n in enumerate(shape) if i not in (axis1, axis2))
+    rows, columns = shape[axis1] + min(offset, 0), shape[axis2] - max(offset, 0)
+    return [Spec((*rest, max(0, min(rows, columns))), specs[0].dtype)]
+
+
+def _diagonal_vjp(c: Any, dy: Any) -> Any:
+    shape = c.shape_of("x")
+    where = np.arange(size(shape), dtype=np.int64).reshape(shape)
+    where = np.diagonal(where, c.offset, c.axis1, c.axis2).reshape(-1)
+    flat = c.op.take_grad(c.op.reshape(dy, where.shape), c.constant(where), size(shape))
+    return c.op.reshape(flat, shape)
+
+
+_view(
+    "diagonal",
+    _diagonal_infer,
+    lambda x, offset, axis1, axis2: np.diagonal(x, offset, axis1, axis2),
+    _pairs(
+        (
+            ((3, 5), 0, 0, 1),
+            ((3, 5), 2, 0, 1),
+            ((5, 3), -1, 0, 1),
+            ((2, 4, 3), 0, 2, 1),
+            ((3, 2), 5, 0, 1),
+        )
+    ),
+    attrs=(
+        Attr("offset", "static", 0),
+        Attr("axis1", "static", 0),
+        Attr("axis2", "static", 1),
+    ),
+    vjp=_diagonal_vjp,
+    doc="elements i, i + offset of axes axis1 and axis2, as the last axis",
+)
+
 # ---- copies ------------------------------------------------------------------------
 
 op(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gather, scatter-add and one-hot; `gather_rows` is how a plan reads its batch."""
+"""Gathers by index and one-hot; `gather_rows` is how a plan reads its batch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.errors import DTypeError
-from fastnn.opset._opdef import EXACT, ROW, Attr, Sample, Spec, Tol, op, ulps
+from fastnn.errors import DTypeError, ShapeError
+from fastnn.opset._opdef import EXACT, ROW, Attr, Sample, Spec, Tol, op
 from fastnn.opset._samples import uniform
 
 
-def _check_index(name: str, dtype: str) -> None:
+def check_index(name: str, dtype: str) -> None:
     if dtype not in ("int32", "int64"):
         raise DTypeError(f"[{name}] indices must be int32 or int64, received {dtype}")
 
 
+def check_batch(name: str, x: tuple[int, ...], indices: tuple[int, ...]) -> None:
+    if len(x) < 2 or len(indices) != 2 or x[0] != indices[0]:
+        raise ShapeError(
+            f"[{name}] needs (batch, n, ...) and indices (batch, m), received {x} and "
+            f"{indices}"
+        )
+
+
+def check_starts(
+    name: str, x: tuple[int, ...], starts: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    fits = len(shape) == len(x) and all(a <= b for a, b in zip(shape, x, strict=False))
+    if not x or not fits or starts != (len(x),):
+        raise ShapeError(
+            f"[{name}] a slice of shape {tuple(shape)} with starts {starts} of an "
+            f"array of shape {x}: one start per axis, no size larger than the axis"
+        )
+
+
 def _take_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
-    _check_index("take", specs[1].dtype)
+    check_index("take", specs[1].dtype)
     return [Spec(specs[1].shape + specs[0].shape[1:], specs[0].dtype)]
 
 
@@ -43,37 +62,80 @@ op(
 )
 
 
-def _take_grad_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
-    _check_index("take_grad", specs[1].dtype)
-    row = specs[0].shape[len(specs[1].shape) :]
-    return [Spec((attrs[0], *row), specs[0].dtype)]
+def _batch_take_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    x, indices = specs
+    check_index("batch_take", indices.dtype)
+    check_batch("batch_take", x.shape, indices.shape)
+    return [Spec((*indices.shape, *x.shape[2:]), x.dtype)]
 
 
-def _take_grad_ref(dy: Any, indices: Any, rows: int) -> Any:
-    out = np.zeros((rows, *dy.shape[indices.ndim :]), dy.dtype)
-    np.add.at(out, indices, dy)
-    return out
-
-
-def _take_grad_samples(rng: Any, dtype: str) -> Any:
-    for rows, tail, index in ((5, (), (3,)), (4, (3,), (6,)), (4, (2,), (2, 2))):
-        where = rng.integers(-rows, rows, index).astype("int64")
-        yield Sample((uniform(rng, (*index, *tail), dtype, -3, 3), where), (rows,))
+def _batch_take_samples(rng: Any, dtype: str) -> Any:
+    cases: tuple = (((3, 5), 2), ((1, 4), 6), ((0, 3), 2), ((4, 3, 2), 5))
+    for shape, count in (*cases, ((9, 2), 0), ((3, 2, 7, 3), 1)):
+        where = rng.integers(-shape[1], shape[1], (shape[0], count)).astype("int64")
+        yield Sample((uniform(rng, shape, dtype, -3, 3), where))
 
 
 op(
-    "take_grad",
-    inputs="dy indices",
-    outputs="dx",
-    attrs=(Attr("rows", "static"),),
-    infer=_take_grad_infer,
+    "batch_take",
+    inputs="x indices",
+    infer=_batch_take_infer,
     kind=ROW,
-    ref=_take_grad_ref,
-    vjp=lambda c, g: (c.op.take(g, c.indices), None),
+    ref=lambda x, i: x[np.arange(len(i))[:, None], i],
+    vjp=lambda c, dy: (
+        c.op.batch_take_grad(dy, c.indices, c.shape_of("x")[1]),
+        None,
+    ),
     saves=("indices",),
-    samples=_take_grad_samples,
-    tol=ulps(8)._replace(atol=1e-6),
-    doc="zeros of `rows` rows with dy added at indices, in index order",
+    samples=_batch_take_samples,
+    tol=EXACT,
+    integers=True,
+    doc="x[o, indices[o, i]] for every o: a take of its own for each leading index",
+)
+
+
+def _slice_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
+    x, starts = specs
+    check_index("dynamic_slice", starts.dtype)
+    check_starts("dynamic_slice", x.shape, starts.shape, attrs[0])
+    return [Spec(tuple(attrs[0]), x.dtype)]
+
+
+def _slice_ref(x: Any, starts: Any, shape: tuple[int, ...]) -> Any:
+    pairs = zip(starts, shape, strict=True)
+    return np.ascontiguousarray(x[tuple(slice(int(s), int(s) + n) for s, n in pairs)])
+
+
+def _slice_vjp(c: Any, dy: Any) -> Any:
+    shape, dtype = c.shape_of("x"), c.dtype_of("x")
+    zeros = c.op.broadcast_to(c.constant(np.zeros((), dtype)), shape)
+    return c.op.update_slice(zeros, c.starts, dy), None
+
+
+def slice_cases(rng: Any) -> Any:
+    cases: tuple = (((7,), (2,), (4,)), ((3, 5), (1, 0), (2, 5)), ((3,), (3,), (0,)))
+    for shape, starts, cut in (*cases, ((20, 4, 3), (3, 1, 2), (9, 2, 1))):
+        yield shape, np.array(starts, "int32"), cut
+
+
+def _slice_samples(rng: Any, dtype: str) -> Any:
+    for shape, starts, cut in slice_cases(rng):
+        yield Sample((uniform(rng, shape, dtype, -3, 3), starts), (cut,))
+
+
+op(
+    "dynamic_slice",
+    inputs="x starts",
+    attrs=(Attr("shape", "static"),),
+    infer=_slice_infer,
+    kind=ROW,
+    ref=_slice_ref,
+    vjp=_slice_vjp,
+    saves=("starts",),
+    samples=_slice_samples,
+    tol=EXACT,
+    integers=True,
+    doc="x[starts[0] : starts[0] + shape[0], ...] for starts known at run time only",
 )
 
 

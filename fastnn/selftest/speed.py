@@ -19,7 +19,7 @@ import numpy as np
 from fastnn import _core
 from fastnn.autodiff._tape import encode_attrs
 from fastnn.opset import OpDef, Spec
-from fastnn.opset._opdef import CONTRACT, POINTWISE, RANDOM, UPDATE, VIEW, Sample
+from fastnn.opset._opdef import CONTRACT, KERNELLESS, POINTWISE, RANDOM, UPDATE, Sample
 from fastnn.opset.gemm import NS_PER_FLOP
 from fastnn.selftest.cases import samples
 from fastnn.selftest.check import chosen, family_of
@@ -44,7 +44,7 @@ def measure(names: Iterable[str] = (), dtype: str = "float32") -> Row:
     rows: list[Row] = []
     flops, copy = [_core.fma_peak_gflops()], [_core.copy_bandwidth_gbs()]
     for name, op in chosen(names).items():
-        sample = None if op.kind == VIEW else large_sample(op, dtype)
+        sample = None if op.kind in KERNELLESS else large_sample(op, dtype)
         if sample is None:
             continue
         rows.append({"op": name, "family": home[name]} | _time(op, sample))

@@ -134,28 +134,58 @@ TEST("index: take wraps negative indices and refuses others") {
   for (int64_t k = 0; k < 6; ++k)
     REQUIRE(one[k] == x[18 + k]);
   Array<float> row({1, 2, 3});
-  REQUIRE_THROWS(run("take", {x.view, out_of_range.view}, {row.view}),
-                 "[take] index 4 is out of range for 4 rows");
+  REQUIRE_THROWS(
+      run("take", {x.view, out_of_range.view}, {row.view}),
+      "[take] index 4 at position (0) is out of range for an axis of size 4");
 }
 
-TEST("index: take_grad adds rows in index order") {
-  const int64_t count = 40, columns = 70, rows = 5;
-  const Array<float> dy = uniform<float>({count, columns}, -1, 1);
-  Array<int64_t> i({count});
-  for (int64_t k = 0; k < count; ++k)
-    i[k] = k * k % rows - (k % 2 ? rows : 0);
-  Array<float> dx({rows, columns}), want({rows, columns}), turned({columns, count});
-  run("take_grad", {dy.view, i.view}, {dx.view}, {}, 3);
-  for (int64_t k = 0; k < count; ++k) {
-    for (int64_t c = 0; c < columns; ++c) {
-      want[(i[k] + rows) % rows * columns + c] += dy[k * columns + c];
-      turned[c * count + k] = dy[k * columns + c];
+TEST("index: batch_take has indices of its own per batch, from any strides") {
+  const int64_t batch = 5, n = 4, m = 7;
+  for (const int64_t columns : {1, 3, 40}) {
+    const Array<float> x = uniform<float>({batch, n, columns}, -1, 1);
+    Array<int64_t> i({batch, m});
+    for (int64_t k = 0; k < i.size(); ++k)
+      i[k] = k * k % n - (k % 3 ? n : 0);
+    Array<float> y({batch, m, columns}, NAN);
+    run("batch_take", {x.view, i.view}, {y.view}, {}, 2);
+    for (int64_t k = 0; k < y.size(); ++k) {
+      const int64_t o = k / (m * columns), row = (i[k / columns] + n) % n;
+      REQUIRE(y[k] == x[(o * n + row) * columns + k % columns]);
     }
+    require_same_for_all_parts("batch_take", {x.view, i.view}, {y.view});
   }
-  REQUIRE(dx.data == want.data);
-  require_same_for_all_parts("take_grad", {dy.view, i.view}, {dx.view});
-  run("take_grad", {transposed(turned.view), i.view}, {dx.view});
-  REQUIRE(dx.data == want.data);
+  const Array<double> x = uniform<double>({3, 6}, -1, 1);
+  const Array<int32_t> i({3, 1}, {0, 2, -3});
+  Array<double> y({3, 1}, NAN);
+  run("batch_take", {backwards_by_two(x.view), i.view}, {y.view});
+  REQUIRE(y[0] == x[5] && y[1] == x[6 + 1] && y[2] == x[12 + 5]);
+  const Array<int32_t> bad({3, 1}, {0, 2, 6});
+  REQUIRE_THROWS(run("batch_take", {x.view, bad.view}, {y.view}),
+                 "[batch_take] index 6 at position (2, 0) is out of range");
+}
+
+TEST("index: slices at run time, and blocks put back") {
+  const Array<float> x = uniform<float>({20, 6, 5}, -1, 1);
+  const Array<int32_t> starts({3}, {3, 1, 2}), over({3}, {3, 1, 3});
+  Array<float> cut({11, 4, 3}, NAN), y({20, 6, 5}, NAN);
+  run("dynamic_slice", {x.view, starts.view}, {cut.view}, {}, 3);
+  const auto source = [](int64_t k) {
+    return (3 + k / 12) * 30 + (1 + k / 3 % 4) * 5 + 2 + k % 3;
+  };
+  for (int64_t k = 0; k < cut.size(); ++k)
+    REQUIRE(cut[k] == x[source(k)]);
+  require_same_for_all_parts("dynamic_slice", {x.view, starts.view}, {cut.view});
+  REQUIRE_THROWS(run("dynamic_slice", {x.view, over.view}, {cut.view}),
+                 "[dynamic_slice] 3 elements from 3 on do not fit axis 2 of size 5");
+  const Array<float> u = uniform<float>({11, 4, 3}, 5, 6);
+  run("update_slice", {x.view, starts.view, u.view}, {y.view}, {}, 3);
+  Array<float> want(x);
+  for (int64_t k = 0; k < u.size(); ++k)
+    want[source(k)] = u[k];
+  REQUIRE(y.data == want.data);
+  require_same_for_all_parts("update_slice", {x.view, starts.view, u.view}, {y.view});
+  REQUIRE_THROWS(run("update_slice", {x.view, over.view, u.view}, {y.view}),
+                 "[update_slice]");
 }
 
 TEST("index: one_hot gives zero rows for indices out of range") {

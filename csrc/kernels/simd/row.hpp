@@ -252,22 +252,19 @@ FASTNN_INLINE void for_columns(int64_t n, F f) {
   if (j < n) f(j, static_cast<int>(n - j));
 }
 
-// Rows of `n` elements (by default the last axis) of an input of any strides: in place
-// when contiguous, else copied to `buffer`, which holds what is asked for at once.
+// Runs of an input of any strides by flat index: in place when contiguous, else copied
+// to `buffer`, which holds the longest of them.
 template <class T>
-class RowReader {
+class FlatReader {
  public:
-  FASTNN_INLINE RowReader(const TensorView& x, T* buffer)
-      : RowReader(x, buffer, x.ndim ? x.shape[x.ndim - 1] : 1) {}
-  FASTNN_INLINE RowReader(const TensorView& x, T* buffer, int64_t n)
-      : base_(x.ptr<const T>()), buffer_(buffer), n_(n), contiguous_(x.contiguous()) {
+  FASTNN_INLINE FlatReader(const TensorView& x, T* buffer)
+      : base_(x.ptr<const T>()), buffer_(buffer), contiguous_(x.contiguous()) {
     const TensorView* view = &x;
     if (!contiguous_) walk_ = make_walk(&view, 1, {0, x.rows()});
   }
-  FASTNN_INLINE const T* operator[](int64_t row) const { return rows(row, 1); }
-  FASTNN_INLINE const T* rows(int64_t row, int64_t count) const {
-    if (contiguous_) return base_ + row * n_;
-    gather((char*)buffer_, walk_, 0, row * n_, count * n_, sizeof(T));
+  FASTNN_INLINE const T* read(int64_t start, int64_t n) const {
+    if (contiguous_) return base_ + start;
+    gather((char*)buffer_, walk_, 0, start, n, sizeof(T));
     return buffer_;
   }
 
@@ -275,8 +272,25 @@ class RowReader {
   Walk walk_;
   const T* base_;
   T* buffer_;
-  int64_t n_;
   bool contiguous_;
+};
+
+// The same by rows of `n` elements, by default the last axis.
+template <class T>
+class RowReader {
+ public:
+  FASTNN_INLINE RowReader(const TensorView& x, T* buffer)
+      : RowReader(x, buffer, x.ndim ? x.shape[x.ndim - 1] : 1) {}
+  FASTNN_INLINE RowReader(const TensorView& x, T* buffer, int64_t n)
+      : flat_(x, buffer), n_(n) {}
+  FASTNN_INLINE const T* operator[](int64_t row) const { return rows(row, 1); }
+  FASTNN_INLINE const T* rows(int64_t row, int64_t count) const {
+    return flat_.read(row * n_, count * n_);
+  }
+
+ private:
+  FlatReader<T> flat_;
+  int64_t n_;
 };
 
 FASTNN_END_NAMESPACE
