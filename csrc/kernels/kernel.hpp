@@ -15,10 +15,13 @@
 
 namespace fastnn {
 
-// The share of the work one call must do: part `index` of `count`.
+// The share of the work one call must do: part `index` of `count`. `alone`: nothing else
+// runs between the same barriers (an eager call), so a kernel with `min_rows` may share
+// the elements of its outputs even where the parts could own rows.
 struct Part {
   int index = 0;
   int count = 1;
+  bool alone = false;
 };
 
 // An attribute as the kernel sees it. Python's OpDef.attrs gives the order; booleans,

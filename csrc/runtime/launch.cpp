@@ -112,7 +112,7 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
     return;
   }
   run_paced(parts, cost, [&](int index, int count) {
-    kernel->fn({in, out, attrs, Part{index, count}});
+    kernel->fn({in, out, attrs, Part{index, count, true}});
   });
 }
 
