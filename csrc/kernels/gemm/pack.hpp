@@ -101,19 +101,16 @@ void pack_rows(const T* src, int64_t stride, int64_t outer, int64_t inner, T* ds
   }
 }
 
-// dst[p * rows + i] = a(i, p); up to a vector beyond the end of dst is overwritten.
+// dst[p * ld + i] = a(i, p); rows <= ld.
 template <class T>
-void pack_columns(const T* a, int64_t rsa, int64_t csa, int64_t k, int64_t rows,
-                  T* dst) {
-  constexpr int n = lanes<T>;
+void pack_columns(const T* a, int64_t rsa, int64_t csa, int64_t k, int64_t rows, T* dst,
+                  int64_t ld) {
   for (int64_t p = 0; p < k; ++p) {
     const T* src = a + p * csa;
-    T* to = dst + p * rows;
-    if (rsa == 1) {
-      for (int64_t i = 0; i < rows; i += n) {
-        const int valid = clip<T>(rows - i);
-        store(to + i, valid == n ? load(src + i) : load_n(src + i, valid));
-      }
+    T* to = dst + p * ld;
+    if (rsa == 1 && rows <= lanes<T>) {
+      const int n = static_cast<int>(rows);
+      store_n(to, load_n(src, n), n);
     } else {
       for (int64_t i = 0; i < rows; ++i)
         to[i] = src[i * rsa];

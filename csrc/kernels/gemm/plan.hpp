@@ -89,12 +89,8 @@ struct Plan {
   int width;        // vectors of a full panel
   int64_t block_k;  // of equal size, as few as allowed
   int64_t block_n;  // columns of a packed block of B
+  int64_t group;    // tiles of A that are packed together
 };
-
-// Rows of A that are packed together: whole tiles, at least a line of a column.
-template <class T>
-inline constexpr int64_t kGroupTiles =
-    (64 / static_cast<int64_t>(sizeof(T)) + kMainRows - 1) / kMainRows;
 
 // A in place costs nothing while its rows are contiguous and lie in different cache
 // sets. As columns (the x^T of a weight gradient) it touches a line per k for a few
@@ -116,7 +112,8 @@ Plan plan_rows(const Product<T>& p) {
   const bool alias = p.rsb * int64_t{sizeof(T)} % kAliasBytes == 0;
   plan.pack_a = p.m >= kPackRows ? choose_pack_a(p) : PackA::kNo;
   plan.packed = p.csb != 1 || plan.pack_a != PackA::kNo ||
-                p.m >= (alias ? kPackRows : kPackRowsAligned);
+                (p.m >= (alias ? kPackRows : kPackRowsAligned) &&
+                 p.k * p.n * int64_t{sizeof(T)} > kInPlaceBytes);
   plan.width = tile_width(p.m);
   const int64_t most_k = plan.packed ? kPackedBlockK : kBlockK;
   plan.block_k = p.k <= most_k ? p.k : ceil_div(p.k, ceil_div(p.k, most_k));
@@ -126,6 +123,10 @@ Plan plan_rows(const Product<T>& p) {
   const int64_t panels = ceil_div(p.n, columns);
   const int64_t blocks = ceil_div(panels, most ? most : 1);
   plan.block_n = ceil_div(panels, blocks ? blocks : 1) * columns;
+  plan.group = 1;
+  if (plan.pack_a == PackA::kColumns) {
+    plan.group = divide(kBlockABytes, plan.block_k * kMainRows * int64_t{sizeof(T)});
+  }
   return plan;
 }
 
@@ -144,8 +145,8 @@ FASTNN_INLINE int64_t block_elements(int64_t k) {
 template <class T>
 FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
   if (transposed) return panel_elements<T>(k);
-  const int64_t group = kGroupTiles<T> * kMainRows + lanes<T>;
-  const int64_t packed = block_elements<T>(k) + group * (kPackedBlockK + kPackedGap);
+  const int64_t row = kMainRows * (kPackedBlockK + kPackedGap);
+  const int64_t packed = block_elements<T>(k) + kBlockABytes / int64_t{sizeof(T)} + row;
   const int64_t in_place = panel_elements<T>(min_of(k, kBlockK));
   return packed > in_place ? packed : in_place;
 }

@@ -167,37 +167,60 @@ void run_row(const Block<T>& block, int width, const Product<T>& a, int64_t begi
   }
 }
 
+// Packs rows begin .. begin + rows, `tiles` tiles from number `first` on, and returns
+// how to read them.
+template <class T>
+Product<T> pack_group(const Block<T>& block, PackA how, int64_t begin, int64_t rows,
+                      int64_t first, int64_t tiles, int64_t all_tiles, T* buffer) {
+  const Product<T>& p = block.p;
+  Product<T> a = p;
+  a.a += begin * p.rsa;
+  if (how == PackA::kNo) return a;
+  if (how == PackA::kRows) {
+    const int64_t ld = p.k + kPackedGap;
+    pack_rows(a.a, p.rsa, rows, p.k, buffer, ld);
+    a.rsa = ld;
+  } else {
+    // A few k of every tile at a time: their lines are shared by neighbours.
+    constexpr int64_t kStep = 16;
+    for (int64_t k = 0; k < p.k; k += kStep) {
+      const T* src = a.a + k * p.csa;
+      for (int64_t s = 0; s < tiles; ++s) {
+        const int64_t height = divide(p.m + first + s, all_tiles);
+        pack_columns(src, p.rsa, p.csa, min_of(kStep, p.k - k), height,
+                     buffer + (s * p.k + k) * kMainRows, kMainRows);
+        src += height * p.rsa;
+      }
+    }
+    a.rsa = 1, a.csa = kMainRows;
+  }
+  a.a = buffer;
+  return a;
+}
+
 // The rows of a block, group by group; `a_buffer` holds a packed group.
 template <class T>
 void run_block(const Block<T>& block, const Plan& plan, T* a_buffer) {
   const Product<T>& p = block.p;
   const int64_t tiles = ceil_div(p.m, kTileRows[plan.width]);
+  const bool columns = p.rsa == 1 && p.csa != 1, pack = plan.pack_a != PackA::kNo;
   int64_t begin = 0;
   for (int64_t i = 0; i < tiles;) {
-    const int64_t end = min_of(i + kGroupTiles<T>, tiles);
+    const int64_t end = min_of(i + plan.group, tiles);
     int64_t rows = 0;
     for (int64_t s = i; s < end; ++s)
       rows += divide(p.m + s, tiles);
-    Product<T> a = p;
-    a.a += begin * p.rsa;
-    if (plan.pack_a == PackA::kColumns) {
-      pack_columns(a.a, p.rsa, p.csa, p.k, rows, a_buffer);
-      a.a = a_buffer, a.rsa = 1, a.csa = rows;
-    } else if (plan.pack_a == PackA::kRows) {
-      const int64_t ld = p.k + kPackedGap;
-      pack_rows(a.a, p.rsa, rows, p.k, a_buffer, ld);
-      a.a = a_buffer, a.rsa = ld;
-    }
-    // What the next tile needs: its rows in place, or those of the next group.
-    const bool columns = p.rsa == 1 && p.csa != 1, pack = plan.pack_a != PackA::kNo;
     const int64_t after = begin + rows;
+    Product<T> a =
+        pack_group(block, plan.pack_a, begin, rows, i, end - i, tiles, a_buffer);
     for (; i < end; ++i) {
       const int64_t height = divide(p.m + i, tiles);
+      // Fetched meanwhile: the next tile in place, or of the next group.
       const int64_t next = pack ? after : begin + height;
       run_row(block, plan.width, a, begin, height,
               next < p.m ? p.a + next * p.rsa : nullptr, columns ? 0 : p.rsa,
               columns ? p.csa : 1);
-      a.a += height * a.rsa;
+      a.a += plan.pack_a == PackA::kColumns ? p.k * kMainRows : height * a.rsa;
       begin += height;
     }
   }

@@ -60,9 +60,14 @@ inline constexpr int64_t kAliasBytes = 1024;
 // is read in place up to kPackRowsAligned.
 inline constexpr int64_t kPackRows = 64;
 inline constexpr int64_t kPackRowsAligned = 96;
+// B that lies in L2 with A and C is read in place by any number of rows.
+inline constexpr int64_t kInPlaceBytes = 96 * 1024;
 // A in columns is packed from this k on; below, fetching it ahead is enough.
 inline constexpr int64_t kPackColumnsK = 16;
 inline constexpr int64_t kPackedGap = 16;  // between packed rows of A
+// Columns of A that are packed together: long runs, since each lies in another page
+// (784 x 512 x 784: 66 % of the peak, 54 % with 16 rows at a time).
+inline constexpr int64_t kBlockABytes = kBlockBBytes;
 
 // A product with fewer rows per part than this is divided by columns.
 inline constexpr int kMinRows = 4;
