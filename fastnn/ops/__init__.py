@@ -20,6 +20,8 @@ from fastnn.ops.normalization import *  # noqa: F403
 from fastnn.ops.normalization import __all__ as _normalization
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
+from fastnn.ops.products import *  # noqa: F403
+from fastnn.ops.products import __all__ as _products
 
 __all__ = [
     *_arrays,
@@ -28,6 +30,7 @@ __all__ = [
     *_nn,
     *_normalization,
     *_pooling,
+    *_products,
     "custom_gradient",
     "stop_gradient",
 ]
