@@ -11,6 +11,7 @@
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/extent.hpp"
+#include "runtime/half.hpp"
 
 namespace fastnn {
 namespace {
@@ -106,6 +107,12 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
     if (kernel->split == Split::kRows && kernel->min_rows == 0) {
       parts = static_cast<int>(std::min<int64_t>(parts, out[0].rows()));
     }
+  }
+  if (needs_widening(*kernel, in, std::strlen(kernel->reads), out)) {
+    const auto call = [&](int index, int count) {
+      call_widened(*kernel, {in, out, attrs, Part{index, count}});
+    };
+    return parts <= 1 ? call(0, 1) : run_paced(parts, cost, call);
   }
   if (parts <= 1) {
     kernel->fn({in, out, attrs, Part{}});

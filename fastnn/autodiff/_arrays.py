@@ -15,7 +15,7 @@ from fastnn.opset._dtypes import CODES, NAMES, RANGE, is_float
 def native(array: np.ndarray) -> np.ndarray:
     """`array` in a dtype and byte order that kernels read; a copy only if it must be.
 
-    float16 and longdouble become floatx(), other byte orders the machine's.
+    longdouble becomes floatx(), other byte orders the machine's.
 
     Raises:
         DTypeError: for arrays that hold no real numbers.

@@ -107,12 +107,40 @@ T* scratch_for(const Product<T>& whole, bool transposed, int64_t extra = 0) {
   return static_cast<T*>(scratch(elements * sizeof(T)));
 }
 
+// Sums of products of integers, modulo 2^32 or 2^64 as in NumPy.
+template <class T>
+void multiply_integers(const Product<T>& p) {
+  constexpr int n = lanes<T>;
+  for (int64_t i = 0; i < p.m; ++i) {
+    for (int64_t j = 0; j < p.n; j += n) {
+      const int valid = clip<T>(p.n - j);
+      Vec<T> sum = {};
+      for (int64_t k = 0; k < p.k; ++k) {
+        const T* b = p.b + k * p.rsb + j * p.csb;
+        Vec<T> v = {};
+        if (p.csb == 1) {
+          v = load_up_to(b, valid);
+        } else {
+          for (int q = 0; q < valid; ++q)
+            v[q] = b[q * p.csb];
+        }
+        sum += v * p.a[i * p.rsa + k * p.csa];
+      }
+      store_n(p.c + i * p.ldc + j, sum, valid);
+    }
+  }
+}
+
 // A share of a product. The form is chosen on the whole product.
 template <class T>
 void run_share(Product<T> p, bool transposed, const Share& share, T* buffer) {
   take_share(p, share);
-  if (transposed) transpose_operands(p);
-  run_product(p, transposed, buffer);
+  if constexpr (kIsFloat<T>) {
+    if (transposed) transpose_operands(p);
+    run_product(p, transposed, buffer);
+  } else {
+    multiply_integers(p);
+  }
 }
 
 // The leading dimensions of a batch of products.
@@ -226,6 +254,8 @@ void matmul(const KernelArgs& args) {
   check_operands("matmul", args.in, 2, a.ndim);
   check_equal("matmul", "the inner dimensions", a.shape[a.ndim - 1],
               b.shape[a.ndim - 2]);
+  if (a.dtype == DType::kInt32) return matmul_of<uint32_t>(args);
+  if (a.dtype == DType::kInt64) return matmul_of<uint64_t>(args);
   for_float("matmul", a.dtype, [&]<class T>() { matmul_of<T>(args); });
 }
 
