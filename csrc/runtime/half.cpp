@@ -60,6 +60,20 @@ TensorView rows_of(TensorView view, Range rows) {
   return view;
 }
 
+// The operand as the kernel sees it: all rows of `view`, of which it touches those that
+// `wide` holds, from `begin` on.
+TensorView seen_as(const TensorView& view, const TensorView& kept,
+                   const TensorView& wide, int64_t begin) {
+  TensorView seen = view;
+  seen.dtype = DType::kFloat32;
+  for (int d = 0; d < seen.ndim; ++d) {
+    seen.stride[d] = kept.shape[d] != view.shape[d] ? 0 : wide.stride[d];
+  }
+  const int64_t skipped = seen.ndim ? begin * seen.stride[0] : 0;
+  seen.data = wide.ptr<char>() - skipped * static_cast<int64_t>(sizeof(float));
+  return seen;
+}
+
 }  // namespace
 
 void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
@@ -103,18 +117,7 @@ void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
     make_contiguous(wide);
     if (!output) convert(source, wide);
     to += padded(wide.numel());
-    // As the kernel sees it: all rows, of which it reads those in range.
-    TensorView& seen = views[i];
-    seen.dtype = DType::kFloat32;
-    for (int d = 0; d < seen.ndim; ++d) {
-      const bool repeated = kept.shape[d] != view.shape[d];
-      seen.stride[d] = repeated ? 0 : wide.stride[d];
-    }
-    seen.data = wide.ptr<char>();
-    if (seen.ndim) {
-      seen.data = wide.ptr<char>() -
-                  range[i].begin * seen.stride[0] * static_cast<int64_t>(sizeof(float));
-    }
+    views[i] = seen_as(view, kept, wide, range[i].begin);
   }
   kernel.fn({views, views + n_in, args.attrs, part});
   for (size_t i = n_in; i < n; ++i) {

@@ -23,6 +23,7 @@ import numpy as np
 from _thread import _local
 
 from fastnn import config
+from fastnn.autodiff._arrays import run_reference
 from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
 from fastnn.opset import _dtypes
 from fastnn.opset._infer import BROADCAST, COMPARE, SAME
@@ -334,28 +335,10 @@ cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):
     return outputs
 
 
-cdef object _widened(array):
-    """16-bit floats as float32, as kernels see them."""
-    half = array.dtype.name in _dtypes.HALVES
-    return array.astype("float32") if half else array
-
-
 cdef list _run_reference(OpHandle h, tuple inputs, tuple attrs, list specs):
-    arrays = [_widened((<TensorBase>t)._array) for t in inputs]
-    with np.errstate(all="ignore"):
-        results = h.ref(*arrays, *attrs)
-    if h.n_out == 1:
-        results = (results,)
-    outputs = []
-    for spec, result in zip(specs, results):
-        array = np.asarray(result).astype(_dtypes.know(spec[1]), copy=False)
-        if array.shape != spec[0]:
-            raise ShapeError(
-                f"[{h.name}] the reference gave shape {array.shape}, the shape rule "
-                f"{spec[0]}"
-            )
-        outputs.append(_new_tensor(array, array.shape, spec[1]))
-    return outputs
+    arrays = [(<TensorBase>t)._array for t in inputs]
+    results = run_reference(h.op, arrays, attrs, specs)
+    return [_new_tensor(a, s[0], s[1]) for a, s in zip(results, specs)]
 
 
 cdef list _eager(OpHandle h, tuple inputs, tuple attrs):

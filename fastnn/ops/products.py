@@ -252,7 +252,7 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
             raise ValueError(
                 f"[tensordot] axes={axes} does not fit shapes {a.shape} and {b.shape}"
             )
-        first, second = range(a.ndim - axes, a.ndim), range(axes)
+        first, second = [*range(a.ndim - axes, a.ndim)], [*range(axes)]
     else:
         given = [(v,) if isinstance(v, int) else tuple(v) for v in axes]
         if len(given) != 2 or len(given[0]) != len(given[1]):

@@ -100,8 +100,7 @@ def reduction(dtype: str | None = None) -> Callable[[Specs, tuple], Specs]:
 def check_float(name: str, dtype: str) -> None:
     if not is_float(dtype):
         raise DTypeError(
-            f"[{name}] needs a float dtype, received {dtype}: "
-            f'cast(x, "float32") first'
+            f'[{name}] needs a float dtype, received {dtype}: cast(x, "float32") first'
         )
 
 
