@@ -61,8 +61,8 @@ def _hard_floats() -> np.ndarray:
     halves = np.arange(2**16, dtype=np.uint32) << 16
     ties = np.concatenate([halves + 0x7FFF, halves + 0x8000, halves + 0x8001])
     wide = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
-    between = (wide[:-1].astype(np.float64) + wide[1:]) / 2
     with np.errstate(all="ignore"):
+        between = (wide[:-1].astype(np.float64) + wide[1:]) / 2
         exact = between.astype(np.float32)
         near = [np.nextafter(exact, np.float32(s)) for s in (-np.inf, np.inf)]
     floats = np.concatenate([bits, halves, ties]).view(np.float32)
