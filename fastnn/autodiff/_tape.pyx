@@ -38,8 +38,7 @@ cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not th
 
 # NumPy type number -> (dtype name, ABI code), and name -> NumPy type number.
 # bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
-cdef list _KNOWN = [n for n in _dtypes.NAMES if n != "bfloat16"]
-cdef dict _NAME_OF = {np.dtype(n).num: n for n in _KNOWN}
+cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
 cdef dict _CODE_OF = dict(_dtypes.CODES)
 _NAME_OF[np.dtype(np.longlong).num] = "int64"
 _NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
