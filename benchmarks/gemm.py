@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Matrix products: GFLOP/s and the share of the FMA peak probed in the same turn.
 
-    python -m benchmarks.gemm [--quick] [--threads 1 2] [--peers numpy torch ...]
+    python -m benchmarks.gemm [--quick] [--threads 1,2] [--peers numpy torch ...]
 
 The shapes are those of the training workloads in their three forms (forward, input
 gradient, weight gradient) and squares. Results are checked against float64 before they
@@ -27,7 +27,8 @@ from benchmarks.train import RESULTS, say
 FORWARD, WEIGHTS, INPUT = "y=xw", "dw=x'dy", "dx=dyw'"
 
 # form, m, k, n of C(m, n) = A(m, k) B(k, n): mlp32's and mlp128's layers, the first
-# layer of reg32 (bound by the call), a weight matrix that lives in L3, and squares.
+# layer of reg32 (bound by the call), wide512's kind, products with one row or column, a
+# weight matrix that lives in L3, and squares.
 SHAPES = (
     (FORWARD, 32, 8, 30),
     (FORWARD, 32, 784, 300),
@@ -36,12 +37,17 @@ SHAPES = (
     (FORWARD, 128, 784, 784),
     (WEIGHTS, 784, 128, 784),
     (INPUT, 128, 784, 784),
+    (FORWARD, 512, 784, 784),
+    (WEIGHTS, 784, 512, 784),
+    (FORWARD, 1, 784, 300),
+    (FORWARD, 512, 784, 1),
+    (FORWARD, 8, 784, 784),
     (FORWARD, 32, 2048, 2048),
     (FORWARD, 512, 512, 512),
     (FORWARD, 1024, 1024, 1024),
     (FORWARD, 2048, 2048, 2048),
 )
-QUICK = SHAPES[1:5] + SHAPES[8:9]
+QUICK = (*SHAPES[1:5], (FORWARD, 512, 512, 512))
 
 # A float32 dot product of k terms is off by about sqrt(k) roundings of the result.
 WORST_ERROR = 1e-5
@@ -54,12 +60,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     libraries = list(LIBRARIES)
     add("--peers", nargs="+", default=libraries, choices=libraries)
     add("--ours", default="fastnn", choices=libraries)
-    add("--threads", nargs="+", type=int, default=[1, 2])
+    add("--threads", nargs="+", default=["1,2"], help="1 2, or 1,2")
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.2, help="length of one turn")
     add("--quick", action="store_true", help="5 rounds of 0.1 s of a few shapes")
     add("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
+    options.threads = [int(n) for text in options.threads for n in text.split(",")]
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 5), 0.1
     return options

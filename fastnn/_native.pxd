@@ -17,6 +17,8 @@ cdef extern from "base/dtype.hpp" namespace "fastnn" nogil:
         kInt64
         kFloat32
         kFloat64
+        kBFloat16
+        kFloat16
 
     const int kNumDTypes
     int dtype_size(DType dtype)

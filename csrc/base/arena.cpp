@@ -29,14 +29,56 @@ void* allocate(size_t bytes) {
   return data;
 }
 
+// Zeroed memory in huge pages where the system has them.
+struct Mapping {
+  void* start = nullptr;
+  size_t size = 0;
+  char* data = nullptr;
+
+  explicit Mapping(size_t bytes) : size(round_up(bytes, kHugePage) + kHugePage) {
+    start =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) throw std::bad_alloc();
+    const auto address = reinterpret_cast<uintptr_t>(start);
+    data = static_cast<char*>(start) + (round_up(address, kHugePage) - address);
+#if defined(MADV_HUGEPAGE)
+    madvise(data, size - kHugePage, MADV_HUGEPAGE);
+#endif
+  }
+};
+
+// Packed operands of a product are read again and again: in 4 KiB pages, which end the
+// hardware's prefetching and miss the first TLB, 128 x 784 x 784 gives 69 % of the FMA
+// probe instead of 83 % (Cascade Lake).
+constexpr size_t kHugeScratch = size_t{128} << 10;
+
 struct Scratch {
   void* data = nullptr;
   size_t size = 0;
+  void* mapping = nullptr;
+  size_t mapping_size = 0;
   ~Scratch() { release(); }
+  void grow(size_t bytes) {
+    release();
+    if (bytes >= kHugeScratch) {
+      const Mapping fresh(bytes);
+      mapping = fresh.start, mapping_size = fresh.size;
+      data = fresh.data, size = round_up(bytes, kHugePage);
+    } else {
+      size = round_up(bytes, 4096);
+      data = allocate(size);
+    }
+    scratch_bytes += static_cast<int64_t>(size);
+    ++scratch_allocations;
+  }
   void release() {
-    std::free(data);
+    if (mapping) {
+      munmap(mapping, mapping_size);
+    } else {
+      std::free(data);
+    }
     scratch_bytes -= static_cast<int64_t>(size);
-    data = nullptr;
+    data = mapping = nullptr;
     size = 0;
   }
 };
@@ -47,15 +89,9 @@ thread_local Scratch thread_scratch;
 
 Arena::Arena(size_t bytes) : size_(bytes) {
   if (bytes >= kHugePage) {
-    mapping_size_ = round_up(bytes, kHugePage) + kHugePage;
-    mapping_ = mmap(nullptr, mapping_size_, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping_ == MAP_FAILED) throw std::bad_alloc();
-    const auto address = reinterpret_cast<uintptr_t>(mapping_);
-    data_ = static_cast<char*>(mapping_) + (round_up(address, kHugePage) - address);
-#if defined(MADV_HUGEPAGE)
-    madvise(data_, mapping_size_ - kHugePage, MADV_HUGEPAGE);
-#endif
+    const Mapping fresh(bytes);
+    mapping_ = fresh.start, mapping_size_ = fresh.size;
+    data_ = fresh.data;
   } else {
     data_ = static_cast<char*>(allocate(bytes ? bytes : 1));
     std::memset(data_, 0, bytes);
@@ -91,14 +127,7 @@ void poison(void* data, size_t bytes) {
 
 void* scratch(size_t bytes) {
   Scratch& mine = thread_scratch;
-  if (bytes > mine.size) {
-    mine.release();
-    const size_t grown = round_up(bytes, 4096);
-    mine.data = allocate(grown);
-    mine.size = grown;
-    scratch_bytes += static_cast<int64_t>(grown);
-    ++scratch_allocations;
-  }
+  if (bytes > mine.size) mine.grow(bytes);
   if (debug_poison()) poison(mine.data, mine.size);
   return mine.data;
 }

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/half.hpp"
+
 namespace fastnn {
 
 // clang-format off
@@ -21,7 +23,9 @@ namespace fastnn {
   X(kUInt64,   uint64_t, "uint64")  \
   X(kInt64,    int64_t,  "int64")   \
   X(kFloat32,  float,    "float32") \
-  X(kFloat64,  double,   "float64")
+  X(kFloat64,  double,   "float64") \
+  X(kBFloat16, BFloat16, "bfloat16") \
+  X(kFloat16,  Float16,  "float16")
 // clang-format on
 
 enum class DType : uint8_t {
@@ -48,6 +52,11 @@ inline constexpr const char* kDTypeNames[] = {
 
 constexpr int dtype_size(DType t) { return kDTypeSizes[static_cast<int>(t)]; }
 constexpr const char* dtype_name(DType t) { return kDTypeNames[static_cast<int>(t)]; }
+
+// 16-bit floats are for storage: kernels compute on them as float32.
+constexpr bool dtype_is_half(DType t) {
+  return t == DType::kBFloat16 || t == DType::kFloat16;
+}
 
 template <class T>
 constexpr DType dtype_of();

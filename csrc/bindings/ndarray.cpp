@@ -12,8 +12,13 @@ namespace {
 constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 
 bool dtype_matches(const py::dtype& dtype, DType candidate) {
-  static const char kinds[] = {'b', 'u', 'i', 'u', 'i', 'u', 'i', 'u', 'i', 'f', 'f'};
+  static const char kinds[] = {'b', 'u', 'i', 'u', 'i', 'u', 'i',
+                               'u', 'i', 'f', 'f', 'V', 'f'};
   static_assert(sizeof kinds == kNumDTypes);
+  if (candidate == DType::kBFloat16) {  // of ml_dtypes: a kind of its own, `V` to NumPy
+    return dtype.itemsize() == 2 && (dtype.kind() == 'V' || dtype.kind() == 'f') &&
+           std::string(py::str(dtype)) == "bfloat16";
+  }
   return dtype.kind() == kinds[static_cast<int>(candidate)] &&
          dtype.itemsize() == dtype_size(candidate);
 }

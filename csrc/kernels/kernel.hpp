@@ -15,10 +15,13 @@
 
 namespace fastnn {
 
-// The share of the work one call must do: part `index` of `count`.
+// The share of the work one call must do: part `index` of `count`. `alone`: nothing
+// else runs between the same barriers (an eager call), so a kernel with `min_rows` may
+// share the elements of its outputs even where the parts could own rows.
 struct Part {
   int index = 0;
   int count = 1;
+  bool alone = false;
 };
 
 // An attribute as the kernel sees it. Python's OpDef.attrs gives the order; booleans,
@@ -58,6 +61,8 @@ enum class Split : uint8_t {
 // row, a convolution of one image. A kernel that `groups` may be called for several
 // applications of equal attributes and equal 'a' inputs at once: the operands of the
 // next follow those of the one before, inputs and outputs in turn.
+// `reads_half`: the kernel handles bfloat16 and float16 itself; the runtime hands all
+// others float32 copies of them (runtime/half.hpp).
 struct KernelEntry {
   const char* name;
   Kernel fn;
@@ -67,6 +72,7 @@ struct KernelEntry {
   const char* attrs;
   int min_rows = 0;
   bool groups = false;
+  bool reads_half = false;
 };
 
 struct Range {

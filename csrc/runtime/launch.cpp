@@ -11,6 +11,7 @@
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/extent.hpp"
+#include "runtime/half.hpp"
 
 namespace fastnn {
 namespace {
@@ -107,12 +108,18 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
       parts = static_cast<int>(std::min<int64_t>(parts, out[0].rows()));
     }
   }
+  if (needs_widening(*kernel, in, std::strlen(kernel->reads), out)) {
+    const auto call = [&](int index, int count) {
+      call_widened(*kernel, {in, out, attrs, Part{index, count}});
+    };
+    return parts <= 1 ? call(0, 1) : run_paced(parts, cost, call);
+  }
   if (parts <= 1) {
     kernel->fn({in, out, attrs, Part{}});
     return;
   }
   run_paced(parts, cost, [&](int index, int count) {
-    kernel->fn({in, out, attrs, Part{index, count}});
+    kernel->fn({in, out, attrs, Part{index, count, true}});
   });
 }
 

@@ -9,6 +9,7 @@
 #include "base/thread_pool.hpp"
 #include "runtime/barrier.hpp"
 #include "runtime/extent.hpp"
+#include "runtime/half.hpp"
 #include "runtime/launch.hpp"
 
 namespace fastnn {
@@ -97,11 +98,10 @@ class Plan::Traversal {
         run_chain(&instruction, index, count);
       } else if (index == 0 || instruction.kernel->split != Split::kSerial) {
         const bool serial = instruction.kernel->split == Split::kSerial;
-        instruction.kernel->fn({plan_.views_.data() + instruction.first_in,
-                                plan_.views_.data() + instruction.first_out,
-                                plan_.attrs_.data() + instruction.first_attr,
-                                serial ? Part{} : Part{index, count},
-                                instruction.group});
+        call(instruction, {plan_.views_.data() + instruction.first_in,
+                           plan_.views_.data() + instruction.first_out,
+                           plan_.attrs_.data() + instruction.first_attr,
+                           serial ? Part{} : Part{index, count}, instruction.group});
       }
       if (times && index == 0) {
         const int64_t after = now_ns();
@@ -140,8 +140,18 @@ class Plan::Traversal {
           static_cast<char*>(views[i].data) + row * row_step + index * thread_step;
       views[i].shape[0] = n;
     }
-    step.kernel->fn({views, views + (step.first_out - step.first_in),
-                     plan_.attrs_.data() + step.first_attr, Part{}});
+    call(step, {views, views + (step.first_out - step.first_in),
+                plan_.attrs_.data() + step.first_attr, Part{}});
+  }
+
+  static void call(const Instruction& step, const KernelArgs& args) {
+    if (!step.widened) return step.kernel->fn(args);
+    const size_t operands = step.end - step.first_in;
+    for (int i = 0; i < args.group; ++i) {
+      const auto skip = static_cast<size_t>(i) * operands;
+      call_widened(*step.kernel,
+                   {args.in + skip, args.out + skip, args.attrs, args.part});
+    }
   }
 
   Plan& plan_;
@@ -184,6 +194,9 @@ void Plan::add(const KernelEntry& kernel, const std::vector<Operand>& in,
     add_operand(operand, false);
   for (const Operand& operand : out)
     add_operand(operand, true);
+  instruction.widened =
+      needs_widening(kernel, views_.data() + instruction.first_in, in.size(),
+                     views_.data() + instruction.first_out);
   attrs_.insert(attrs_.end(), attrs.begin(), attrs.end());
   instructions_.push_back(instruction);
 }

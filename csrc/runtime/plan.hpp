@@ -38,7 +38,8 @@ struct Instruction {
   bool chained = false;
   bool grouped = false;
   bool barrier_before = false;
-  size_t first_in = 0;  // into Plan's operands; outputs follow the inputs
+  bool widened = false;  // has 16-bit floats that the kernel does not read
+  size_t first_in = 0;   // into Plan's operands; outputs follow the inputs
   size_t first_out = 0;
   size_t end = 0;
   size_t first_attr = 0;

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.errors import DTypeError
-from fastnn.opset._dtypes import CODES, NAMES, RANGE, is_float
+from fastnn.errors import DTypeError, ShapeError
+from fastnn.opset._dtypes import CODES, HALVES, NAMES, RANGE, is_float, know
 
 
 def native(array: np.ndarray) -> np.ndarray:
     """`array` in a dtype and byte order that kernels read; a copy only if it must be.
 
-    float16 and longdouble become floatx(), other byte orders the machine's.
+    longdouble becomes floatx(), other byte orders the machine's.
 
     Raises:
         DTypeError: for arrays that hold no real numbers.
@@ -54,3 +54,22 @@ def holds_arrays(value: Any) -> bool:
 
 def fits_int32(array: np.ndarray) -> bool:
     return array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
+
+
+def run_reference(op: Any, arrays: list, attrs: tuple, specs: list) -> list[np.ndarray]:
+    """Outputs of the record's reference; of 16-bit floats in float32, as kernels do."""
+    wide = [a.astype("float32") if a.dtype.name in HALVES else a for a in arrays]
+    with np.errstate(all="ignore"):
+        results = op.ref(*wide, *attrs)
+    out = []
+    for spec, result in zip(
+        specs, (results,) if len(op.outputs) == 1 else results, strict=True
+    ):
+        array = np.asarray(result).astype(know(spec[1]), copy=False)
+        if array.shape != tuple(spec[0]):
+            raise ShapeError(
+                f"[{op.name}] the reference gave shape {array.shape}, the shape rule "
+                f"{spec[0]}"
+            )
+        out.append(array)
+    return out

@@ -17,6 +17,7 @@ import numpy as np
 from _thread import _local
 
 from fastnn import config
+from fastnn.autodiff._arrays import run_reference
 from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
 from fastnn.opset import _dtypes
 from fastnn.opset._infer import BROADCAST, COMPARE, SAME
@@ -30,8 +31,8 @@ cdef int MAX_INPUTS = 8, MAX_OUTPUTS = 4, MAX_ATTRS = 8
 cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not thought of
 
 # NumPy type number -> (dtype name, ABI code), and name -> NumPy type number.
-cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES}
-cdef dict _NUM_OF = {n: np.dtype(n).num for n in _dtypes.NAMES}
+# bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
+cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
 cdef dict _CODE_OF = dict(_dtypes.CODES)
 _NAME_OF[np.dtype(np.longlong).num] = "int64"
 _NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
@@ -62,6 +63,8 @@ cdef class TensorBase:
             arr = self._array
             shape = array.shape
             dtype = _NAME_OF.get(cnp.PyArray_TYPE(arr))
+            if dtype is None and arr.dtype.name == "bfloat16":
+                dtype = _NAME_OF[cnp.PyArray_TYPE(arr)] = "bfloat16"
             if dtype is None:
                 raise DTypeError(
                     f"[Tensor] arrays of dtype {arr.dtype} are not supported; "
@@ -280,6 +283,15 @@ cdef object _new_tensor(cnp.ndarray array, object shape, object dtype):
     return t
 
 
+cdef cnp.ndarray _empty(tuple shape, str dtype):
+    cdef cnp.ndarray array
+    if dtype != "bfloat16":
+        return np.empty(shape, dtype)
+    array = np.empty(shape, _dtypes.know(dtype))
+    _NAME_OF[cnp.PyArray_TYPE(array)] = dtype
+    return array
+
+
 cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):
     cdef TensorView views_in[8]
     cdef TensorView views_out[4]
@@ -294,7 +306,7 @@ cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):
         raise BackendError(f"[{h.name}] no kernel on the cpu backend")
     for i in range(len(specs)):
         shape = specs[i][0]
-        array = np.empty(shape, specs[i][1])
+        array = _empty(shape, specs[i][1])
         _fill_view(&views_out[i], array, None)
         total += cnp.PyArray_SIZE(array)
         outputs.append(_new_tensor(array, shape, specs[i][1]))
@@ -321,20 +333,8 @@ cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):
 
 cdef list _run_reference(OpHandle h, tuple inputs, tuple attrs, list specs):
     arrays = [(<TensorBase>t)._array for t in inputs]
-    with np.errstate(all="ignore"):
-        results = h.ref(*arrays, *attrs)
-    if h.n_out == 1:
-        results = (results,)
-    outputs = []
-    for spec, result in zip(specs, results):
-        array = np.asarray(result, dtype=spec[1])
-        if array.shape != spec[0]:
-            raise ShapeError(
-                f"[{h.name}] the reference gave shape {array.shape}, the shape rule "
-                f"{spec[0]}"
-            )
-        outputs.append(_new_tensor(array, array.shape, spec[1]))
-    return outputs
+    results = run_reference(h.op, arrays, attrs, specs)
+    return [_new_tensor(a, s[0], s[1]) for a, s in zip(results, specs)]
 
 
 cdef list _eager(OpHandle h, tuple inputs, tuple attrs):

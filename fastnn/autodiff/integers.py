@@ -2,8 +2,8 @@
 """Arithmetic on integer dtypes and bool, also on those without kernels of their own.
 
 Kernels compute in int32, int64, uint64 and floats. Narrower integers are computed in
-int32, uint32 in int64, and cast back, which wraps as NumPy does. Products and
-powers are computed in float64: exact while results stay below 2^53.
+int32, uint32 in int64, and cast back, which wraps as NumPy does. Powers with a tensor
+as exponent are computed in float64: exact while results stay below 2^53.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def _repeated(x: Tensor, exponent: int) -> Tensor:
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     """`raw.matmul` of integers; int8 gives int32, others their own dtype."""
     dtype = check_same_dtype("matmul", [x1.dtype, x2.dtype])
-    y = raw.matmul(cast(x1, "float64"), cast(x2, "float64"))
+    wide = "int64" if dtype in ("uint32", "uint64", "int64") else "int32"
+    y = raw.matmul(cast(x1, wide), cast(x2, wide))
     return cast(y, "int32" if dtype == "int8" else dtype)
 
 

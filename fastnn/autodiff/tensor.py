@@ -25,7 +25,7 @@ def _raw() -> Any:
 
 
 # Dtypes of arithmetic kernels; `integers` computes the others in one of these.
-_WITH_KERNELS = ("float32", "float64", "int32", "int64", "uint64")
+_WITH_KERNELS = (*_dtypes.FLOATS, "int32", "int64", "uint64")
 
 
 def _binary(name: str, *, swapped: bool = False) -> Any:
@@ -461,7 +461,7 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
             dtype = config.floatx()
         elif array.dtype == np.int64 and not holds_arrays(value):
             dtype = "int32" if fits_int32(array) else "int64"
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and array.dtype.name not in _dtypes.FLOATS:
         raise DTypeError(
             f"[convert_to_tensor] cannot make a tensor of {type(value).__name__} with "
             f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
@@ -470,4 +470,4 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         return Tensor(native(array))
     if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
         check_fits("convert_to_tensor", array, dtype)
-    return Tensor(array.astype(dtype, copy=False))
+    return Tensor(array.astype(_dtypes.know(dtype), copy=False))

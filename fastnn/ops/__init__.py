@@ -31,6 +31,8 @@ from fastnn.ops.padding import *  # noqa: F403
 from fastnn.ops.padding import __all__ as _padding
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
+from fastnn.ops.products import *  # noqa: F403
+from fastnn.ops.products import __all__ as _products
 from fastnn.ops.rearrange import *  # noqa: F403
 from fastnn.ops.rearrange import __all__ as _rearrange
 from fastnn.ops.sorting import *  # noqa: F403
@@ -50,6 +52,7 @@ __all__ = [
     *_pooling,
     *_rearrange,
     *_sorting,
+    *_products,
     "custom_gradient",
     "stop_gradient",
 ]

@@ -13,6 +13,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import axes_of, promote
+from fastnn.opset._dtypes import know
 
 # ---- creation and conversion -------------------------------------------------------
 
@@ -29,7 +30,7 @@ def is_tensor(x: Any) -> bool:
 def cast(x: Any, dtype: str) -> Tensor:
     """x with elements of `dtype`."""
     t = convert_to_tensor(x)
-    return t if t.dtype == dtype else raw.cast(t, str(np.dtype(dtype)))
+    return t if t.dtype == dtype else raw.cast(t, str(np.dtype(know(dtype))))
 
 
 def shape(x: Any) -> tuple[int, ...]:
@@ -52,7 +53,7 @@ def copy(x: Any) -> Tensor:
 
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
     """A tensor filled with a number."""
-    return Tensor(np.full(_shape(shape), fill_value, dtype or config.floatx()))
+    return Tensor(np.full(_shape(shape), fill_value, know(dtype or config.floatx())))
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
@@ -83,12 +84,12 @@ def arange(
     array = np.arange(start) if stop is None else np.arange(start, stop, step)
     if dtype is None:
         dtype = config.floatx() if array.dtype.kind == "f" else "int32"
-    return Tensor(array.astype(dtype))
+    return Tensor(array.astype(know(dtype)))
 
 
 def linspace(start: Any, stop: Any, num: int = 50, dtype: str | None = None) -> Tensor:
     """`num` evenly spaced numbers from start to stop inclusive."""
-    return Tensor(np.linspace(start, stop, num).astype(dtype or config.floatx()))
+    return Tensor(np.linspace(start, stop, num).astype(know(dtype or config.floatx())))
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:

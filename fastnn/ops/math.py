@@ -130,7 +130,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 def matmul(x1: Any, x2: Any) -> Tensor:
     """Matrix product of the last two axes, others broadcast; vectors as in NumPy.
 
-    Integers give integers, exact while sums stay below 2^53.
+    Integers give integers (int8 gives int32) and wrap as in NumPy.
     """
     return _matmul(*promote(x1, x2))
 

@@ -16,11 +16,14 @@ NAMES = (
     "int64",
     "float32",
     "float64",
+    "bfloat16",
+    "float16",
 )
 CODES = {name: code for code, name in enumerate(NAMES)}
-FLOATS = ("float32", "float64")
+FLOATS = ("float32", "float64", "bfloat16", "float16")
+HALVES = FLOATS[2:]  # stored in 16 bits, computed on as float32
 INTEGERS = NAMES[1:9]
-ITEMSIZE = dict(zip(NAMES, (1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8), strict=True))
+ITEMSIZE = dict(zip(NAMES, (1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 2, 2), strict=True))
 
 # Smallest and largest value of what is not a float.
 RANGE = {
@@ -40,13 +43,16 @@ def is_float(dtype: str) -> bool:
 def result_type(*dtypes: str, floatx: str = "float32") -> str:
     """Dtype of an op over mixed operands, as `keras.backend.result_type`.
 
-    Floats win over integers and keep their own width (int64 + float32 is float32),
+    Floats win over integers and keep their own width (int64 + float32 is float32;
+    bfloat16 + float16 is float32),
     integers promote as in NumPy except that uint64 with a signed type gives `floatx`,
     bool gives way to everything.
     """
-    floats = [d for d in dtypes if d in FLOATS]
+    floats = {d for d in dtypes if d in FLOATS}
     if floats:
-        return "float64" if "float64" in floats else "float32"
+        if "float64" in floats:
+            return "float64"
+        return "float32" if len(floats) > 1 else floats.pop()
     import numpy as np
 
     out = np.dtype("bool")
@@ -54,3 +60,12 @@ def result_type(*dtypes: str, floatx: str = "float32") -> str:
         out = np.promote_types(out, d)
     name = out.name
     return floatx if name in FLOATS else name
+
+
+def know(dtype: str) -> str:
+    """Make NumPy understand the name `dtype`: bfloat16 comes with ml_dtypes, which is
+    not imported before somebody asks for it.
+    """
+    if dtype == "bfloat16":
+        import ml_dtypes  # noqa: F401
+    return dtype

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn.errors import DTypeError, ShapeError
+from fastnn.opset._dtypes import is_float
 from fastnn.opset._opdef import Spec
 
 if TYPE_CHECKING:
@@ -97,10 +98,9 @@ def reduction(dtype: str | None = None) -> Callable[[Specs, tuple], Specs]:
 
 
 def check_float(name: str, dtype: str) -> None:
-    if dtype not in ("float32", "float64"):
+    if not is_float(dtype):
         raise DTypeError(
-            f"[{name}] needs float32 or float64, received {dtype}: "
-            f'cast(x, "float32") first'
+            f'[{name}] needs a float dtype, received {dtype}: cast(x, "float32") first'
         )
 
 

@@ -26,7 +26,9 @@ NS_PER_FLOP = 0.015  # 65 GFLOP/s on one core, the lower end of what kernels rea
 
 def _matmul_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     a, b = specs
-    check_float("matmul", check_same_dtype("matmul", [a.dtype, b.dtype]))
+    dtype = check_same_dtype("matmul", [a.dtype, b.dtype])
+    if dtype not in ("int32", "int64"):
+        check_float("matmul", dtype)
     if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[-1] != b.shape[-2]:
         raise ShapeError(
             f"[matmul] shapes {a.shape} and {b.shape} do not match: the last axis of "
@@ -71,6 +73,10 @@ def _matmul_samples(rng: Any, dtype: str) -> Any:
     )
     for s1, s2 in shapes:
         yield Sample((uniform(rng, s1, dtype, -1, 1), uniform(rng, s2, dtype, -1, 1)))
+    for integer in ("int32", "int64"):
+        a = rng.integers(-(2**31), 2**31, (5, 19)).astype(integer)
+        b = rng.integers(-(2**31), 2**31, (19, 37)).astype(integer)
+        yield Sample((a, b))
 
 
 op(

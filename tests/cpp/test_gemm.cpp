@@ -2,6 +2,7 @@
 // The matrix products against a plain loop in double, for every tile edge, layout and
 // activation, and the same bits for every partition.
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <iterator>
@@ -132,31 +133,33 @@ void require_close(T got, double want, double magnitude, int64_t k,
 }
 
 void launch(const char* name, const std::vector<TensorView>& in,
-            const std::vector<TensorView>& out, int64_t option, int parts) {
+            const std::vector<TensorView>& out, int64_t option, int parts,
+            bool alone = false) {
   const KernelEntry* entry = find_kernel(name);
   REQUIRE_MSG(entry, name);
   const AttrValue attr = {option};
   for (int index = 0; index < parts; ++index) {
-    entry->fn({in.data(), out.data(), &attr, {index, parts}});
+    entry->fn({in.data(), out.data(), &attr, {index, parts, alone}});
   }
 }
 
 constexpr int64_t kGuard = 16;  // elements around an output, NaN before and after
 
-// The outputs of one part; 2, 3 and 7 parts must give the same bits. Nothing outside
+// The outputs of one part; 2, 3 and 7 parts must give the same bits, and so must parts
+// that are alone (negative), which may share columns. Nothing outside
 // the outputs may change, and all of the inside must.
 template <class T>
 std::vector<std::vector<T>> run(const char* name, const std::vector<TensorView>& in,
                                 std::vector<TensorView> out, int64_t option,
                                 const std::string& where) {
   std::vector<std::vector<T>> first;
-  for (int parts : {1, 2, 3, 7}) {
+  for (int parts : {1, 2, 3, 7, -2, -6}) {
     std::vector<std::vector<T>> memory;
     for (TensorView& o : out) {
       memory.emplace_back(o.numel() + 2 * kGuard, std::numeric_limits<T>::quiet_NaN());
       o.data = memory.back().data() + kGuard;
     }
-    launch(name, in, out, option, parts);
+    launch(name, in, out, option, std::abs(parts), parts < 0);
     if (parts == 1) first = memory;
     for (size_t i = 0; i < out.size(); ++i) {
       const int64_t end = kGuard + out[i].numel();
@@ -288,18 +291,45 @@ TEST("gemm: any layout of any operand") {
   }
 }
 
+// Every value of M, N and K from 1 to 70 with NN, NT and TN (the strides of A and B
+// exchanged), odd leading dimensions and every alignment: one size runs through all
+// values while the others are drawn, so each pair of a size and a layout occurs.
+TEST("gemm: every M, N and K in 1..70") {
+  Random random(8);
+  const Layout forms[][2] = {{kRowMajor, kRowMajor},   {kRowMajor, kTransposed},
+                             {kTransposed, kRowMajor}, {kPadded, kPadded},
+                             {kPadded, kTransposed},   {kTransposed, kPadded}};
+  for (int64_t size = 1; size <= 70; ++size) {
+    for (int swept = 0; swept < 3; ++swept) {
+      for (const auto& form : forms) {
+        int64_t mnk[3];
+        for (int64_t& other : mnk)
+          other = 1 + static_cast<int64_t>(random.below(70));
+        mnk[swept] = size;
+        Case t = {mnk[0], mnk[1], mnk[2], form[0], form[1]};
+        t.activation = static_cast<int64_t>(random.below(2));
+        test_all<float>(t, random);
+        if (size % 3 == swept) test_all<double>(t, random);
+      }
+    }
+  }
+}
+
 TEST("gemm: blocks of k, packed operands and the transposed form") {
   Random random(3);
   const Case cases[] = {
-      {9, 35, 1000},                            // three blocks of k
-      {70, 300, 800},                           // packed B
-      {70, 300, 800, kPadded, kTransposed},     // packed transposed B
-      {80, 210, 1024},                          // packed A: rows 4 KiB apart
-      {300, 200, 512, kRowMajor, kRowMajor},    // two blocks of rows
-      {256, 200, 300, kTransposed, kRowMajor},  // packed transposed A
-      {17, 300, 100, kRowMajor, kTransposed},   // C^T, A packed
-      {33, 20, 90, kTransposed, kTransposed},   // C^T, A in place
-      {3, 5, 4100, kRowMajor, kTransposed},     // too long for C^T
+      {9, 35, 1000},                             // three blocks of k
+      {70, 300, 800},                            // packed B
+      {70, 300, 800, kPadded, kTransposed},      // packed transposed B
+      {80, 210, 1024},                           // packed A: rows 4 KiB apart
+      {100, 401, 900},                           // blocks of n and k, B packed
+      {97, 784, 97},                             // a last block one vector wider
+      {130, 90, 450, kTransposed, kTransposed},  // both operands packed
+      {300, 200, 512, kRowMajor, kRowMajor},     // two blocks of rows
+      {256, 200, 300, kTransposed, kRowMajor},   // packed transposed A
+      {17, 300, 100, kRowMajor, kTransposed},    // C^T, A packed
+      {33, 20, 90, kTransposed, kTransposed},    // C^T, A in place
+      {3, 5, 4100, kRowMajor, kTransposed},      // too long for C^T
       {1, 300, 784},
       {300, 1, 784},
       {784, 10, 32},
@@ -335,6 +365,57 @@ TEST("matmul: batches, equal and broadcast") {
           want += double{a.at(q * m + i, p)} * double{b.at(q % 2 * k + p, j)};
         }
         require_close(got[0][kGuard + (q * m + i) * n + j], want, k, k, "batched");
+      }
+    }
+  }
+}
+
+TEST("matmul: batches of one shared B are one product") {
+  Random random(9);
+  const int64_t m = 7, n = 19, k = 11;
+  Matrix<float> a(12 * m, k, kRowMajor, &random), b(k, n, kRowMajor, &random);
+  TensorView va = a.view(), vb = b.view();
+  va.ndim = vb.ndim = 4;
+  const int64_t a_shape[] = {6, 2, m, k}, a_stride[] = {2 * m * k, m * k, k, 1};
+  const int64_t b_shape[] = {6, 2, k, n}, b_stride[] = {0, 0, n, 1};
+  for (int d = 0; d < 4; ++d) {
+    va.shape[d] = a_shape[d], va.stride[d] = a_stride[d];
+    vb.shape[d] = b_shape[d], vb.stride[d] = b_stride[d];
+  }
+  const auto got =
+      run<float>("matmul", {va, vb}, {output<float>({6, 2, m, n})}, 0, "merged");
+  for (int64_t i = 0; i < 12 * m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      double size;
+      const double want = dot(a, false, b, false, i, j, k, &size);
+      require_close(got[0][kGuard + i * n + j], want, size, k, "merged");
+    }
+  }
+}
+
+TEST("matmul: integers wrap as in NumPy") {
+  Random random(10);
+  for (int64_t n : {1, 5, 37}) {
+    const int64_t m = 6, k = 13;
+    std::vector<int64_t> a(m * k), b(k * n), c(m * n);
+    for (int64_t& v : a)
+      v = static_cast<int64_t>(random.below(uint64_t{1} << 31) << 31);
+    for (int64_t& v : b)
+      v = -static_cast<int64_t>(random.below(uint64_t{1} << 31));
+    TensorView va = output<int64_t>({m, k}), vb = output<int64_t>({k, n});
+    TensorView vc = output<int64_t>({m, n});
+    va.data = a.data(), vb.data = b.data(), vc.data = c.data();
+    for (int parts : {1, 3}) {
+      c.assign(c.size(), -1);
+      launch("matmul", {va, vb}, {vc}, 0, parts);
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) {
+          uint64_t sum = 0;
+          for (int64_t p = 0; p < k; ++p)
+            sum += static_cast<uint64_t>(a[i * k + p]) *
+                   static_cast<uint64_t>(b[p * n + j]);
+          REQUIRE(static_cast<uint64_t>(c[i * n + j]) == sum);
+        }
       }
     }
   }
@@ -388,17 +469,17 @@ TEST("gemm: wrong operands are refused") {
   Random random(7);
   Matrix<float> a(3, 4, kRowMajor, &random), b(5, 6, kRowMajor, &random);
   Matrix<double> d(4, 6, kRowMajor, &random);
-  TensorView ints = a.view();
-  ints.dtype = DType::kInt32;
+  TensorView bytes = a.view();
+  bytes.dtype = DType::kUInt8;
   const TensorView out = output<float>({3, 6});
   REQUIRE_THROWS(launch("matmul", {a.view(), b.view()}, {out}, 0, 1),
                  "[matmul] the inner dimensions differ: 4 and 5");
   REQUIRE_THROWS(launch("matmul", {a.view(), d.view()}, {out}, 0, 1),
                  "[matmul] operand 1 is float64, operand 0 is float32");
-  TensorView ints_b = b.view();
-  ints_b.shape[0] = 4, ints_b.dtype = DType::kInt32;
-  REQUIRE_THROWS(launch("matmul", {ints, ints_b}, {out}, 0, 1),
-                 "[matmul] dtype int32 is not supported (float32, float64)");
+  TensorView bytes_b = b.view();
+  bytes_b.shape[0] = 4, bytes_b.dtype = DType::kUInt8;
+  REQUIRE_THROWS(launch("matmul", {bytes, bytes_b}, {out}, 0, 1),
+                 "[matmul] dtype uint8 is not supported (float32, float64)");
   TensorView w = b.view();
   w.shape[0] = 4;
   REQUIRE_THROWS(launch("linear", {a.view(), w, b.view()}, {out}, 0, 1),

@@ -55,13 +55,50 @@ Product<T> product_of(const TensorView& a, const TensorView& b, bool a_transpose
   return p;
 }
 
-// Rows [begin, end) of C.
+// The elements of C that a part computes.
+struct Share {
+  Range rows, cols;
+};
+
+// Whole tiles of columns, as long as every part gets one.
 template <class T>
-void take_rows(Product<T>& p, Range rows) {
+Range column_range(int64_t n, int index, int count) {
+  const int64_t tile = kMainWidth * lanes<T>;
+  const int64_t unit = n >= count * tile ? tile : lanes<T>, units = ceil_div(n, unit);
+  const int64_t end = units * (index + 1) / count * unit;
+  return {units * index / count * unit, min_of(end, n)};
+}
+
+// Rows where the scheduler relies on it. Else a grid of whole tiles that makes the
+// parts read least: `cols` divides the parts, and each reads and packs its own columns
+// of B (hence twice their weight).
+template <class T>
+Share share_of(int64_t m, int64_t n, Part part) {
+  const bool owned = owns_rows(m, part, kMinRows);
+  if (owned && !part.alone) return {row_range(m, part), {0, n}};
+  int cols = owned ? 1 : part.count;
+  double least = 0;
+  for (int c = 1; owned && c <= part.count; ++c) {
+    const int r = part.count / c;
+    if (r * c != part.count || m < int64_t{kMinRows} * r) continue;
+    const double read = static_cast<double>(m) / r + 2.0 * static_cast<double>(n) / c;
+    if (c == 1 || read < least) cols = c, least = read;
+  }
+  const int rows = part.count / cols;
+  return {row_range(m, {part.index / cols, rows}),
+          column_range<T>(n, part.index % cols, cols)};
+}
+
+template <class T>
+void take_share(Product<T>& p, const Share& share) {
+  const Range rows = share.rows, cols = share.cols;
   p.m = rows.end - rows.begin;
+  p.n = cols.end > cols.begin ? cols.end - cols.begin : 0;
   p.a += rows.begin * p.rsa;
+  p.b += cols.begin * p.csb;
+  p.c += rows.begin * p.ldc + cols.begin;
   p.row += rows.begin;
-  p.c += rows.begin * p.ldc;
+  p.col += cols.begin;
 }
 
 template <class T>
@@ -70,48 +107,156 @@ T* scratch_for(const Product<T>& whole, bool transposed, int64_t extra = 0) {
   return static_cast<T*>(scratch(elements * sizeof(T)));
 }
 
-// The rows of this part. The form is chosen on the whole product.
+// Sums of products of integers, modulo 2^32 or 2^64 as in NumPy.
 template <class T>
-void run_owned_rows(Product<T> p, Range rows, T* buffer) {
+void multiply_integers(const Product<T>& p) {
+  constexpr int n = lanes<T>;
+  for (int64_t i = 0; i < p.m; ++i) {
+    for (int64_t j = 0; j < p.n; j += n) {
+      const int valid = clip<T>(p.n - j);
+      Vec<T> sum = {};
+      for (int64_t k = 0; k < p.k; ++k) {
+        const T* b = p.b + k * p.rsb + j * p.csb;
+        Vec<T> v = {};
+        if (p.csb == 1) {
+          v = load_up_to(b, valid);
+        } else {
+          for (int q = 0; q < valid; ++q)
+            v[q] = b[q * p.csb];
+        }
+        sum += v * p.a[i * p.rsa + k * p.csa];
+      }
+      store_n(p.c + i * p.ldc + j, sum, valid);
+    }
+  }
+}
+
+// A share of a product. The form is chosen on the whole product.
+template <class T>
+void run_share(Product<T> p, bool transposed, const Share& share, T* buffer) {
+  take_share(p, share);
+  if constexpr (kIsFloat<T>) {
+    if (transposed) transpose_operands(p);
+    run_product(p, transposed, buffer);
+  } else {
+    multiply_integers(p);
+  }
+}
+
+// The leading dimensions of a batch of products.
+struct Batch {
+  int ndim;
+  int64_t count = 1, shape[kMaxRank], a[kMaxRank], b[kMaxRank];
+};
+
+Batch batch_of(const TensorView& a, const TensorView& b) {
+  Batch batch;
+  batch.ndim = a.ndim - 2;
+  for (int d = 0; d < batch.ndim; ++d) {
+    check_equal("matmul", "batch dimensions", a.shape[d], b.shape[d]);
+    batch.count *= a.shape[d];
+    batch.shape[d] = a.shape[d], batch.a[d] = a.stride[d], batch.b[d] = b.stride[d];
+  }
+  return batch;
+}
+
+// All products share one B and their rows follow each other: one product, (rows of
+// a layer's input with a time axis) times (a kernel).
+template <class T>
+bool merge_batch(const Batch& batch, Product<T>& p) {
+  int64_t expect = p.m * p.rsa;
+  for (int d = batch.ndim - 1; d >= 0; --d) {
+    if (batch.shape[d] == 1) continue;
+    if (batch.b[d] != 0 || batch.a[d] != expect) return false;
+    expect *= batch.shape[d];
+  }
+  p.m *= batch.count;
+  return true;
+}
+
+// Products [begin, end) of the batch, an odometer instead of divisions.
+template <class T>
+void run_batch(const Batch& batch, const Product<T>& p, Range range, Part inside,
+               T* buffer) {
   const bool transposed = prefers_transposed(p);
-  take_rows(p, rows);
-  if (transposed) transpose_operands(p);
-  run_product(p, transposed, buffer);
+  const Share share = share_of<T>(p.m, p.n, inside);
+  Product<T> q = p;
+  int64_t at[kMaxRank], rest = range.begin;
+  for (int d = batch.ndim - 1; d >= 0; --d) {
+    at[d] = rest % batch.shape[d];
+    rest /= batch.shape[d];
+    q.a += at[d] * batch.a[d];
+    q.b += at[d] * batch.b[d];
+  }
+  q.c += range.begin * p.m * p.n;
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    run_share(q, transposed, share, buffer);
+    q.c += p.m * p.n;
+    for (int d = batch.ndim - 1; d >= 0; --d) {
+      q.a += batch.a[d];
+      q.b += batch.b[d];
+      if (++at[d] < batch.shape[d]) break;
+      q.a -= at[d] * batch.a[d];
+      q.b -= at[d] * batch.b[d];
+      at[d] = 0;
+    }
+  }
+}
+
+// Which products of a batch a part computes, and the part of each.
+struct BatchShare {
+  Range range;
+  Part inside;
+};
+
+BatchShare share_of_batch(const Batch& batch, int64_t rows, Part part) {
+  const int64_t per_row = batch.count / rows, parts = part.count;
+  if (owns_rows(rows, part, kMinRows)) {
+    const Range owned = row_range(rows, part);
+    return {{owned.begin * per_row, owned.end * per_row}, {}};
+  }
+  if (batch.count >= parts) {
+    return {{batch.count * part.index / parts, batch.count * (part.index + 1) / parts},
+            {}};
+  }
+  return {{0, batch.count}, {part.index, part.count, true}};
+}
+
+template <class T>
+void matmul_of(const KernelArgs& args) {
+  const TensorView &a = args.in[0], &b = args.in[1], &out = args.out[0];
+  Product<T> p = product_of<T>(a, b, false, false, out);
+  const Batch batch = batch_of(a, b);
+  if (batch.count == 0 || p.m == 0 || p.n == 0) return;
+  if (batch.ndim == 0) {
+    const bool transposed = prefers_transposed(p);
+    T* buffer = scratch_for(p, transposed);
+    return run_share(p, transposed, share_of<T>(p.m, p.n, args.part), buffer);
+  }
+  const BatchShare share = share_of_batch(batch, out.rows(), args.part);
+  if (share.inside.count == 1) {
+    const Range range = share.range;
+    Product<T> merged = p;
+    if (merge_batch(batch, merged)) {
+      const bool transposed = prefers_transposed(merged);
+      T* buffer = scratch_for(merged, transposed);
+      const Range rows = {range.begin * p.m, range.end * p.m};
+      return run_share(merged, transposed, {rows, {0, p.n}}, buffer);
+    }
+  }
+  run_batch(batch, p, share.range, share.inside, scratch_for(p, prefers_transposed(p)));
 }
 
 void matmul(const KernelArgs& args) {
-  const TensorView &a = args.in[0], &b = args.in[1], &out = args.out[0];
+  const TensorView &a = args.in[0], &b = args.in[1];
   FASTNN_CHECK(a.ndim >= 2, "[matmul] operand 0 has rank %d, expected 2 or more",
                a.ndim);
   check_operands("matmul", args.in, 2, a.ndim);
-  const int batch_dims = a.ndim - 2;
   check_equal("matmul", "the inner dimensions", a.shape[a.ndim - 1],
-              b.shape[batch_dims]);
-  int64_t batches = 1;
-  for (int d = 0; d < batch_dims; ++d) {
-    check_equal("matmul", "batch dimensions", a.shape[d], b.shape[d]);
-    batches *= a.shape[d];
-  }
-  const Range owned = row_range(out.rows(), args.part);
-  if (owned.begin == owned.end || batches == 0) return;
-  for_float("matmul", a.dtype, [&]<class T>() {
-    Product<T> p = product_of<T>(a, b, false, false, out);
-    T* buffer = scratch_for(p, prefers_transposed(p));
-    if (batch_dims == 0) return run_owned_rows(p, owned, buffer);
-    const int64_t per_row = batches / a.shape[0];
-    for (int64_t i = owned.begin * per_row; i < owned.end * per_row; ++i) {
-      Product<T> q = p;
-      int64_t rest = i;
-      for (int d = batch_dims - 1; d >= 0; --d) {
-        const int64_t index = rest % a.shape[d];
-        rest /= a.shape[d];
-        q.a += index * a.stride[d];
-        q.b += index * b.stride[d];
-      }
-      q.c += i * p.m * p.n;
-      run_owned_rows(q, {0, p.m}, buffer);
-    }
-  });
+              b.shape[a.ndim - 2]);
+  if (a.dtype == DType::kInt32) return matmul_of<uint32_t>(args);
+  if (a.dtype == DType::kInt64) return matmul_of<uint64_t>(args);
+  for_float("matmul", a.dtype, [&]<class T>() { matmul_of<T>(args); });
 }
 
 void linear(const KernelArgs& args) {
@@ -123,8 +268,6 @@ void linear(const KernelArgs& args) {
   check_equal("linear", "the columns of x and the rows of w", x.shape[1], w.shape[0]);
   check_equal("linear", "the columns of w and the size of b", w.shape[1], b.shape[0]);
   const int64_t activation = activation_of("linear", args.attrs[0]);
-  const Range owned = row_range(args.out[0].rows(), args.part);
-  if (owned.begin == owned.end) return;
   for_float("linear", x.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(x, w, false, false, args.out[0]);
     const bool unit = b.stride[0] == 1;
@@ -137,7 +280,8 @@ void linear(const KernelArgs& args) {
         bias[j] = b.ptr<const T>()[j * b.stride[0]];
       p.epilogue.bias = bias;
     }
-    run_owned_rows(p, owned, buffer);
+    const Share share = share_of<T>(p.m, p.n, args.part);
+    run_share(p, prefers_transposed(p), share, buffer);
   });
 }
 
@@ -150,21 +294,22 @@ void linear_grad_input(const KernelArgs& args) {
   check_equal("linear_grad_input", "the rows of w and the columns of y", w.shape[0],
               y.shape[1]);
   const int64_t activation = activation_of("linear_grad_input", args.attrs[0]);
-  const Range owned = row_range(args.out[0].rows(), args.part);
-  if (owned.begin == owned.end) return;
   for_float("linear_grad_input", dy.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(dy, w, false, true, args.out[0]);
     p.epilogue.activation = activation;
     p.epilogue.y = y.ptr<const T>();
     p.epilogue.rsy = y.stride[0], p.epilogue.csy = y.shape[1] == 1 ? 1 : y.stride[1];
-    run_owned_rows(p, owned, scratch_for(p, prefers_transposed(p)));
+    const bool transposed = prefers_transposed(p);
+    T* buffer = scratch_for(p, transposed);
+    run_share(p, transposed, share_of<T>(p.m, p.n, args.part), buffer);
   });
 }
 
 constexpr KernelEntry kEntries[] = {
-    {"matmul", matmul, Split::kRows, "ra", 1, ""},
-    {"linear", linear, Split::kRows, "raa", 1, "activation"},
-    {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation"},
+    {"matmul", matmul, Split::kRows, "ra", 1, "", kMinRows},
+    {"linear", linear, Split::kRows, "raa", 1, "activation", kMinRows},
+    {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation",
+     kMinRows},
 };
 
 }  // namespace

@@ -89,8 +89,8 @@ void pack_panel(const T* b, int64_t rsb, int64_t csb, int64_t k, int64_t cols, T
 
 // dst[o * ld + i] = src[o * stride + i]
 template <class T>
-void pack_block(const T* src, int64_t stride, int64_t outer, int64_t inner, T* dst,
-                int64_t ld) {
+void pack_rows(const T* src, int64_t stride, int64_t outer, int64_t inner, T* dst,
+               int64_t ld) {
   for (int64_t o = 0; o < outer; ++o) {
     int64_t i = 0;
     for (; i + lanes<T> <= inner; i += lanes<T>) {
@@ -98,6 +98,23 @@ void pack_block(const T* src, int64_t stride, int64_t outer, int64_t inner, T* d
     }
     for (; i < inner; ++i)
       dst[o * ld + i] = src[o * stride + i];
+  }
+}
+
+// dst[p * ld + i] = a(i, p); rows <= ld.
+template <class T>
+void pack_columns(const T* a, int64_t rsa, int64_t csa, int64_t k, int64_t rows, T* dst,
+                  int64_t ld) {
+  for (int64_t p = 0; p < k; ++p) {
+    const T* src = a + p * csa;
+    T* to = dst + p * ld;
+    if (rsa == 1 && rows <= lanes<T>) {
+      const int n = static_cast<int>(rows);
+      store_n(to, load_n(src, n), n);
+    } else {
+      for (int64_t i = 0; i < rows; ++i)
+        to[i] = src[i * rsa];
+    }
   }
 }
 

@@ -69,36 +69,27 @@ FASTNN_INLINE int tile_width(int64_t m) {
 }
 
 // Vectors of the next panel when `left` columns remain: full panels, then a rest that
-// is not a single vector (such tiles are slower) unless the rows are packed in tiles.
+// is not a single vector (such tiles are slower).
 template <class T>
-FASTNN_INLINE int64_t panel_width(int64_t left, int width, bool tiles = false) {
+FASTNN_INLINE int64_t panel_width(int64_t left, int width) {
   const int64_t vectors = ceil_div(left, lanes<T>);
-  if (!tiles && vectors == width + 1 && width < kMaxWidth && kTileRows[width + 1] > 1) {
+  if (vectors == width + 1 && width < kMaxWidth && kTileRows[width + 1] > 1) {
     return width + 1;
   }
   return min_of(vectors, width);
 }
 
-// Scratch: one packed panel of B, then one packed block of A.
-template <class T>
-FASTNN_INLINE int64_t panel_elements(int64_t k) {
-  return k * kMaxWidth * lanes<T>;
-}
-template <class T>
-FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
-  if (transposed) return panel_elements<T>(k);
-  return panel_elements<T>(min_of(k, kBlockK)) + kBlockABytes / sizeof(T);
-}
-
-enum class PackA { kNo, kRows, kTiles };
+// What is done to A before it meets packed panels of B.
+enum class PackA { kNo, kRows, kColumns };
 
 // How the loops treat one product.
 struct Plan {
-  bool pack_b;
-  PackA pack_a;
+  bool packed;      // run_packed, else run_in_place
+  PackA pack_a;     // packed only
   int width;        // vectors of a full panel
   int64_t block_k;  // of equal size, as few as allowed
-  int64_t block_m;  // rows of a packed block of A
+  int64_t block_n;  // columns of a packed block of B
+  int64_t group;    // tiles of A that are packed together
 };
 
 // A in place costs nothing while its rows are contiguous and lie in different cache
@@ -107,31 +98,57 @@ struct Plan {
 template <class T>
 PackA choose_pack_a(const Product<T>& p) {
   const int64_t size = sizeof(T), main_columns = kMainWidth * lanes<T>;
-  if (p.csa == 1 && p.rsa * size % kAliasBytes == 0 && p.m >= kPackRows &&
-      p.n >= 4 * main_columns) {
-    return PackA::kRows;
+  if (p.csa == 1) {
+    const bool alias = p.rsa * size % kAliasBytes == 0;
+    return alias && p.n >= 4 * main_columns ? PackA::kRows : PackA::kNo;
   }
-  if (p.rsa == 1 && p.csa != 1 && p.k >= kPackATilesK && p.m >= kPackRows &&
-      p.n >= main_columns) {
-    return PackA::kTiles;
-  }
-  return PackA::kNo;
+  const bool pays = p.k >= kPackColumnsK && p.n >= main_columns;
+  return pays ? PackA::kColumns : PackA::kNo;
 }
 
 template <class T>
 Plan plan_rows(const Product<T>& p) {
   Plan plan;
   const bool alias = p.rsb * int64_t{sizeof(T)} % kAliasBytes == 0;
-  plan.pack_b = p.csb != 1 || p.m >= (alias ? kPackRows : kPackRowsAligned);
-  plan.pack_a = choose_pack_a(p);
+  plan.pack_a = p.m >= kPackRows ? choose_pack_a(p) : PackA::kNo;
+  plan.packed = p.csb != 1 || plan.pack_a != PackA::kNo ||
+                (p.m >= (alias ? kPackRows : kPackRowsAligned) &&
+                 p.k * p.n * int64_t{sizeof(T)} > kInPlaceBytes);
   plan.width = tile_width(p.m);
-  plan.block_k = ceil_div(p.k, ceil_div(p.k, kBlockK) + (p.k == 0));
-  plan.block_m = p.m;
-  if (plan.pack_a != PackA::kNo) {
-    const int64_t bytes = (plan.block_k + kPackedGap) * int64_t{sizeof(T)};
-    plan.block_m = kBlockABytes / bytes / kMainRows * kMainRows;
+  const int64_t most_k = plan.packed ? kPackedBlockK : kBlockK;
+  plan.block_k = p.k <= most_k ? p.k : ceil_div(p.k, ceil_div(p.k, most_k));
+  const int64_t columns = plan.width * lanes<T>;
+  const int64_t panel_bytes = (plan.block_k + (p.k == 0)) * columns * sizeof(T);
+  const int64_t most = divide(kBlockBBytes, panel_bytes);
+  const int64_t panels = ceil_div(p.n, columns);
+  const int64_t blocks = ceil_div(panels, most ? most : 1);
+  plan.block_n = ceil_div(panels, blocks ? blocks : 1) * columns;
+  plan.group = 1;
+  if (plan.pack_a == PackA::kColumns) {
+    plan.group = divide(kBlockABytes, plan.block_k * kMainRows * int64_t{sizeof(T)});
   }
   return plan;
+}
+
+// Scratch of a product: a panel of B or a block of panels and a group of rows of A.
+template <class T>
+FASTNN_INLINE int64_t panel_elements(int64_t k) {
+  return k * kMaxWidth * lanes<T>;
+}
+template <class T>
+FASTNN_INLINE int64_t block_elements(int64_t k) {
+  const int64_t kc = min_of(k, kPackedBlockK);
+  // A block ends in a panel of one more vector (`join_rest`), and is one panel at
+  // least.
+  return kBlockBBytes / int64_t{sizeof(T)} + (kMaxWidth + 1) * lanes<T> * kc;
+}
+template <class T>
+FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
+  if (transposed) return panel_elements<T>(k);
+  const int64_t row = kMainRows * (kPackedBlockK + kPackedGap);
+  const int64_t packed = block_elements<T>(k) + kBlockABytes / int64_t{sizeof(T)} + row;
+  const int64_t in_place = panel_elements<T>(min_of(k, kBlockK));
+  return packed > in_place ? packed : in_place;
 }
 
 FASTNN_END_NAMESPACE

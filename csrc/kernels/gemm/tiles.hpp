@@ -39,22 +39,37 @@ inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
 // follow a stride of ldb.
 inline constexpr int64_t kAheadRows = 8;
 
-// Most elements of k per block. A panel that long still lies in L2, and another pass
-// over C costs more: 512 x 784 x 768 gives 70 % of the peak with blocks of 320, 80 %
-// with whole columns (Cascade Lake, C in L3).
+// Two ways through memory (product.hpp). With few rows B is read in place, panel by
+// panel: one pass over B, most elements of k per pass kBlockK. With kPackRows rows or
+// more, blocks of B are packed into L2 and every tile of A, which then lies in L1,
+// meets all panels of the block: L2 delivers 192 bytes per 12 cycles instead of 224,
+// and C is written row by row. Cascade Lake, 512^3: 93 to 97 % of the peak so, 82 to 90
+// % panel by panel; 128 x 784 x 784: 87 % and 73 %.
 inline constexpr int64_t kBlockK = 1024;
+inline constexpr int64_t kPackedBlockK = 400;
+// One packed block of B. 600 KiB of a 1 MiB L2 is already slower with 128 rows (65 %
+// instead of 87 %): A and C pass through it too.
+inline constexpr int64_t kBlockBBytes =
+    FASTNN_VECTOR_BYTES == 64 ? 320 * 1024 : 160 * 1024;
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 
 // Rows whose distance is a multiple of this meet in few sets of L1.
 inline constexpr int64_t kAliasBytes = 1024;
-// An operand is packed when at least this many rows share the copy; B whose rows lie
-// well is read in place up to kPackRowsAligned.
+// B is packed when at least this many rows share the copy; when its rows lie well, it
+// is read in place up to kPackRowsAligned.
 inline constexpr int64_t kPackRows = 64;
-inline constexpr int64_t kPackRowsAligned = 128;
+inline constexpr int64_t kPackRowsAligned = 96;
+// B that lies in L2 with A and C is read in place by any number of rows.
+inline constexpr int64_t kInPlaceBytes = 96 * 1024;
 // A in columns is packed from this k on; below, fetching it ahead is enough.
-inline constexpr int64_t kPackATilesK = 48;
-inline constexpr int64_t kBlockABytes = 640 * 1024;  // leaves room in L2 for B and C
-inline constexpr int64_t kPackedGap = 16;            // between packed rows
+inline constexpr int64_t kPackColumnsK = 16;
+inline constexpr int64_t kPackedGap = 16;  // between packed rows of A
+// Columns of A that are packed together: long runs, since each lies in another page
+// (784 x 512 x 784: 66 % of the peak, 54 % with 16 rows at a time).
+inline constexpr int64_t kBlockABytes = kBlockBBytes;
+
+// A product with fewer rows per part than this is divided by columns.
+inline constexpr int kMinRows = 4;
 
 FASTNN_END_NAMESPACE

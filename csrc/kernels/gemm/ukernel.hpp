@@ -23,7 +23,7 @@ struct Tile {
   T* c;
   int64_t ldc;
   const T* bias;   // added before the activation; nullptr: none
-  const T* ahead;  // packed B: one line to fetch per k, `ahead_step` apart
+  const T* ahead;  // one line to fetch per k into L2, `ahead_step` apart
   int64_t ahead_step;
   int tail;         // columns of the last vector, 1..lanes
   bool accumulate;  // start from C instead of 0
@@ -35,7 +35,7 @@ struct Tile {
 // How a tile reads B.
 enum Source {
   kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
-  kPanel,    // a copy without gaps: the hardware fetches it, and `ahead` is for others
+  kPanel,    // a copy without gaps: the hardware fetches it
 };
 
 template <class T, int MR, int NV>
@@ -116,10 +116,11 @@ void ukr(const Tile<T>& t) {
   V acc[MR][NV];
   begin_tile(t, acc);
   const T* b = t.b;
-  const T* ahead = kSource == kInPlace ? b + kAheadRows * t.ldb : t.ahead;
+  const T* soon = b + kAheadRows * t.ldb;
+  const T* ahead = t.ahead;
   const int64_t rsa = t.rsa, csa = t.csa;
   const int64_t ldb = kSource == kInPlace ? t.ldb : NV * n;
-  const int64_t ahead_step = kSource == kInPlace ? t.ldb : t.ahead_step;
+  const int64_t ahead_step = t.ahead_step;
   for (int64_t s = 0; s < t.segments; ++s) {
     const T* a = t.a + t.jump[s];
     for (int64_t p = t.k; p > 0; --p) {
@@ -135,11 +136,11 @@ void ukr(const Tile<T>& t) {
         constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
 #pragma GCC unroll 8
         for (int j = 0; j < NV; j += kPerLine)
-          __builtin_prefetch(ahead + j * n);
-        __builtin_prefetch(ahead + NV * n - 1);
-      } else {
-        __builtin_prefetch(ahead);
+          __builtin_prefetch(soon + j * n);
+        __builtin_prefetch(soon + NV * n - 1);
+        soon += ldb;
       }
+      __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
         const T x = a[i * rsa];

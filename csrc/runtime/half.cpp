@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/half.hpp"
+
+#include <cstring>
+#include <memory>
+
+#include "base/error.hpp"
+
+namespace fastnn {
+namespace {
+
+constexpr size_t kMaxViews = 16;
+constexpr int64_t kAlign = 16;  // floats
+
+int64_t padded(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+
+// Grows to the largest call of this thread, then is reused. Apart from `scratch`, which
+// the kernels use meanwhile.
+float* buffer_of(int64_t floats) {
+  thread_local std::unique_ptr<float[]> memory;
+  thread_local int64_t size = 0;
+  if (floats + kAlign > size) {
+    memory.reset(new float[static_cast<size_t>(floats + kAlign)]);
+    size = floats + kAlign;
+  }
+  const auto address = reinterpret_cast<uintptr_t>(memory.get());
+  return memory.get() + (64 - address % 64) % 64 / sizeof(float);
+}
+
+void make_contiguous(TensorView& view) {
+  int64_t stride = 1;
+  for (int d = view.ndim - 1; d >= 0; --d) {
+    view.stride[d] = stride;
+    stride *= view.shape[d];
+  }
+}
+
+// The elements of a view that are stored: repeated dimensions once.
+TensorView stored(const TensorView& view) {
+  TensorView v = view;
+  for (int d = 0; d < v.ndim; ++d) {
+    if (v.stride[d] == 0 && v.shape[d] > 1) v.shape[d] = 1;
+  }
+  return v;
+}
+
+void convert(const TensorView& from, const TensorView& to) {
+  static const KernelEntry* const cast = find_kernel("cast");
+  if (to.numel() == 0) return;
+  AttrValue attr;
+  attr.i = static_cast<int64_t>(to.dtype);
+  cast->fn({&from, &to, &attr, Part{}});
+}
+
+// Rows [begin, end) of a view that has more than one.
+TensorView rows_of(TensorView view, Range rows) {
+  if (view.ndim == 0) return view;
+  view.data = view.ptr<char>() + rows.begin * view.stride[0] * dtype_size(view.dtype);
+  view.shape[0] = rows.end - rows.begin;
+  return view;
+}
+
+// The operand as the kernel sees it: all rows of `view`, of which it touches those that
+// `wide` holds, from `begin` on.
+TensorView seen_as(const TensorView& view, const TensorView& kept,
+                   const TensorView& wide, int64_t begin) {
+  TensorView seen = view;
+  seen.dtype = DType::kFloat32;
+  for (int d = 0; d < seen.ndim; ++d) {
+    seen.stride[d] = kept.shape[d] != view.shape[d] ? 0 : wide.stride[d];
+  }
+  const int64_t skipped = seen.ndim ? begin * seen.stride[0] : 0;
+  seen.data = wide.ptr<char>() - skipped * static_cast<int64_t>(sizeof(float));
+  return seen;
+}
+
+}  // namespace
+
+void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
+  const size_t n_in = std::strlen(kernel.reads);
+  const auto n_out = static_cast<size_t>(kernel.n_out), n = n_in + n_out;
+  FASTNN_CHECK(n <= kMaxViews, "[%s] %zu operands are too many for 16-bit floats",
+               kernel.name, n);
+  const int64_t rows = args.out[0].rows();
+  Part part = {args.part.index, args.part.count};
+  const bool owned =
+      kernel.split == Split::kRows && owns_rows(rows, part, kernel.min_rows);
+  if (!owned || part.count == 1) {
+    if (part.index != 0) return;
+    part = {};
+  }
+  const Range own = row_range(rows, part);
+  TensorView views[kMaxViews];
+  Range range[kMaxViews];
+  int64_t total = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const bool output = i >= n_in;
+    const TensorView& view = output ? args.out[i - n_in] : args.in[i];
+    views[i] = view;
+    if (!dtype_is_half(view.dtype)) continue;
+    const TensorView kept = output ? view : stored(view);
+    const bool by_rows = kept.ndim > 0 && kept.shape[0] == rows && part.count > 1 &&
+                         (output || kernel.reads[i] == 'r');
+    range[i] = by_rows ? own : Range{0, kept.rows()};
+    total += padded(rows_of(kept, range[i]).numel());
+  }
+  float* to = buffer_of(total);
+  for (size_t i = 0; i < n; ++i) {
+    const bool output = i >= n_in;
+    const TensorView& view = output ? args.out[i - n_in] : args.in[i];
+    if (!dtype_is_half(view.dtype)) continue;
+    const TensorView kept = output ? view : stored(view);
+    const TensorView source = rows_of(kept, range[i]);
+    TensorView wide = source;
+    wide.data = to;
+    wide.dtype = DType::kFloat32;
+    make_contiguous(wide);
+    if (!output) convert(source, wide);
+    to += padded(wide.numel());
+    views[i] = seen_as(view, kept, wide, range[i].begin);
+  }
+  kernel.fn({views, views + n_in, args.attrs, part});
+  for (size_t i = n_in; i < n; ++i) {
+    const TensorView& view = args.out[i - n_in];
+    if (!dtype_is_half(view.dtype)) continue;
+    convert(rows_of(views[i], range[i]), rows_of(view, range[i]));
+  }
+}
+
+}  // namespace fastnn
