@@ -3,7 +3,8 @@
 
 Run with a Python that has torch (make bench makes one), from the repository's root:
 
-    PYTHONPATH=tests/models:tests/graph:tests .venv-bench/bin/python tools/record_torch_losses.py
+    PYTHONPATH=tests/models:tests/graph:tests \\
+        .venv-bench/bin/python tools/record_torch_losses.py
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import numpy as np
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.ops._promote import to_float
-from fastnn.ops.arrays import concatenate, take
+from fastnn.ops.arrays import concatenate
+from fastnn.ops.indexing import take
 from fastnn.opset._dtypes import is_float
 
 _BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
