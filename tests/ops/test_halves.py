@@ -26,7 +26,7 @@ def _names() -> list[str]:
         for name in KERNEL_OPS
         if OPS[name].inputs
         and OPS[name].kind != UPDATE
-        and not any(attr.kind == "dtype" for attr in OPS[name].attrs)
+        and not any(attr.name == "dtype" for attr in OPS[name].attrs)
     ]
 
 

@@ -114,25 +114,3 @@ def test_the_gradient_of_a_sum_in_stages_is_one() -> None:
             tape.watch(x)
             y = ops.sum(ops.sum(x, axis))
         assert (tape.gradient(y, x).numpy() == 1).all()
-
-
-@pytest.mark.parametrize("ord", [None, 0, 1, 2, 3, -1, 0.5, np.inf, -np.inf])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_norms_of_vectors(ord: Any, axis: int) -> None:
-    x = RNG.normal(size=(5, 7))
-    expected = np.linalg.norm(x, ord, axis)
-    np.testing.assert_allclose(ops.norm(x, ord, axis), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("ord", [None, "fro", 1, -1, np.inf, -np.inf])
-@pytest.mark.parametrize("axis", [(0, 1), (2, 0), (1, 2)])
-@pytest.mark.parametrize("keepdims", [False, True])
-def test_norms_of_matrices(ord: Any, axis: Any, keepdims: bool) -> None:
-    x = RNG.normal(size=(5, 7, 3))
-    expected = np.linalg.norm(x, ord, axis, keepdims)
-    np.testing.assert_allclose(ops.norm(x, ord, axis, keepdims), expected, rtol=1e-12)
-
-
-def test_a_norm_that_is_not_defined_says_so() -> None:
-    with pytest.raises(ValueError, match="not defined over axes"):
-        ops.norm(np.ones((2, 3)), "nuc")
