@@ -13,7 +13,7 @@ from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
 from fastnn.ops._promote import promote, to_float
 from fastnn.ops.math import all as _all
-from fastnn.ops.math import isfinite, where
+from fastnn.ops.math import isfinite, where  # type: ignore[attr-defined]
 from fastnn.opset._dtypes import RANGE, is_float
 
 # ---- numbers -----------------------------------------------------------------------

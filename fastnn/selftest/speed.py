@@ -88,7 +88,11 @@ def large_sample(op: OpDef, dtype: str = "float32") -> Sample | None:
     if op.typical is not None:
         given = op.typical(rng, dtype)
         return Sample(tuple(np.asarray(a) for a in given.inputs), given.attrs)
-    small = [s for s in samples(op, dtype) if all(a.size for a in s.inputs)]
+    small = [
+        s
+        for s in samples(op, dtype)
+        if all(a.size for a in s.inputs) and prod(_specs(op, s)[1][0].shape)
+    ]
     # The largest; pointwise, without broadcasting where there is a choice.
     small.sort(
         key=lambda s: (
