@@ -45,6 +45,8 @@ FASTNN_INLINE Range valid_for_all(const Tap* taps, int64_t count, int64_t width,
     all.begin = r.begin > all.begin ? r.begin : all.begin;
     all.end = r.end < all.end ? r.end : all.end;
   }
+  // A filter wider than the line: a tap may begin behind its end.
+  all.begin = all.begin < outputs ? all.begin : outputs;
   return {all.begin, all.end > all.begin ? all.end : all.begin};
 }
 
