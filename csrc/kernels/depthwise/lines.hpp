@@ -68,7 +68,7 @@ template <int pixels, int step, int run, class X, class F>
 FASTNN_INLINE void for_run(X x, F f) {
 #pragma GCC unroll 32
   for (int i = 0; i < (pixels - 1) * step + run; ++i) {
-    const auto v = x(i);
+    const auto v = run > 1 ? in_register(x(i)) : x(i);
 #pragma GCC unroll 8
     for (int r = 0; r < run; ++r) {
       if (i >= r && (i - r) % step == 0 && (i - r) / step < pixels)

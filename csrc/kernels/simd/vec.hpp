@@ -58,6 +58,20 @@ FASTNN_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VecOf<T>::unaligned*>(p) = v;
 }
 
+// v in a register: GCC otherwise repeats the load of v in every instruction that uses
+// it.
+template <class V>
+FASTNN_INLINE V in_register(V v) {
+#if defined(__aarch64__)
+  asm("" : "+w"(v));
+#elif FASTNN_VECTOR_BYTES == 64
+  asm("" : "+v"(v));
+#else
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
 template <class T>
 FASTNN_INLINE Vec<T> iota() {
   Vec<T> v = {};
