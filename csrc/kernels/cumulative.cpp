@@ -2,7 +2,7 @@
 // Running sums and products along an axis, forwards or backwards, and first-order
 // linear recurrences. A part owns whole lines, so the order of operations is a function
 // of the shape: within a line whole vectors are scanned in log2(lanes) steps (a running
-// sum by scalars is bound by the latency of an addition: 3.2 GB/s here against 14).
+// sum by scalars is bound by the latency of an addition).
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/row.hpp"
 #include "kernels/table.hpp"

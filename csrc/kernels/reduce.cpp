@@ -95,9 +95,8 @@ FASTNN_INLINE void take_rows(T* block, bool first, const T* x, int64_t stride,
   });
 }
 
-// Rows are swept in the order of memory, eight at a time, all columns of them: walking
-// down a few columns at a time takes twice as long, since every row of a wide matrix
-// lies in another page and nothing is prefetched.
+// Rows are swept in the order of memory, eight at a time, all columns of them: down a
+// few columns at a time every row of a wide matrix lies in another page.
 template <class Op, class T>
 void reduce_columns(const Walk& w, int64_t columns, void* const* out) {
   constexpr int64_t kRowsPerBlock = 64;

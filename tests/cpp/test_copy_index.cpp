@@ -2,6 +2,8 @@
 #include "kernel_test.hpp"
 
 using namespace kernel_test;
+using fastnn::BFloat16;  // the list of dtypes names them bare
+using fastnn::Float16;
 
 namespace {
 
