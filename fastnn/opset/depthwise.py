@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_same_dtype
-from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, Tol, op
+from fastnn.opset._opdef import ROW, Attr, Sample, Spec, Tol, op
 from fastnn.opset._samples import uniform
 from fastnn.opset._spatial import (
     Ints,
@@ -238,7 +238,7 @@ op(
     inputs="x w",
     attrs=WINDOW,
     infer=_forward_infer,
-    kind=CONTRACT,
+    kind=ROW,
     ref=_forward_ref,
     vjp=_forward_vjp,
     saves=("x", "w"),
@@ -253,7 +253,7 @@ op(
     outputs="dx",
     attrs=WINDOW,
     infer=_grad_input_infer,
-    kind=CONTRACT,
+    kind=ROW,
     ref=_grad_input_ref,
     vjp=_grad_input_vjp,
     saves=("dy", "w"),
@@ -268,7 +268,7 @@ op(
     outputs="dw",
     attrs=WINDOW,
     infer=_grad_kernel_infer,
-    kind=CONTRACT,
+    kind=ROW,
     ref=_grad_kernel_ref,
     vjp=_grad_kernel_vjp,
     saves=("x", "dy"),

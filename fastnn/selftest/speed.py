@@ -91,7 +91,7 @@ def large_sample(op: OpDef, dtype: str = "float32") -> Sample | None:
     small = [
         s
         for s in samples(op, dtype)
-        if all(a.size for a in s.inputs) and prod(_specs(op, s)[1][0].shape)
+        if all(a.size for a in s.inputs) and 0 not in _specs(op, s)[1][0].shape
     ]
     # The largest; pointwise, without broadcasting where there is a choice.
     small.sort(
