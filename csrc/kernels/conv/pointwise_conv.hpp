@@ -45,7 +45,7 @@ void pointwise_conv(Correlation<T> op, const Share& share) {
   if (!joined) p.m = pixels;
   normalise(p);
   const bool transposed = prefers_transposed(p);
-  const int64_t elements = scratch_elements<T>(p.k, transposed);
+  const int64_t elements = scratch_elements(p, transposed);
   T* const buffer =
       static_cast<T*>(scratch((elements + bias_elements(op)) * sizeof(T)));
   copy_bias(op, buffer + elements);

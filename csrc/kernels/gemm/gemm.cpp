@@ -103,7 +103,7 @@ void take_share(Product<T>& p, const Share& share) {
 
 template <class T>
 T* scratch_for(const Product<T>& whole, bool transposed, int64_t extra = 0) {
-  const int64_t elements = scratch_elements<T>(whole.k, transposed) + extra;
+  const int64_t elements = scratch_elements(whole, transposed) + extra;
   return static_cast<T*>(scratch(elements * sizeof(T)));
 }
 
@@ -275,7 +275,7 @@ void linear(const KernelArgs& args) {
     p.epilogue.activation = activation;
     p.epilogue.bias = b.ptr<const T>();
     if (!unit) {
-      T* bias = buffer + scratch_elements<T>(p.k, prefers_transposed(p));
+      T* bias = buffer + scratch_elements(p, prefers_transposed(p));
       for (int64_t j = 0; j < p.n; ++j)
         bias[j] = b.ptr<const T>()[j * b.stride[0]];
       p.epilogue.bias = bias;

@@ -84,12 +84,10 @@ enum class PackA { kNo, kRows, kColumns };
 
 // How the loops treat one product.
 struct Plan {
-  bool packed;      // run_packed, else run_in_place
-  PackA pack_a;     // packed only
+  PackA pack_a;
   int width;        // vectors of a full panel
   int64_t block_k;  // of equal size, as few as allowed
-  int64_t block_n;  // columns of a packed block of B
-  int64_t group;    // tiles of A that are packed together
+  int64_t block_m;  // rows of A that stay in L2
 };
 
 // A in place costs nothing while its rows are contiguous and lie in different cache
@@ -107,48 +105,37 @@ PackA choose_pack_a(const Product<T>& p) {
 }
 
 template <class T>
+FASTNN_INLINE int64_t rows_per_block(int64_t k) {
+  const int64_t rows = divide(kBlockABytes, (k + kPackedGap) * int64_t{sizeof(T)});
+  return rows > kTileRows[1] ? rows : kTileRows[1];
+}
+
+template <class T>
 Plan plan_rows(const Product<T>& p) {
   Plan plan;
-  const bool alias = p.rsb * int64_t{sizeof(T)} % kAliasBytes == 0;
   plan.pack_a = p.m >= kPackRows ? choose_pack_a(p) : PackA::kNo;
-  plan.packed = p.csb != 1 || plan.pack_a != PackA::kNo ||
-                (p.m >= (alias ? kPackRows : kPackRowsAligned) &&
-                 p.k * p.n * int64_t{sizeof(T)} > kInPlaceBytes);
   plan.width = tile_width(p.m);
-  const int64_t most_k = plan.packed ? kPackedBlockK : kBlockK;
-  plan.block_k = p.k <= most_k ? p.k : ceil_div(p.k, ceil_div(p.k, most_k));
-  const int64_t columns = plan.width * lanes<T>;
-  const int64_t panel_bytes = (plan.block_k + (p.k == 0)) * columns * sizeof(T);
-  const int64_t most = divide(kBlockBBytes, panel_bytes);
-  const int64_t panels = ceil_div(p.n, columns);
-  const int64_t blocks = ceil_div(panels, most ? most : 1);
-  plan.block_n = ceil_div(panels, blocks ? blocks : 1) * columns;
-  plan.group = 1;
-  if (plan.pack_a == PackA::kColumns) {
-    plan.group = divide(kBlockABytes, plan.block_k * kMainRows * int64_t{sizeof(T)});
-  }
+  plan.block_k = p.k <= kBlockK ? p.k : ceil_div(p.k, ceil_div(p.k, kBlockK));
+  const int64_t tile = kTileRows[plan.width], most = rows_per_block<T>(plan.block_k);
+  const int64_t blocks = ceil_div(p.m + (p.m == 0), most);
+  plan.block_m = ceil_div(ceil_div(p.m, blocks), tile) * tile;
   return plan;
 }
 
-// Scratch of a product: a panel of B or a block of panels and a group of rows of A.
+// Scratch of a product: a panel of B and a block of rows of A.
 template <class T>
 FASTNN_INLINE int64_t panel_elements(int64_t k) {
   return k * kMaxWidth * lanes<T>;
 }
 template <class T>
-FASTNN_INLINE int64_t block_elements(int64_t k) {
-  const int64_t kc = min_of(k, kPackedBlockK);
-  // A block ends in a panel of one more vector (`join_rest`), and is one panel at
-  // least.
-  return kBlockBBytes / int64_t{sizeof(T)} + (kMaxWidth + 1) * lanes<T> * kc;
-}
-template <class T>
-FASTNN_INLINE int64_t scratch_elements(int64_t k, bool transposed) {
-  if (transposed) return panel_elements<T>(k);
-  const int64_t row = kMainRows * (kPackedBlockK + kPackedGap);
-  const int64_t packed = block_elements<T>(k) + kBlockABytes / int64_t{sizeof(T)} + row;
-  const int64_t in_place = panel_elements<T>(min_of(k, kBlockK));
-  return packed > in_place ? packed : in_place;
+int64_t scratch_elements(const Product<T>& p, bool transposed) {
+  if (transposed) return panel_elements<T>(p.k);
+  const Plan plan = plan_rows(p);
+  const int64_t panel = panel_elements<T>(plan.block_k);
+  if (plan.pack_a == PackA::kNo) return panel;
+  // A share of the rows may choose other blocks, but none with more.
+  const int64_t rows = min_of(p.m, rows_per_block<T>(plan.block_k)) + 2 * kMainRows;
+  return panel + rows * (plan.block_k + kPackedGap);
 }
 
 FASTNN_END_NAMESPACE

@@ -39,35 +39,30 @@ inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
 // follow a stride of ldb.
 inline constexpr int64_t kAheadRows = 8;
 
-// Two ways through memory (product.hpp). With few rows B is read in place, panel by
-// panel: one pass over B, most elements of k per pass kBlockK. With kPackRows rows or
-// more, blocks of B are packed into L2 and every tile of A, which then lies in L1,
-// meets all panels of the block: L2 delivers 192 bytes per 12 cycles instead of 224,
-// and C is written row by row. Cascade Lake, 512^3: 93 to 97 % of the peak so, 82 to 90
-// % panel by panel; 128 x 784 x 784: 87 % and 73 %.
-inline constexpr int64_t kBlockK = 1024;
-inline constexpr int64_t kPackedBlockK = 400;
-// One packed block of B. 600 KiB of a 1 MiB L2 is already slower with 128 rows (65 %
-// instead of 87 %): A and C pass through it too.
-inline constexpr int64_t kBlockBBytes =
-    FASTNN_VECTOR_BYTES == 64 ? 320 * 1024 : 160 * 1024;
+// B goes through L2 panel by panel, and every tile of A meets a panel before the next
+// one comes: 98 % of the peak once both lie in L2. The first tile reads the panel where
+// it lies and leaves a copy for the others. Copied apart, B costs 15 % of a product of
+// 128 rows (Cascade Lake, 128 x 784 x 784: 0.15 ms of 1.05; 77 % of the peak so, 86 %
+// with the copy in passing).
+//
+// Most elements of k per pass: a panel takes 150 KiB of L2.
+inline constexpr int64_t kBlockK = 800;
+// Most bytes of A between two reads of the same panel. A beyond L2 streams along, B
+// does not: 1024^3 gives 58 % of the peak with 200 KB, 75 % with 1 MiB.
+inline constexpr int64_t kBlockABytes = 1024 * 1024;
+// With so few tiles each fetches one line of every row of the next panel (64 x 784 x
+// 784: 83 to 86 %); with more there is nothing to gain.
+inline constexpr int64_t kMostFetchingTiles = 8;
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 
 // Rows whose distance is a multiple of this meet in few sets of L1.
 inline constexpr int64_t kAliasBytes = 1024;
-// B is packed when at least this many rows share the copy; when its rows lie well, it
-// is read in place up to kPackRowsAligned.
+// A is packed when at least this many rows share the copy.
 inline constexpr int64_t kPackRows = 64;
-inline constexpr int64_t kPackRowsAligned = 96;
-// B that lies in L2 with A and C is read in place by any number of rows.
-inline constexpr int64_t kInPlaceBytes = 96 * 1024;
-// A in columns is packed from this k on; below, fetching it ahead is enough.
+// A in columns is packed from this k on.
 inline constexpr int64_t kPackColumnsK = 16;
 inline constexpr int64_t kPackedGap = 16;  // between packed rows of A
-// Columns of A that are packed together: long runs, since each lies in another page
-// (784 x 512 x 784: 66 % of the peak, 54 % with 16 rows at a time).
-inline constexpr int64_t kBlockABytes = kBlockBBytes;
 
 // A product with fewer rows per part than this is divided by columns.
 inline constexpr int kMinRows = 4;

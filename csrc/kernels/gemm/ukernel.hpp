@@ -25,6 +25,7 @@ struct Tile {
   const T* bias;   // added before the activation; nullptr: none
   const T* ahead;  // one line to fetch per k into L2, `ahead_step` apart
   int64_t ahead_step;
+  T* copy;          // kCopy: where B's vectors go
   int tail;         // columns of the last vector, 1..lanes
   bool accumulate;  // start from C instead of 0
   bool relu;
@@ -36,6 +37,7 @@ struct Tile {
 enum Source {
   kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
   kPanel,    // a copy without gaps: the hardware fetches it
+  kCopy,     // in place, and leaves the copy behind: a store per load is free here
 };
 
 template <class T, int MR, int NV>
@@ -119,19 +121,20 @@ void ukr(const Tile<T>& t) {
   const T* soon = b + kAheadRows * t.ldb;
   const T* ahead = t.ahead;
   const int64_t rsa = t.rsa, csa = t.csa;
-  const int64_t ldb = kSource == kInPlace ? t.ldb : NV * n;
+  const int64_t ldb = kSource == kPanel ? NV * n : t.ldb;
   const int64_t ahead_step = t.ahead_step;
+  T* copy = t.copy;
   for (int64_t s = 0; s < t.segments; ++s) {
     const T* a = t.a + t.jump[s];
     for (int64_t p = t.k; p > 0; --p) {
       V bv[NV];
 #pragma GCC unroll 8
       for (int j = 0; j < NV; ++j) {
-        bv[j] = kSource == kInPlace && j == NV - 1 && kMaskedLoads
+        bv[j] = kSource != kPanel && j == NV - 1 && kMaskedLoads
                     ? load_n(b + j * n, t.tail)
                     : load(b + j * n);
       }
-      if constexpr (kSource == kInPlace) {
+      if constexpr (kSource != kPanel) {
         // Every line that the row touches; unaligned, it ends in one more.
         constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
 #pragma GCC unroll 8
@@ -139,6 +142,12 @@ void ukr(const Tile<T>& t) {
           __builtin_prefetch(soon + j * n);
         __builtin_prefetch(soon + NV * n - 1);
         soon += ldb;
+      }
+      if constexpr (kSource == kCopy) {
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j)
+          store(copy + j * n, bv[j]);
+        copy += NV * n;
       }
       __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 32
@@ -170,12 +179,13 @@ struct Upto<0, I...> {
 
 template <class T>
 struct TileTable {
-  TileFn<T> fn[2][kMaxWidth + 1][kTileRows[1] + 1] = {};
+  TileFn<T> fn[3][kMaxWidth + 1][kTileRows[1] + 1] = {};
 
   template <int NV, int... MR>
   constexpr void fill_rows(Ints<MR...>) {
     ((fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
     ((fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
+    ((fn[kCopy][NV][MR] = ukr<T, MR, NV, kCopy>), ...);
   }
   template <int... NV>
   constexpr void fill(Ints<NV...>) {
