@@ -17,13 +17,6 @@ namespace {
 // Images shared between parts below this many per part: row_range gives blocks of 8.
 constexpr int kMinImages = 8;
 
-template <class F>
-FASTNN_INLINE void for_float(const char* op, DType dtype, F f) {
-  if (dtype == DType::kFloat32) return f.template operator()<float>();
-  if (dtype == DType::kFloat64) return f.template operator()<double>();
-  fail("[%s] dtype %s is not supported (float32, float64)", op, dtype_name(dtype));
-}
-
 // `spatial` axes begin at dimension `first_axis`; they are the last of the three.
 template <class T>
 Field<T> field_of(const TensorView& v, int first_axis, int spatial, int first,
@@ -79,13 +72,6 @@ Geometry geometry_of(const char* op, const TensorView& x, const TensorView& w,
                  "[%s] strides and dilations must be positive", op);
   }
   return g;
-}
-
-int64_t activation_of(const char* op, AttrValue attr) {
-  FASTNN_CHECK(attr.i >= 0 && attr.i < kActivations,
-               "[%s] activation is %lld, expected 0 to %d", op,
-               static_cast<long long>(attr.i), static_cast<int>(kActivations) - 1);
-  return attr.i;
 }
 
 template <class T>

@@ -4,7 +4,9 @@
 // pass over the tile while it is in L1.
 #pragma once
 
+#include "base/error.hpp"
 #include "kernels/gemm/pack.hpp"
+#include "kernels/simd/dtypes.hpp"
 #include "shared/pointwise.h"
 
 FASTNN_BEGIN_NAMESPACE
@@ -12,6 +14,13 @@ FASTNN_BEGIN_NAMESPACE
 // The values of the attribute `activation`, in the order of fastnn/opset/gemm.py.
 enum Activation : int64_t { kLinear, kRelu, kSigmoid, kTanh, kElu, kSelu };
 inline constexpr int64_t kActivations = 6;
+
+FASTNN_INLINE int64_t activation_of(const char* op, AttrValue attr) {
+  FASTNN_CHECK(attr.i >= 0 && attr.i < kActivations,
+               "[%s] activation is %lld, expected 0 to %d", op,
+               static_cast<long long>(attr.i), static_cast<int>(kActivations) - 1);
+  return attr.i;
+}
 
 template <class T>
 struct Epilogue {

@@ -10,13 +10,6 @@
 FASTNN_BEGIN_NAMESPACE
 namespace {
 
-template <class F>
-FASTNN_INLINE void for_float(const char* op, DType dtype, F f) {
-  if (dtype == DType::kFloat32) return f.template operator()<float>();
-  if (dtype == DType::kFloat64) return f.template operator()<double>();
-  fail("[%s] dtype %s is not supported (float32, float64)", op, dtype_name(dtype));
-}
-
 void check_operands(const char* op, const TensorView* in, int count, int ndim) {
   for (int i = 0; i < count; ++i) {
     FASTNN_CHECK(in[i].dtype == in[0].dtype, "[%s] operand %d is %s, operand 0 is %s",
@@ -30,13 +23,6 @@ void check_operands(const char* op, const TensorView* in, int count, int ndim) {
 void check_equal(const char* op, const char* what, int64_t a, int64_t b) {
   FASTNN_CHECK(a == b, "[%s] %s differ: %lld and %lld", op, what,
                static_cast<long long>(a), static_cast<long long>(b));
-}
-
-int64_t activation_of(const char* op, AttrValue attr) {
-  FASTNN_CHECK(attr.i >= 0 && attr.i < kActivations,
-               "[%s] activation is %lld, expected 0 to %d", op,
-               static_cast<long long>(attr.i), static_cast<int>(kActivations) - 1);
-  return attr.i;
 }
 
 // C[m, n] = A[m, k] B[k, n] for the last two dimensions of the views; `b_transposed`
@@ -271,17 +257,17 @@ void linear(const KernelArgs& args) {
   for_float("linear", x.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(x, w, false, false, args.out[0]);
     const bool unit = b.stride[0] == 1;
-    T* buffer = scratch_for(p, prefers_transposed(p), unit ? 0 : p.n);
+    const bool transposed = prefers_transposed(p);
+    T* buffer = scratch_for(p, transposed, unit ? 0 : p.n);
     p.epilogue.activation = activation;
     p.epilogue.bias = b.ptr<const T>();
     if (!unit) {
-      T* bias = buffer + scratch_elements(p, prefers_transposed(p));
+      T* bias = buffer + scratch_elements(p, transposed);
       for (int64_t j = 0; j < p.n; ++j)
         bias[j] = b.ptr<const T>()[j * b.stride[0]];
       p.epilogue.bias = bias;
     }
-    const Share share = share_of<T>(p.m, p.n, args.part);
-    run_share(p, prefers_transposed(p), share, buffer);
+    run_share(p, transposed, share_of<T>(p.m, p.n, args.part), buffer);
   });
 }
 

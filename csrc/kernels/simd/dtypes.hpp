@@ -54,4 +54,11 @@ FASTNN_INLINE void dispatch(const char* op, DType dtype, Types<T...>, F f) {
   if (!done) fail_dtype(op, dtype, kSupported, sizeof...(T));
 }
 
+// f.template operator()<T>() for the float type of a kernel without other dtypes.
+template <class F>
+FASTNN_INLINE void for_float(const char* op, DType dtype, F f) {
+  dispatch(op, dtype, Floats{},
+           [&](auto tag) { f.template operator()<typename decltype(tag)::type>(); });
+}
+
 FASTNN_END_NAMESPACE
