@@ -36,9 +36,9 @@ struct Options {
   std::vector<std::string> names;
 };
 
-// Bit patterns in blocks that threads take in turn.
+// Bit patterns in blocks that threads take in turn, small enough for L2.
 Worst measure(const MathBound& f, const Options& options) {
-  constexpr uint64_t kBlock = uint64_t{1} << 16, kAll = uint64_t{1} << 32;
+  constexpr uint64_t kBlock = uint64_t{1} << 13, kAll = uint64_t{1} << 32;
   std::atomic<uint64_t> next = 0;
   std::mutex mutex;
   Worst worst;
