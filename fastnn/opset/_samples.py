@@ -28,6 +28,11 @@ PAIRS = (
 )
 
 
+def typical(samples: Callable[..., Any], **cases: Any) -> Callable[..., Sample]:
+    """A record's typical sample: the first of its generator, given other cases."""
+    return lambda rng, dtype: next(iter(samples(rng, dtype, **cases)))
+
+
 def uniform(
     rng: Any, shape: tuple[int, ...], dtype: str, low: float, high: float
 ) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 from fastnn.opset.gemm import (
     ACTIVATION,
     EPILOGUES,
@@ -254,41 +254,45 @@ def _arrays(rng: Any, dtype: str, case: tuple) -> tuple[Any, Any, Any]:
     )
 
 
-def _with_activations(rng: Any, dtype: str, make: Any) -> Any:
-    for i, case in enumerate(CASES):
+# The second layer of a small image network.
+TYPICAL = (((8, 28, 28, 64), (3, 3), 64, (1, 1), (1, 1), (1, 1, 1, 1), 1),)
+
+
+def _with_activations(rng: Any, dtype: str, make: Any, cases: Any) -> Any:
+    for i, case in enumerate(cases):
         x, w, y = _arrays(rng, dtype, case)
         for act in EPILOGUES if i == 4 else ("linear", "relu")[i % 2 :]:
             yield make(x, w, y, case, act)
 
 
-def _conv_samples(rng: Any, dtype: str) -> Any:
+def _conv_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         size = 0 if act == "linear" else w.shape[-1]
         bias = uniform(rng, (size,), dtype, -1, 1)
         return Sample((x, w, bias), (*case[3:], act))
 
-    return _with_activations(rng, dtype, make)
+    return _with_activations(rng, dtype, make, cases)
 
 
-def _transpose_samples(rng: Any, dtype: str) -> Any:
+def _transpose_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         size = 0 if act == "linear" else x.shape[-1]
         bias = uniform(rng, (size,), dtype, -1, 1)
         return Sample((y, w, bias), (x.shape[1:-1], *case[3:], act))
 
-    return _with_activations(rng, dtype, make)
+    return _with_activations(rng, dtype, make, cases)
 
 
-def _grad_input_samples(rng: Any, dtype: str) -> Any:
+def _grad_input_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         out = np.where(np.abs(x) < 0.1, x + np.copysign(0.2, x), 0.9 * x).astype(dtype)
         return Sample((y, w, out), (*case[3:], act))
 
-    return _with_activations(rng, dtype, make)
+    return _with_activations(rng, dtype, make, cases)
 
 
-def _grad_kernel_samples(rng: Any, dtype: str) -> Any:
-    for case in CASES:
+def _grad_kernel_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
+    for case in cases:
         x, _, y = _arrays(rng, dtype, case)
         yield Sample((x, y), (case[1], *case[3:]))
 
@@ -351,6 +355,7 @@ op(
     vjp=_conv_vjp,
     saves=("x", "w", "y"),
     samples=_conv_samples,
+    typical=typical(_conv_samples, cases=TYPICAL),
     tol=GEMM_TOL,
     cost=lambda ins, outs, attrs: _flops(outs[0], ins[1].shape),
     doc="activation(b + sum_k x[o stride + k dilation - pad] w[k])",
@@ -391,6 +396,7 @@ op(
     vjp=_transpose_vjp,
     saves=("x", "w", "y"),
     samples=_transpose_samples,
+    typical=typical(_transpose_samples, cases=TYPICAL),
     tol=GEMM_TOL,
     cost=lambda ins, outs, attrs: _flops(ins[0], ins[1].shape),
     doc="activation(b + the input gradient of a conv whose input has spatial shape)",
@@ -432,6 +438,7 @@ op(
     vjp=_grad_kernel_vjp,
     saves=("x", "dy"),
     samples=_grad_kernel_samples,
+    typical=typical(_grad_kernel_samples, cases=TYPICAL),
     tol=GEMM_TOL,
     cost=lambda ins, outs, attrs: _flops(ins[1], outs[0].shape),
     doc="dw[k] = sum over images and o of x[o stride + k dilation - pad]^T dy[o]",
@@ -474,6 +481,7 @@ op(
     vjp=_grad_input_vjp,
     saves=("dy", "w", "y"),
     samples=_grad_input_samples,
+    typical=typical(_grad_input_samples, cases=TYPICAL),
     tol=GEMM_TOL,
     cost=lambda ins, outs, attrs: _flops(ins[0], ins[1].shape),
     doc="conv_transpose(dy, w) * act'(z), y = act(z) the output of the layer below",

@@ -57,6 +57,9 @@ op(
     vjp=lambda c, dy: (c.op.take_grad(dy, c.indices, c.shape_of("x")[0]), None),
     saves=("indices",),
     samples=_take_samples,
+    typical=lambda rng, dtype: Sample(  # an embedding
+        (uniform(rng, (20000, 64), dtype, -1, 1), rng.integers(0, 20000, (128, 100)))
+    ),
     tol=EXACT,
     doc="rows x[indices] along axis 0; negative indices count from the end",
 )
@@ -88,6 +91,9 @@ op(
     ),
     saves=("indices",),
     samples=_batch_take_samples,
+    typical=lambda rng, dtype: Sample(
+        (uniform(rng, (512, 1000), dtype, -1, 1), rng.integers(0, 1000, (512, 100)))
+    ),
     tol=EXACT,
     integers=True,
     doc="x[o, indices[o, i]] for every o: a take of its own for each leading index",
@@ -133,6 +139,10 @@ op(
     vjp=_slice_vjp,
     saves=("starts",),
     samples=_slice_samples,
+    typical=lambda rng, dtype: Sample(
+        (uniform(rng, (128, 100, 64), dtype, -1, 1), np.array([0, 7, 0], "int32")),
+        ((128, 50, 64),),
+    ),
     tol=EXACT,
     integers=True,
     doc="x[starts[0] : starts[0] + shape[0], ...] for starts known at run time only",
@@ -158,6 +168,7 @@ op(
     kind=ROW,
     ref=_one_hot_ref,
     samples=_one_hot_samples,
+    typical=lambda rng, dtype: Sample((rng.integers(0, 1000, 8192),), (1000, dtype)),
     tol=EXACT,
     doc="1 at the index, 0 elsewhere; an index out of range gives a row of zeros",
 )
@@ -191,6 +202,14 @@ op(
     ref=_gather_ref,
     differentiable=False,  # it reads the data set, of which nobody asks a gradient
     samples=_gather_samples,
+    typical=lambda rng, dtype: Sample(  # a batch of digits
+        (
+            uniform(rng, (10000, 784), dtype, 0, 1),
+            rng.permutation(10000),
+            np.zeros(1, "int64"),
+        ),
+        (128, dtype),
+    ),
     tol=Tol(1.2e-7, 2.3e-16),
     cost=0.3,
     doc="batch rows data[perm[cursor : cursor + batch]], converted to dtype",

@@ -24,7 +24,7 @@ from fastnn.opset._norm import (
     variance_slope,
 )
 from fastnn.opset._opdef import REDUCE, ROW, Sample, Spec, Tol, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 from fastnn.opset.reduce import AXES, CASES, expand
 
 # ---- moments -----------------------------------------------------------------------
@@ -115,11 +115,14 @@ BATCH = (
 )
 
 
+TYPICAL = (((32, 28, 28, 64), 3),)
+
+
 def _batch_samples(names: str, *, empty: bool = True) -> Any:
     """One array per name: x or dy, gamma or beta or a mean, a variance."""
 
-    def make(rng: Any, dtype: str) -> Any:
-        for shape, axis in BATCH:
+    def make(rng: Any, dtype: str, cases: Any = BATCH) -> Any:
+        for shape, axis in cases:
             if 0 in shape and not empty:
                 continue
             vector = (shape[axis],)
@@ -184,6 +187,7 @@ op(
     vjp=_batch_vjp,
     saves=("x", "gamma", "mean", "variance"),
     samples=_batch_samples("x gamma beta", empty=False),
+    typical=typical(_batch_samples("x gamma beta"), cases=TYPICAL),
     tol=TOL,
     cost=lambda ins, outs, attrs: 0.8 * float(size(ins[0].shape)),
     doc="y = (x - mean) / sqrt(variance + epsilon) gamma + beta, statistics of all "
@@ -221,6 +225,7 @@ op(
     vjp=_batch_grad_vjp,
     saves=("dy", "x", "gamma", "mean", "variance"),
     samples=_batch_samples("dy x gamma mean variance"),
+    typical=typical(_batch_samples("dy x gamma mean variance"), cases=TYPICAL),
     tol=TOL._replace(atol=4e-5),
     inplace=(0,),
     cost=lambda ins, outs, attrs: 1.0 * float(size(ins[0].shape)),
@@ -259,6 +264,7 @@ op(
     vjp=_apply_vjp,
     saves=("x", "mean", "variance", "gamma"),
     samples=_batch_samples("x mean variance gamma beta"),
+    typical=typical(_batch_samples("x mean variance gamma beta"), cases=TYPICAL),
     tol=TOL,
     inplace=(0,),
     cost=0.4,

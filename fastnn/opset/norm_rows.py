@@ -23,7 +23,7 @@ from fastnn.opset._norm import (
     variance_slope,
 )
 from fastnn.opset._opdef import ROW, Attr, Sample, Spec, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 
 GRAD_ROWS = 8  # rows that share a row of layer_norm_grad's partial sums: norm.hpp
 
@@ -103,16 +103,19 @@ def _layer_grad_ref(
     return dx, *parts
 
 
-def _layer_samples(rng: Any, dtype: str) -> Any:
-    for shape, axis in LAYER:
+TYPICAL = (((128, 768), 1),)
+
+
+def _layer_samples(rng: Any, dtype: str, cases: Any = LAYER) -> Any:
+    for shape, axis in cases:
         x = uniform(rng, shape, dtype, -3, 3)
         params = [uniform(rng, shape[axis:], dtype, -2, 2) for _ in range(2)]
         for centered in (True, False):
             yield Sample((x, *params), (axis, 1e-2, centered))
 
 
-def _layer_grad_samples(rng: Any, dtype: str) -> Any:
-    for shape, axis in LAYER:
+def _layer_grad_samples(rng: Any, dtype: str, cases: Any = LAYER) -> Any:
+    for shape, axis in cases:
         dy, x = (uniform(rng, shape, dtype, -2, 2) for _ in range(2))
         gamma = uniform(rng, shape[axis:], dtype, -2, 2)
         mean = uniform(rng, shape[:axis], dtype, -1, 1)
@@ -154,6 +157,7 @@ op(
     vjp=_layer_vjp,
     saves=("x", "gamma", "mean", "r"),
     samples=_layer_samples,
+    typical=typical(_layer_samples, cases=TYPICAL),
     tol=TOL,
     inplace=(0,),
     cost=0.6,
@@ -205,6 +209,7 @@ op(
     vjp=_layer_grad_vjp,
     saves=("dy", "x", "gamma", "mean", "r"),
     samples=_layer_grad_samples,
+    typical=typical(_layer_grad_samples, cases=TYPICAL),
     tol=TOL._replace(atol=4e-5),
     inplace=(0,),
     cost=0.8,
@@ -273,15 +278,18 @@ def _group_grad_ref(dy: Any, x: Any, gamma: Any, mean: Any, r: Any, groups: int)
     return dx, np.sum(v * xhat, axis=1).reshape(flat), np.sum(v, axis=1).reshape(flat)
 
 
-def _group_samples(rng: Any, dtype: str) -> Any:
-    for shape, groups in GROUP:
+TYPICAL_GROUPS = (((32, 28, 28, 64), 32),)
+
+
+def _group_samples(rng: Any, dtype: str, cases: Any = GROUP) -> Any:
+    for shape, groups in cases:
         x = uniform(rng, shape, dtype, -3, 3)
         params = [uniform(rng, shape[-1:], dtype, -2, 2) for _ in range(2)]
         yield Sample((x, *params), (groups, 1e-2))
 
 
-def _group_grad_samples(rng: Any, dtype: str) -> Any:
-    for shape, groups in GROUP:
+def _group_grad_samples(rng: Any, dtype: str, cases: Any = GROUP) -> Any:
+    for shape, groups in cases:
         dy, x = (uniform(rng, shape, dtype, -2, 2) for _ in range(2))
         gamma = uniform(rng, shape[-1:], dtype, -2, 2)
         mean = uniform(rng, (shape[0], groups), dtype, -1, 1)
@@ -321,6 +329,7 @@ op(
     vjp=_group_vjp,
     saves=("x", "gamma", "mean", "r"),
     samples=_group_samples,
+    typical=typical(_group_samples, cases=TYPICAL_GROUPS),
     tol=TOL,
     inplace=(0,),
     cost=0.8,
@@ -370,6 +379,7 @@ op(
     vjp=_group_grad_vjp,
     saves=("dy", "x", "gamma", "mean", "r"),
     samples=_group_grad_samples,
+    typical=typical(_group_grad_samples, cases=TYPICAL_GROUPS),
     tol=TOL._replace(atol=4e-5),
     inplace=(0,),
     cost=1.0,

@@ -15,7 +15,7 @@ import numpy as np
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_same_dtype
 from fastnn.opset._opdef import EXACT, ROW, Attr, Sample, Spec, op, ulps
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 from fastnn.opset._spatial import (
     Ints,
     check_axes,
@@ -201,9 +201,12 @@ CASES: tuple = (
 )
 
 
-def cases() -> Iterator[tuple[Ints, tuple]]:
+TYPICAL: tuple = (((32, 28, 28, 64), (2, 2), (2, 2), "valid"),)
+
+
+def cases(given: tuple = CASES) -> Iterator[tuple[Ints, tuple]]:
     """Shapes of x, and attributes for the forward op."""
-    for shape, window, steps, padding in CASES:
+    for shape, window, steps, padding in given:
         rank = len(window)
         if padding == "adaptive":
             yield shape, (window, (0,) * rank, (0,) * rank, steps)
@@ -212,14 +215,14 @@ def cases() -> Iterator[tuple[Ints, tuple]]:
             yield shape, (window, steps, low, out)
 
 
-def _forward_samples(rng: Any, dtype: str) -> Iterator[Sample]:
-    for shape, attrs in cases():
+def _forward_samples(rng: Any, dtype: str, given: tuple = CASES) -> Iterator[Sample]:
+    for shape, attrs in cases(given):
         yield Sample((uniform(rng, shape, dtype, -3, 3),), attrs)
 
 
 def _backward_samples(*, index: bool, outer: bool = False) -> Any:
-    def make(rng: Any, dtype: str) -> Iterator[Sample]:
-        for shape, attrs in cases():
+    def make(rng: Any, dtype: str, given: tuple = CASES) -> Iterator[Sample]:
+        for shape, attrs in cases(given):
             x = uniform(rng, shape, dtype, -3, 3)
             y, winners = _max_ref(x, *attrs)
             if outer:
@@ -263,6 +266,7 @@ op(
     vjp=_max_vjp,
     saves=("x",),
     samples=_forward_samples,
+    typical=typical(_forward_samples, given=TYPICAL),
     tol=EXACT,
     cost=_cost(0.3),
     doc="largest element of each window; NaN wins",
@@ -278,6 +282,7 @@ op(
     vjp=lambda c, dy, dindex: None if dy is None else _grad(c, dy, c.index),
     saves=("index",),
     samples=_forward_samples,
+    typical=typical(_forward_samples, given=TYPICAL),
     tol=EXACT,
     cost=_cost(0.4),
     doc="largest element of each window, and its number there; the first of equals",
@@ -298,6 +303,7 @@ op(
     ),
     saves=("index",),
     samples=_backward_samples(index=True),
+    typical=typical(_backward_samples(index=True), given=TYPICAL),
     tol=ulps(16)._replace(atol=4e-6),
     cost=_cost(0.4),
     doc="zeros, with dy added where the largest element of each window was",
@@ -312,6 +318,7 @@ op(
     vjp=lambda c, dy: (_grad(c, dy, c.index), None),
     saves=("index",),
     samples=_backward_samples(index=True, outer=True),
+    typical=typical(_backward_samples(index=True, outer=True), given=TYPICAL),
     tol=EXACT,
     cost=_cost(2.0),
     doc="the element of each window that `index` names",
@@ -327,6 +334,7 @@ op(
         dy, c.window, c.strides, c.low, c.shape_of("x")[1:-1]
     ),
     samples=_forward_samples,
+    typical=typical(_forward_samples, given=TYPICAL),
     tol=ulps(32)._replace(atol=4e-6),
     cost=_cost(0.3),
     doc="mean of each window; padding is not counted",
@@ -343,6 +351,7 @@ op(
         g, c.window, c.strides, c.low, c.shape_of("dy")[1:-1]
     ),
     samples=_backward_samples(index=False),
+    typical=typical(_backward_samples(index=False), given=TYPICAL),
     tol=ulps(32)._replace(atol=4e-6),
     cost=_cost(0.4),
     doc="each element of dy shared out equally over its window",

@@ -15,7 +15,7 @@ import numpy as np
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_rank
 from fastnn.opset._opdef import ROW, Attr, Sample, Spec, Tol, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 from fastnn.opset._spatial import check_axes, sizes_of, spatial_rank
 
 if TYPE_CHECKING:
@@ -97,16 +97,21 @@ def _grad_ref(dy: Any, interpolation: str, antialias: bool, sizes: Any) -> Any:
 # ---- samples -----------------------------------------------------------------------
 
 
+CASES: tuple = (
+    ((2, 4, 3, 3), (8, 6)),
+    ((3, 5, 7, 20), (3, 11)),
+    ((1, 9, 6, 1), (4, 1)),
+    ((2, 1, 5, 65), (3, 5)),
+)
+TYPICAL: tuple = (((8, 64, 64, 32), (128, 128)),)
+
+
 def _samples(*, gradient: bool) -> Any:
-    def make(rng: Any, dtype: str) -> Iterator[Sample]:
-        cases = (
-            ((2, 4, 3, 3), (8, 6)),
-            ((3, 5, 7, 20), (3, 11)),
-            ((1, 9, 6, 1), (4, 1)),
-            ((2, 1, 5, 65), (3, 5)),
-        )
+    def make(
+        rng: Any, dtype: str, cases: tuple = CASES, methods: tuple = METHODS
+    ) -> Iterator[Sample]:
         for shape, out in cases:
-            for method in METHODS:
+            for method in methods:
                 for antialias in (False, True):
                     x, sizes = shape, out
                     if gradient:
@@ -138,6 +143,9 @@ def _record(name: str, inverse: str, ref: Any, *, gradient: bool, doc: str) -> N
         ref=ref,
         vjp=vjp,
         samples=_samples(gradient=gradient),
+        typical=typical(
+            _samples(gradient=gradient), cases=TYPICAL, methods=("bilinear",)
+        ),
         tol=TOL,
         cost=1.0,
         doc=doc,

@@ -17,7 +17,7 @@ from fastnn.opset import _sampling
 from fastnn.opset._dtypes import INTEGERS
 from fastnn.opset._infer import check_float, check_rank, check_same_dtype
 from fastnn.opset._opdef import EXACT, RANDOM, Attr, Sample, Spec, Tol, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 from fastnn.opset.random import SHAPES, STATIC, _state
 
 DTYPE = Attr("dtype", "static")
@@ -86,6 +86,7 @@ op(
     kind=RANDOM,
     ref=_sampling.permutation,
     samples=_permutation_samples,
+    typical=lambda rng, dtype: Sample((_state(rng),), (60000,)),
     tol=EXACT,
     cost=10.0,
     doc="0 .. n - 1 in random order; Fisher and Yates",
@@ -118,12 +119,16 @@ def _distribution(name: str, inputs: str, samples: Any, **fields: Any) -> None:
         kind=RANDOM,
         differentiable=False,
         samples=samples,
+        typical=typical(samples, shapes=TYPICAL),
         **fields,
     )
 
 
-def _gamma_samples(rng: Any, dtype: str) -> Any:
-    for shape in SHAPES:
+TYPICAL = ((1 << 16,),)
+
+
+def _gamma_samples(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
+    for shape in shapes:
         for low, high in ((0.05, 1), (1, 50)):
             alpha = uniform(rng, shape, dtype, low, high)
             yield Sample((alpha, _state(rng)), (dtype,))
@@ -131,15 +136,15 @@ def _gamma_samples(rng: Any, dtype: str) -> Any:
     yield Sample((edges, _state(rng)), (dtype,))
 
 
-def _beta_samples(rng: Any, dtype: str) -> Any:
-    for shape in SHAPES:
+def _beta_samples(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
+    for shape in shapes:
         for low, high in ((0.2, 1), (0.5, 20)):
             ab = [uniform(rng, shape, dtype, low, high) for _ in range(2)]
             yield Sample((*ab, _state(rng)), (dtype,))
 
 
-def _binomial_samples(rng: Any, dtype: str) -> Any:
-    for shape in SHAPES:
+def _binomial_samples(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
+    for shape in shapes:
         for most in (20, 2000):
             n = np.asarray(rng.integers(0, most, shape), dtype)
             p = uniform(rng, shape, dtype, 0, 1)
@@ -205,6 +210,9 @@ op(
     kind=RANDOM,
     ref=_sampling.categorical,
     samples=_categorical_samples,
+    typical=lambda rng, dtype: Sample(
+        (uniform(rng, (512, 1000), dtype, -3, 3), _state(rng)), (1,)
+    ),
     tol=EXACT,
     cost=lambda ins, outs, attrs: (
         3.0 * int(np.prod(ins[0].shape)) + 40.0 * int(np.prod(outs[0].shape))

@@ -43,6 +43,13 @@ op(
     vjp=lambda c, g: (c.op.take(g, c.indices), None),
     saves=("indices",),
     samples=_take_grad_samples,
+    typical=lambda rng, dtype: Sample(  # of an embedding
+        (
+            uniform(rng, (128, 100, 64), dtype, -1, 1),
+            rng.integers(0, 20000, (128, 100)),
+        ),
+        (20000,),
+    ),
     tol=ulps(8)._replace(atol=1e-6),
     doc="zeros of `rows` rows with dy added at indices, in index order",
 )

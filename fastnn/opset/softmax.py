@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import ROW, Attr, Sample, Spec, op, ulps
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 
 AXIS = (Attr("axis", "int", -1),)
 SHAPES = (
@@ -49,9 +49,12 @@ def row_infer(name: str) -> Any:
     return infer
 
 
+TYPICAL = (((512, 1000), 1),)
+
+
 def _samples(n: int) -> Any:
-    def make(rng: Any, dtype: str) -> Any:
-        for shape, axis in SHAPES:
+    def make(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
+        for shape, axis in shapes:
             arrays = [uniform(rng, shape, dtype, -4, 4) for _ in range(n)]
             yield Sample(tuple(arrays), (axis,))
 
@@ -88,6 +91,7 @@ op(
     vjp=lambda c, dy: c.op.softmax_grad(dy, c.y, c.axis),
     saves=("y",),
     samples=_samples(1),
+    typical=typical(_samples(1), shapes=TYPICAL),
     tol=ulps(16),
     inplace=(0,),
     cost=2.0,
@@ -114,6 +118,7 @@ op(
     vjp=_softmax_second,
     saves=("dy", "y"),
     samples=_samples(2),
+    typical=typical(_samples(2), shapes=TYPICAL),
     tol=ulps(64)._replace(atol=4e-5),
     inplace=(0,),
     cost=0.6,
@@ -129,6 +134,7 @@ op(
     vjp=lambda c, dy: c.op.log_softmax_grad(dy, c.y, c.axis),
     saves=("y",),
     samples=_samples(1),
+    typical=typical(_samples(1), shapes=TYPICAL),
     tol=ulps(16)._replace(atol=2e-6),
     inplace=(0,),
     cost=2.0,
@@ -158,6 +164,7 @@ op(
         Sample((s.inputs[0], _log_softmax(s.inputs[1], *s.attrs)), s.attrs)
         for s in _samples(2)(rng, dtype)
     ),
+    typical=typical(_samples(2), shapes=TYPICAL),
     tol=ulps(64)._replace(atol=4e-5),
     inplace=(0,),
     cost=2.0,

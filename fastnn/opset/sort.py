@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_rank, check_same_dtype
 from fastnn.opset._opdef import EXACT, ROW, Attr, Sample, Spec, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 
 SHAPES = ((1, 1), (0, 3), (3, 0), (1, 7), (3, 5), (2, 3, 19), (2, 40), (1, 300), (9, 2))
 
@@ -43,8 +43,11 @@ def _distinct(rng: Any, shape: tuple[int, ...], dtype: str) -> Any:
     return (rng.permutation(n) / max(n, 1) * 8 - 4).reshape(shape).astype(dtype)
 
 
-def _samples(rng: Any, dtype: str) -> Any:
-    for shape in SHAPES:
+TYPICAL = ((16, 65536),)
+
+
+def _samples(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
+    for shape in shapes:
         yield Sample((_distinct(rng, shape, dtype),))
 
 
@@ -72,6 +75,7 @@ op(
     vjp=lambda c, dy: spread(c, dy, c.op.argsort(c.x), c.shape_of("x")),
     saves=("x",),
     samples=_samples,
+    typical=typical(_samples, shapes=TYPICAL),
     tol=EXACT,
     cost=_cost,
     integers=True,
@@ -93,6 +97,7 @@ op(
     kind=ROW,
     ref=lambda x: np.argsort(x, axis=-1, kind="stable").astype(np.int32),
     samples=_ties,
+    typical=typical(_samples, shapes=TYPICAL),
     tol=EXACT,
     cost=_cost,
     integers=True,
@@ -135,6 +140,7 @@ op(
     vjp=lambda c, dy, _: spread(c, dy, c.indices, c.shape_of("x")),
     saves=("indices",),
     samples=_top_k_samples,
+    typical=lambda rng, dtype: Sample((_distinct(rng, (512, 1000), dtype),), (5,)),
     tol=EXACT,
     cost=lambda ins, outs, attrs: 1.0 * float(np.prod(ins[0].shape)),
     integers=True,
@@ -168,6 +174,13 @@ op(
         np.searchsorted(a, v, "right" if right else "left")
     ).astype(np.int32),
     samples=_search_samples,
+    typical=lambda rng, dtype: Sample(
+        (
+            np.sort(uniform(rng, (999,), dtype, 0, 1)),
+            uniform(rng, (1 << 18,), dtype, 0, 1),
+        ),
+        (False,),
+    ),
     tol=EXACT,
     cost=20.0,
     integers=True,
