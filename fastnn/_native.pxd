@@ -24,6 +24,15 @@ cdef extern from "base/dtype.hpp" namespace "fastnn" nogil:
     int dtype_size(DType dtype)
 
 
+cdef extern from "base/buffers.hpp" namespace "fastnn" nogil:
+    cdef cppclass Buffer:
+        pass
+
+    Buffer* acquire_buffer(size_t bytes) except +
+    void* buffer_data(const Buffer* buffer)
+    void release_buffer(Buffer* buffer)
+
+
 cdef extern from "base/tensor_view.hpp" namespace "fastnn" nogil:
     const int kMaxRank
 

@@ -150,3 +150,45 @@ def set_num_threads(count: int) -> None:
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise ValueError(f"[set_num_threads] received {count!r}; it must be a number.")
     _core.set_num_threads(count)
+
+
+def kept_memory_limit() -> int:
+    """How many bytes of results that died are kept for the next ones, at most."""
+    from fastnn import _core
+
+    return _core.buffer_limit()
+
+
+def set_kept_memory_limit(size: int) -> None:
+    """Sets how much memory of eager results that died is kept for the next ones.
+
+    The system takes about as long to hand out memory as a kernel needs to fill it.
+    What is kept also never exceeds what was lately in use at once (and 32 MB); the
+    limit is an eighth of the machine's memory until it is set.
+
+    Args:
+        size: bytes; 0 keeps nothing.
+
+    Raises:
+        ValueError: for anything but a number that is not negative.
+    """
+    from fastnn import _core
+
+    number = isinstance(size, int) and not isinstance(size, bool)
+    if not number or size < 0:
+        raise ValueError(
+            f"[set_kept_memory_limit] received {size!r}; it must be a number of bytes, "
+            f"0 or more."
+        )
+    _core.set_buffer_limit(size)
+
+
+def free_kept_memory() -> int:
+    """Gives the memory kept for the next results back to the system.
+
+    Returns:
+        The number of bytes.
+    """
+    from fastnn import _core
+
+    return _core.clear_buffers()

@@ -1,51 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/arena.hpp"
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
+#include "base/mapping.hpp"
 #include "base/scratch.hpp"
 
 namespace fastnn {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 
 std::atomic<int64_t> arena_bytes{0};
 std::atomic<int64_t> arena_allocations{0};
 std::atomic<int64_t> scratch_bytes{0};
 std::atomic<int64_t> scratch_allocations{0};
 
-size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
-
 void* allocate(size_t bytes) {
   void* data = std::aligned_alloc(kAlignment, round_up(bytes, kAlignment));
   if (!data) throw std::bad_alloc();
   return data;
 }
-
-// Zeroed memory in huge pages where the system has them.
-struct Mapping {
-  void* start = nullptr;
-  size_t size = 0;
-  char* data = nullptr;
-
-  explicit Mapping(size_t bytes) : size(round_up(bytes, kHugePage) + kHugePage) {
-    start =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) throw std::bad_alloc();
-    const auto address = reinterpret_cast<uintptr_t>(start);
-    data = static_cast<char*>(start) + (round_up(address, kHugePage) - address);
-#if defined(MADV_HUGEPAGE)
-    madvise(data, size - kHugePage, MADV_HUGEPAGE);
-#endif
-  }
-};
 
 // Packed operands of a product are read again and again: in 4 KiB pages, which end the
 // hardware's prefetching and miss the first TLB, 128 x 784 x 784 gives 69 % of the FMA

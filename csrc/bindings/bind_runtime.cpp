@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/arena.hpp"
+#include "base/buffers.hpp"
 #include "base/error.hpp"
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
@@ -31,6 +32,16 @@ py::dict memory_dict() {
   dict["arena_allocations"] = stats.arena_allocations;
   dict["scratch_bytes"] = stats.scratch_bytes;
   dict["scratch_allocations"] = stats.scratch_allocations;
+  return dict;
+}
+
+py::dict buffer_dict() {
+  const BufferStats stats = buffer_stats();
+  py::dict dict;
+  dict["live_bytes"] = stats.live_bytes;
+  dict["kept_bytes"] = stats.kept_bytes;
+  dict["allocations"] = stats.allocations;
+  dict["reuses"] = stats.reuses;
   return dict;
 }
 
@@ -70,6 +81,12 @@ void bind_runtime(py::module_& m) {
         "Whether a team that waits too much may be replaced by one thread (default).");
   m.def("memory_stats", &memory_dict,
         "Live bytes and allocations since start of arenas and kernel scratch.");
+  m.def("buffer_stats", &buffer_dict,
+        "Memory of eager results: bytes they hold, bytes kept for the next ones, "
+        "blocks taken from the system and blocks used again since start.");
+  m.def("buffer_limit", &buffer_limit);
+  m.def("set_buffer_limit", &set_buffer_limit, py::arg("bytes"));
+  m.def("clear_buffers", &clear_buffers, "Give what is kept back to the system.");
   m.def("random_permutation", &permutation, py::arg("seed"), py::arg("stream"),
         py::arg("n"), py::arg("out") = py::none(),
         "Permutation of 0 .. n-1, int64 (n,): a function of its arguments alone.");

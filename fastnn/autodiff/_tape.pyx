@@ -10,8 +10,10 @@ from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastnn._native cimport (
-    AttrValue, DType, KernelEntry, TensorView, find_kernel, kMaxRank, launch,
+    AttrValue, DType, KernelEntry, TensorView, dtype_size, find_kernel, kMaxRank,
+    launch,
 )
+from fastnn.autodiff._memory cimport empty
 
 import numpy as np
 from _thread import _local
@@ -33,6 +35,7 @@ cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not th
 # NumPy type number -> (dtype name, ABI code), and name -> NumPy type number.
 # bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
 cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
+cdef dict _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
 cdef dict _CODE_OF = dict(_dtypes.CODES)
 _NAME_OF[np.dtype(np.longlong).num] = "int64"
 _NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
@@ -284,12 +287,11 @@ cdef object _new_tensor(cnp.ndarray array, object shape, object dtype):
 
 
 cdef cnp.ndarray _empty(tuple shape, str dtype):
-    cdef cnp.ndarray array
-    if dtype != "bfloat16":
-        return np.empty(shape, dtype)
-    array = np.empty(shape, _dtypes.know(dtype))
-    _NAME_OF[cnp.PyArray_TYPE(array)] = dtype
-    return array
+    type_number = _NUMBER_OF.get(dtype)
+    if type_number is None:
+        type_number = _NUMBER_OF[dtype] = _dtypes.know(dtype).num
+        _NAME_OF[type_number] = dtype
+    return empty(shape, type_number, dtype_size(<DType><int>_CODE_OF[dtype]))
 
 
 cdef list _run_cpu(OpHandle h, tuple inputs, tuple attrs, list specs):

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=False, cdivision=True
+"""Arrays for results: their memory comes from csrc/base/buffers and returns to it.
+
+The array owns its memory through its base, so it lives as long as the array or any
+view of it, whatever became of the tensor.
+"""
+
+cimport cython
+cimport numpy as cnp
+from cpython.tuple cimport PyTuple_GET_SIZE
+from libc.stdint cimport int64_t
+
+from fastnn._native cimport (
+    Buffer, acquire_buffer, buffer_data, kMaxRank, release_buffer,
+)
+
+from fastnn.errors import ShapeError
+
+cnp.import_array()
+
+cdef int64_t POOLED = 2048  # bytes below which NumPy allocates as fast
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Memory:
+    """Holds a buffer; gives it back when no array sees it any more."""
+
+    cdef Buffer* buffer
+
+    def __dealloc__(self):
+        if self.buffer != NULL:
+            release_buffer(self.buffer)
+
+
+cdef cnp.ndarray empty(tuple shape, int type_number, int64_t item):
+    """An array of `item`-byte elements whose contents are undefined."""
+    cdef cnp.npy_intp dims[8]
+    cdef int64_t count = 1
+    cdef int rank = <int>PyTuple_GET_SIZE(shape), i
+    cdef cnp.ndarray array
+    cdef Memory memory
+    if rank > kMaxRank:
+        raise ShapeError(f"[tensor] at most {kMaxRank} axes are supported")
+    for i in range(rank):
+        dims[i] = shape[i]
+        count *= dims[i]
+    if count * item < POOLED:
+        return cnp.PyArray_EMPTY(rank, dims, type_number, 0)
+    memory = Memory.__new__(Memory)
+    memory.buffer = acquire_buffer(count * item)
+    array = cnp.PyArray_SimpleNewFromData(
+        rank, dims, type_number, buffer_data(memory.buffer)
+    )
+    cnp.set_array_base(array, memory)
+    return array
