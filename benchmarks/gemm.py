@@ -11,18 +11,17 @@ are timed. Writes benchmarks/results/gemm_<threads>.json.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import harness, report
-from benchmarks.harness import Limits, Sample
 from benchmarks.machine import machine_sheet
 from benchmarks.peers.gemm_ import LIBRARIES
 from benchmarks.session import Session
 from benchmarks.train import RESULTS, say
+from benchmarks.turns import interleave, ratios
 
 FORWARD, WEIGHTS, INPUT = "y=xw", "dw=x'dy", "dx=dyw'"
 
@@ -77,8 +76,7 @@ def measure_shape(
 ) -> dict[str, Any]:
     """One product by every library, in interleaved rounds."""
     form, m, k, n = shape
-    flops = 2.0 * m * k * n
-    calls: dict[str, int] = {}
+    ready = []
     for name in session.names:
         answer = session.attempt(name, "prepare", form=form, m=m, k=k, n=n)
         if answer is None:
@@ -86,47 +84,23 @@ def measure_shape(
         if not answer["worst"] < WORST_ERROR:
             say(f"{name} {shape}: WRONG by {answer['worst']:.1e}, not timed")
             continue
-        ask = session.children[name].ask
-        ask("run", calls=2)
-        seconds = ask("run", calls=3)["seconds"] / 3
-        calls[name] = harness.units_for(options.seconds, seconds, 10**6)
-
-        def once(ask: Any = ask, count: int = calls[name]) -> float:
-            return ask("run", calls=count)["seconds"]
-
-        harness.until_stable(once, most=5)
-
-    def turn(name: str, round_: int) -> Sample:
-        work = calls[name] * flops
-        return session.turn(name, round_, work, "run", calls=calls[name])
-
-    samples = harness.run_rounds(list(calls), options.rounds, turn) if calls else []
-    say(f"{form} {m}x{k}x{n}")
-    result = {"form": form, "m": m, "k": k, "n": n}
-    result["libraries"] = conclude(samples, list(calls), options.ours)
-    return result | {"samples": harness.to_json(samples)}
-
-
-def conclude(samples: list[Sample], names: list[str], ours: str) -> dict[str, Any]:
-    """GFLOP/s, share of the peak and ratio to ours, per library."""
-    limits = Limits()
-    if samples:
-        harness.judge(samples, limits)
-    cells: dict[str, Any] = {}
-    for name in names:
-        cost = harness.summary(samples, name)
+        ready.append(name)
+    flops = 2.0 * m * k * n
+    samples = interleave(session, ready, options.rounds, options.seconds, flops)
+    cells = ratios(samples, ready, options.ours)
+    for name, cell in cells.items():
         own = [s for s in samples if s.name == name]
         shares = [1e-9 / s.cost / max(s.fma) for s in own if not s.dropped]
         shares = shares or [1e-9 / s.cost / max(s.fma) for s in own]
-        cells[name] = {
-            "cost": cost,
-            "gflops": 1e-9 / cost["median"],
-            "of_peak": float(np.median(shares)),
-        }
-        if ours in names and name != ours:
-            ratio = harness.paired_ratio(samples, ours, name, limits)
-            cells[name]["ratio"] = asdict(ratio)
-    return cells
+        cell["gflops"] = 1e-9 / cell["cost"]["median"]
+        cell["of_peak"] = float(np.median(shares))
+    say(f"{form} {m}x{k}x{n}: {_line(cells)}")
+    result = {"form": form, "m": m, "k": k, "n": n, "libraries": cells}
+    return result | {"samples": harness.to_json(samples)}
+
+
+def _line(cells: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {cell['of_peak']:.0%}" for name, cell in cells.items())
 
 
 def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:

@@ -13,20 +13,19 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import harness, report
-from benchmarks.harness import Limits, Sample
 from benchmarks.machine import machine_sheet
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
 from benchmarks.processes import environment
 from benchmarks.session import Session
 from benchmarks.train import RESULTS, say
+from benchmarks.turns import interleave, ratios
 from benchmarks.workloads import ROOT, WORKLOADS, initial_weights, load
 
 MODEL = WORKLOADS["mlp32"]
@@ -69,36 +68,20 @@ def measure_rows(
     session: Session, rows: int, options: argparse.Namespace, expected: np.ndarray
 ) -> dict[str, Any]:
     """All peers on `rows` rows, interleaved."""
-    calls: dict[str, int] = {}
     equal: dict[str, bool] = {}
     for name in session.names:
         answer = session.attempt(name, "predict", rows=rows, calls=1)
         if answer is None:
             continue
         equal[name] = bool(np.allclose(answer["first"], expected, rtol=1e-4, atol=1e-7))
-        ask = session.children[name].ask
-        seconds = ask("predict", rows=rows, calls=3)["seconds"] / 3
-        calls[name] = harness.units_for(options.seconds, seconds, 10**5)
-
-        def once(ask: Any = ask, count: int = calls[name]) -> float:
-            return ask("predict", rows=rows, calls=count)["seconds"]
-
-        harness.until_stable(once, most=5)
-
-    def turn(name: str, round_: int) -> Sample:
-        count = calls[name]
-        return session.turn(name, round_, count, "predict", rows=rows, calls=count)
-
-    samples = harness.run_rounds(list(calls), options.rounds, turn)
-    harness.judge(samples, Limits())
+    names = list(equal)
+    samples = interleave(
+        session, names, options.rounds, options.seconds, 1.0, "predict", rows=rows
+    )
     say(f"predict {rows}")
-    peers: dict[str, Any] = {}
-    for name in calls:
-        row = {"cost": harness.summary(samples, name), "equal": equal[name]}
-        if options.ours in calls:
-            ratio = harness.paired_ratio(samples, options.ours, name, Limits())
-            row["ratio"] = asdict(ratio)
-        peers[name] = row
+    peers = ratios(samples, names, options.ours)
+    for name, row in peers.items():
+        row["equal"] = equal[name]
     stored = harness.to_json(samples)
     return {"rows": rows, "ours": options.ours, "peers": peers, "samples": stored}
 

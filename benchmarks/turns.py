@@ -14,27 +14,34 @@ MOST_CALLS = 10**6
 
 
 def interleave(
-    session: Session, names: list[str], rounds: int, seconds: float, work: float
+    session: Session,
+    names: list[str],
+    rounds: int,
+    seconds: float,
+    work: float,
+    request: str = "run",
+    **given: Any,
 ) -> list[Sample]:
-    """Turns of about `seconds` in which each child repeats what it has prepared.
+    """Turns of about `seconds` in which each child repeats one request.
 
-    `work` is what one call does, in the unit of the result.
+    `work` is what one call does, in the unit of the result. `run` repeats what the
+    child has prepared; another request is told what to do by `given`.
     """
     calls: dict[str, int] = {}
     for name in names:
         ask = session.children[name].ask
-        ask("run", calls=2)
-        once = ask("run", calls=3)["seconds"] / 3
+        ask(request, calls=2, **given)
+        once = ask(request, calls=3, **given)["seconds"] / 3
         calls[name] = harness.units_for(seconds, once, MOST_CALLS)
 
         def warm(ask: Any = ask, count: int = calls[name]) -> float:
-            return ask("run", calls=count)["seconds"]
+            return ask(request, calls=count, **given)["seconds"]
 
         harness.until_stable(warm, most=5)
 
     def turn(name: str, round_: int) -> Sample:
         count = calls[name]
-        return session.turn(name, round_, count * work, "run", calls=count)
+        return session.turn(name, round_, count * work, request, calls=count, **given)
 
     samples = harness.run_rounds(names, rounds, turn) if names else []
     if samples:
