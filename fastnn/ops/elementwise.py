@@ -13,7 +13,7 @@ from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
 from fastnn.ops._promote import promote, to_float
 from fastnn.ops.math import all as _all
-from fastnn.ops.math import isfinite, where  # type: ignore[attr-defined]
+from fastnn.ops.math import where
 from fastnn.opset._dtypes import RANGE, is_float
 
 # ---- numbers -----------------------------------------------------------------------
@@ -162,7 +162,7 @@ def isclose(
     a, b = to_float(a), to_float(b)
     bound = raw.add(raw.multiply(raw.abs(b), float(rtol)), float(atol))
     near = raw.less_equal(raw.abs(raw.subtract(a, b)), bound)
-    near = raw.logical_and(near, isfinite(b))
+    near = raw.logical_and(near, raw.isfinite(b))
     near = raw.logical_or(near, raw.equal(a, b))
     if equal_nan:
         near = raw.logical_or(near, raw.logical_and(raw.isnan(a), raw.isnan(b)))

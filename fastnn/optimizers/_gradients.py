@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
+from fastnn.autodiff import raw
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor, Variable
@@ -56,9 +57,9 @@ def clip_gradients(
 
 
 def _norm(grads: list[Tensor]) -> Tensor:
-    total = ops.sum(ops.square(grads[0]))
+    total = ops.sum(raw.square_sums(grads[0]))
     for grad in grads[1:]:
-        total = total + ops.cast(ops.sum(ops.square(grad)), total.dtype)
+        total = total + ops.cast(ops.sum(raw.square_sums(grad)), total.dtype)
     return ops.sqrt(total)
 
 
