@@ -289,7 +289,7 @@ cdef object _new_tensor(cnp.ndarray array, object shape, object dtype):
 cdef cnp.ndarray _empty(tuple shape, str dtype):
     type_number = _NUMBER_OF.get(dtype)
     if type_number is None:
-        type_number = _NUMBER_OF[dtype] = _dtypes.know(dtype).num
+        type_number = _NUMBER_OF[dtype] = np.dtype(_dtypes.know(dtype)).num
         _NAME_OF[type_number] = dtype
     return empty(shape, type_number, dtype_size(<DType><int>_CODE_OF[dtype]))
 
