@@ -5,7 +5,7 @@
 // strides only; parts split the outputs, never a reduction.
 #include "base/scratch.hpp"
 #include "kernels/simd/dtypes.hpp"
-#include "kernels/simd/row.hpp"
+#include "kernels/simd/lane_loads.hpp"
 #include "kernels/simd/walk_reduce.hpp"
 #include "kernels/table.hpp"
 
@@ -13,7 +13,7 @@ FASTNN_BEGIN_NAMESPACE
 namespace {
 
 template <class Op, class T>
-void reduce_row(const Walk& w, void* const* out) {
+FASTNN_INLINE T reduce_walk(const Walk& w) {
   Cascade<Op, T, 1> sum;
   for_blocks<T>(w, [&](const T* p, int64_t n, int64_t) FASTNN_LAMBDA_INLINE {
     const Vec<T> block[1] = {reduce_block<Op>(p, n)};
@@ -21,7 +21,57 @@ void reduce_row(const Walk& w, void* const* out) {
   });
   Vec<T> total[1];
   sum.finish(total);
-  *static_cast<T*>(out[0]) = fold_lanes<T>(total[0], Op{});
+  return fold_lanes<T>(total[0], Op{});
+}
+
+// An output per lane, its elements in order: 100,000 sums of 2 elements in 0.24 ms
+// instead of 4.9 (torch 1.4). From 9 elements on it is faster to load rows whole.
+constexpr int64_t kFewReduced = 8;
+template <class Op, class T>
+FASTNN_INLINE void reduce_lanes(const Walk& w, int64_t step, int64_t count, T* to) {
+  const int64_t n = w.shape[0], stride = w.stride[0][0];
+  for_lanes<T>(step, count,
+               [&](int64_t at, int lanes_used, const LaneLoads<T>& get)
+                   FASTNN_LAMBDA_INLINE {
+                     const char* p = w.base[0] + at * step;
+                     Vec<T> v = get(p);
+                     for (int64_t i = 1; i < n; ++i)
+                       v = Op{}(v, get(p + i * stride));
+                     store_part(to + at, v, lanes_used);
+                   });
+}
+
+// Contiguous rows of one block each.
+template <class Op, class T>
+FASTNN_INLINE void reduce_blocks(const char* base, int64_t n, int64_t step,
+                                 int64_t count, T* to) {
+  constexpr int kRows = lanes<T>;
+  int64_t i = 0;
+  const auto row = [&](int64_t k) FASTNN_LAMBDA_INLINE {
+    return reduce_block<Op>(reinterpret_cast<const T*>(base + k * step), n);
+  };
+  if constexpr (sizeof(T) >= 4) {
+    for (; i + kRows <= count; i += kRows) {
+      Vec<T> v[kRows];
+      for (int k = 0; k < kRows; ++k)
+        v[k] = row(i + k);
+      store(to + i, fold_rows<kRows>(v, Op{}));
+    }
+  }
+  for (; i < count; ++i)
+    to[i] = fold_lanes<T>(row(i), Op{});
+}
+
+template <class Op, class T>
+void reduce_rows(Walk& w, int64_t step, int64_t count, void* const* out) {
+  T* const to = static_cast<T*>(out[0]);
+  if (is_short(w, kFewReduced)) return reduce_lanes<Op>(w, step, count, to);
+  const int64_t n = count_of(w);
+  if (is_run(w, sizeof(T)) && n <= kRowBlock) {
+    return reduce_blocks<Op>(w.base[0], n, step, count, to);
+  }
+  for (int64_t i = 0; i < count; ++i, w.base[0] += step)
+    to[i] = reduce_walk<Op, T>(w);
 }
 
 // The results of blocks of rows, column by column, in a binary tree as in Cascade; the
@@ -154,13 +204,14 @@ template <class Op, class... T>
 FASTNN_INLINE void reduce(const char* name, const KernelArgs& args, Types<T...> types) {
   dispatch(name, args.in[0].dtype, types, [&](auto tag) {
     using S = typename ComputedAs<Op, typename decltype(tag)::type>::type;
-    run_reduce(args, args.attrs[0].i, 1, reduce_row<Op, S>, reduce_columns<Op, S>);
+    run_reduce(args, args.attrs[0].i, 1, reduce_rows<Op, S>, reduce_columns<Op, S>);
   });
 }
 
 // Index of the first best element; the first NaN wins.
 template <class Op, class T>
-void arg_row(const Walk& w, void* const* out) {
+FASTNN_INLINE int32_t arg_walk(const Walk& w) {
+  using V = Vec<T>;
   T best = 0;
   int64_t index = -1;
   for_blocks<T>(w, [&](const T* p, int64_t n, int64_t start) FASTNN_LAMBDA_INLINE {
@@ -169,18 +220,58 @@ void arg_row(const Walk& w, void* const* out) {
         index < 0 || (best == best && (m != m || Op{}(best, m) != best));
     if (!better) return;
     best = m;
-    index = start;
-    while (!(p[index - start] == m || p[index - start] != p[index - start]))
-      ++index;
+    const V wanted = splat<V>(m);
+    int64_t i = 0;
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+      const V v = load(p + i);
+      if (Traits<V>::any((v == wanted) | (v != v))) break;
+    }
+    while (!(p[i] == m || p[i] != p[i]))
+      ++i;
+    index = start + i;
   });
-  *static_cast<int32_t*>(out[0]) = static_cast<int32_t>(index);
+  return static_cast<int32_t>(index);
+}
+
+// The same with an output per lane.
+constexpr int64_t kFewCompared = 32;
+template <class Op, class T>
+FASTNN_INLINE void arg_lanes(const Walk& w, int64_t step, int64_t count, int32_t* to) {
+  using I = IntOf<Vec<T>>;
+  const int64_t n = w.shape[0], stride = w.stride[0][0];
+  for_lanes<T>(
+      step, count,
+      [&](int64_t at, int lanes_used, const LaneLoads<T>& get) FASTNN_LAMBDA_INLINE {
+        const char* p = w.base[0] + at * step;
+        Vec<T> best = get(p);
+        I index = {};
+        for (int64_t i = 1; i < n; ++i) {
+          const Vec<T> v = get(p + i * stride);
+          const auto better = (best == best) & ((v != v) | (Op{}(best, v) != best));
+          best = select(better, v, best);
+          index = select(better, splat<I>(static_cast<ElemOf<I>>(i)), index);
+        }
+        for (int k = 0; k < lanes_used; ++k)
+          to[at + k] = static_cast<int32_t>(index[k]);
+      });
+}
+
+template <class Op, class T>
+void arg_rows(Walk& w, int64_t step, int64_t count, void* const* out) {
+  int32_t* const to = static_cast<int32_t*>(out[0]);
+  const bool columns = w.ndim == 1 && step == sizeof(T);
+  if (w.shape[0] > 0 && (is_short(w, kFewCompared) || columns)) {
+    return arg_lanes<Op, T>(w, step, count, to);
+  }
+  for (int64_t i = 0; i < count; ++i, w.base[0] += step)
+    to[i] = arg_walk<Op, T>(w);
 }
 
 template <class Op>
 FASTNN_INLINE void arg_reduce(const char* name, const KernelArgs& args) {
   dispatch(name, args.in[0].dtype, Numbers{}, [&](auto tag) {
     run_reduce(args, uint64_t{1} << args.attrs[0].i, 1,
-               arg_row<Op, typename decltype(tag)::type>, nullptr);
+               arg_rows<Op, typename decltype(tag)::type>, nullptr);
   });
 }
 

@@ -118,6 +118,30 @@ FASTNN_OUTLINE Vec<T> reduce_block(const T* p, int64_t n) {
   return op(op(acc[0], acc[1]), op(acc[2], acc[3]));
 }
 
+// Lane r is fold_lanes of v[r], with the same operations in the same order: each step
+// folds the upper halves of two vectors' groups onto the lower ones, side by side in
+// one vector, so sixteen rows cost two shuffles each instead of eight.
+template <int rows, class V, int... i>
+FASTNN_INLINE V halves(V a, V b, int upper, Indices<i...>) {
+  constexpr int n = sizeof...(i), group = n / rows, half = group / 2;
+  const V low = __builtin_shufflevector(
+      a, b, (i / half % rows * group + i % half + (i / half < rows ? 0 : n))...);
+  const V high = __builtin_shufflevector(
+      a, b, (i / half % rows * group + i % half + half + (i / half < rows ? 0 : n))...);
+  return upper ? high : low;
+}
+template <int rows, class Op, class V>
+FASTNN_INLINE V fold_rows(const V* v, Op op) {
+  using T = ElemOf<V>;
+  if constexpr (rows == 1) {
+    return v[0];
+  } else {
+    const typename CountTo<lanes<T>>::type all;
+    const V a = fold_rows<rows / 2>(v, op), b = fold_rows<rows / 2>(v + rows / 2, op);
+    return op(halves<rows / 2>(a, b, 0, all), halves<rows / 2>(a, b, 1, all));
+  }
+}
+
 // Combines block results in a binary tree: level k holds the result of 2^k blocks.
 template <class Op, class T, int vectors>
 class Cascade {

@@ -7,9 +7,10 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-// The two ways to reduce: everything `w` walks to one value, or `columns` neighbouring
-// outputs at once, one per lane (`w` then walks the rows). out[k] points into output k.
-using ReduceRow = void (*)(const Walk& w, void* const* out);
+// The two ways to reduce: everything `w` walks to one value, and so for `count`
+// outputs, which begin `step` bytes apart; or `columns` neighbouring outputs at once,
+// one per lane (`w` then walks the rows). out[k] points into output k.
+using ReduceRows = void (*)(Walk& w, int64_t step, int64_t count, void* const* out);
 using ReduceColumns = void (*)(const Walk& w, int64_t columns, void* const* out);
 
 FASTNN_INLINE int64_t count_of(const Walk& w) {
@@ -17,6 +18,12 @@ FASTNN_INLINE int64_t count_of(const Walk& w) {
   for (int d = 0; d < w.ndim; ++d)
     n *= w.shape[d];
   return n;
+}
+
+// Whether no more than `most` elements, evenly spaced, are reduced: then an output may
+// have a lane of its own, filled by gathers.
+FASTNN_INLINE bool is_short(const Walk& w, int64_t most) {
+  return w.ndim == 1 && w.shape[0] <= most && w.shape[0] > 0;
 }
 
 FASTNN_INLINE bool is_run(const Walk& w, int size) {
@@ -96,7 +103,7 @@ inline constexpr int kMaxReduceOut = 2;
 
 // Runs over the outputs of this part.
 FASTNN_OUTLINE void run_reduce(const KernelArgs& args, uint64_t axes, int n_out,
-                               ReduceRow row, ReduceColumns columns) {
+                               ReduceRows all_rows, ReduceColumns columns) {
   const TensorView &x = args.in[0], &y = args.out[0];
   const int size = dtype_size(x.dtype);
   Axes a;
@@ -114,15 +121,14 @@ FASTNN_OUTLINE void run_reduce(const KernelArgs& args, uint64_t axes, int n_out,
       const TensorView& v = args.out[k];
       out[k] = v.ptr<char>() + at * dtype_size(v.dtype);
     }
+    const int64_t left = kept.shape[last] - at % kept.shape[last];
+    const int64_t n = left < end - at ? left : end - at;
     if (by_columns) {
-      const int64_t left = kept.shape[last] - at % kept.shape[last];
-      const int64_t n = left < end - at ? left : end - at;
       columns(a.reduced, n, out);
-      at += n;
     } else {
-      row(a.reduced, out);
-      ++at;
+      all_rows(a.reduced, kept.stride[0][last], n, out);
     }
+    at += n;
   }
 }
 
