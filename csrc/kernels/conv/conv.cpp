@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "kernels/conv/correlate.hpp"
 #include "kernels/conv/filter.hpp"
+#include "kernels/conv/narrow.hpp"
 #include "kernels/conv/pointwise_conv.hpp"
 #include "kernels/table.hpp"
 
@@ -93,6 +94,7 @@ void run(Correlation<T>& op, Part part) {
   const Share share =
       share_of<T>(op.g.images, op.c_size(), op.c_channels, part, kMinImages);
   if (is_pointwise(op)) return pointwise_conv(op, share);
+  if (is_narrow(op)) return narrow_conv(op, share);
   correlate(op, share);
 }
 
