@@ -239,14 +239,27 @@ def test_integers_are_cast_and_mixed_floats_promoted() -> None:
     assert ops.conv(np.ones((1, 4, 1), "f"), np.ones((2, 1, 1))).dtype == "float64"
 
 
-@pytest.mark.parametrize("shape", [(1, 40, 40, 70), (3, 9, 9, 300), (20, 7, 7, 16)])
-def test_windows_blocks_of_k_and_parts_give_the_same_bits(shape: tuple) -> None:
+@pytest.mark.parametrize(
+    ("shape", "size", "filters"),
+    [
+        ((1, 40, 40, 70), 3, 40),
+        ((3, 9, 9, 300), 3, 40),
+        ((20, 7, 7, 16), 3, 40),
+        ((10, 9, 9, 300), 3, 140),  # weights packed panel by panel
+        ((2, 150, 150, 3), 3, 40),  # the gradient puts lanes over pixels
+        ((5, 12, 15, 64), 1, 40),  # a product of pixels, in windows
+        ((5, 12, 15, 300), 1, 260),  # and at once
+    ],
+)
+def test_windows_blocks_of_k_and_parts_give_the_same_bits(
+    shape: tuple, size: int, filters: int
+) -> None:
     """Sizes beyond one window and one block of k, in 1 to 5 parts."""
-    x, w = normal(*shape).astype("f"), normal(3, 3, shape[-1], 40).astype("f")
-    b = normal(40).astype("f")
+    x, w = normal(*shape).astype("f"), normal(size, size, shape[-1], filters)
+    w, b = w.astype("f"), normal(filters).astype("f")
     y = ops.conv(x, w, 1, "same").numpy()
     none = np.zeros(0, "f")
-    ints = [np.array(v, np.int64) for v in ((1, 1), (1, 1), (1, 1))]
+    ints = [np.array(v, np.int64) for v in ((1, 1), (1, 1), (size // 2,) * 2)]
     attrs = [*[a.ctypes.data for a in ints], 1, 1]
     runs = {
         "conv": ([x, w, b], y.shape, attrs),
@@ -262,6 +275,9 @@ def test_windows_blocks_of_k_and_parts_give_the_same_bits(shape: tuple) -> None:
             for index in range(count):
                 _core.launch(name, given, [parts], values, part=(index, count))
             np.testing.assert_array_equal(parts, whole, err_msg=f"{name} {count}")
+        exact = np.full(shape_out, np.nan)
+        _core.launch(name, [g.astype("d") for g in given], [exact], values)
+        np.testing.assert_allclose(whole, exact, rtol=0, atol=1e-5 * abs(exact).max())
 
 
 def test_the_input_gradient_is_computed_only_for_who_asks() -> None:

@@ -75,6 +75,18 @@ Geometry geometry_of(const char* op, const TensorView& x, const TensorView& w,
   return g;
 }
 
+// Kernels of one element with a stride: all of the pixels that they read, and no
+// others.
+template <class T>
+void drop_strides(Geometry& g, Field<const T>& x) {
+  for (int i = 0; i < kAxes; ++i) {
+    const bool inside = g.pad[i] == 0 && (g.out[i] - 1) * g.stride[i] < g.in[i];
+    if (g.kernel[i] != 1 || g.stride[i] == 1 || !inside) continue;
+    x.axis[i] *= g.stride[i];
+    g.in[i] = g.out[i], g.stride[i] = 1;
+  }
+}
+
 template <class T>
 Correlation<T> correlation_of(const Geometry& g, bool gradient, const TensorView& a,
                               const TensorView& w, const TensorView& out) {
@@ -86,15 +98,18 @@ Correlation<T> correlation_of(const Geometry& g, bool gradient, const TensorView
   op.c = image_field<T>(out);
   op.a_channels = gradient ? g.oc : g.c;
   op.c_channels = gradient ? g.c : g.oc;
+  if (!gradient) drop_strides(op.g, op.a);
   return op;
 }
 
 template <class T>
 void run(Correlation<T>& op, Part part) {
+  const bool pointwise = is_pointwise(op), windows = pointwise && prefers_windows(op);
+  if (windows) join_rows(op);
   const Share share =
       share_of<T>(op.g.images, op.c_size(), op.c_channels, part, kMinImages);
-  if (is_pointwise(op)) return pointwise_conv(op, share);
-  if (is_narrow(op)) return narrow_conv(op, share);
+  if (pointwise && !windows) return pointwise_conv(op, share);
+  if (!windows && is_narrow(op)) return narrow_conv(op, share);
   correlate(op, share);
 }
 
@@ -152,6 +167,8 @@ void conv_grad_kernel(const KernelArgs& args) {
     op.dy = image_field<const T>(dy);
     op.dense = dy.contiguous();
     op.dw = dw.ptr<T>();
+    drop_strides(op.g, op.x);
+    if (is_pointwise(op)) return pointwise_filter(op, args.part);
     filter_gradient(op, args.part);
   });
 }

@@ -9,16 +9,19 @@
 #pragma once
 
 #include "kernels/conv/halo.hpp"
-#include "kernels/conv/weights.hpp"
+#include "kernels/conv/passes.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 
 // About a third of L2, beside a panel of weights and the outputs.
 inline constexpr int64_t kWindowBytes = 384 * 1024;
-// Segments longer than this are cut, so that a block of k leaves room in L1 and L2.
-inline constexpr int64_t kLongSegment = 1536;
 // With fewer output pixels, weights are read in place instead of packed.
 inline constexpr int64_t kPackPixels = 128;
+// More weights than this leave L2 before they are read again: a panel is packed when it
+// is needed and serves a larger window (512 -> 512 channels, 7 x 7: the 9 MB of packed
+// weights cost a fifth of the time).
+inline constexpr int64_t kManyWeightBytes = 1024 * 1024;
+inline constexpr int64_t kLargeWindowBytes = 1536 * 1024;
 
 template <class T>
 struct Correlation {
@@ -61,156 +64,16 @@ struct Correlation {
   }
 };
 
-// A window of the input: where it begins and how far apart its elements are.
-template <class T>
-struct Input {
-  const T* data;
-  int64_t image, axis[kAxes];
-};
-
-// One pass over a window. `k` blocks: segments of `length`, `jumps` apart.
-template <class T>
-struct Pass {
-  Axis axis[kAxes];
-  const T* a;
-  int64_t a_image, a_step[kAxes];  // from one output to the next
-  T* c;
-  int64_t c_image, c_step[kAxes];
-  const T* y;  // nullptr: no activation gradient
-  int64_t y_image, y_step[kAxes], y_channel;
-  int64_t images;
-  int64_t length, segments;
-  const int64_t* jumps;
-};
-
-// A panel of columns and a block of k of one pass.
-template <class T>
-struct Panel {
-  Tile<T> tile;  // all but what depends on the row
-  Source source;
-  int64_t col, cols, width;
-  bool last;
-  Epilogue<T> epilogue;
-};
-
-// Tiles of one row of outputs.
-template <class T>
-FASTNN_INLINE void run_row(const Pass<T>& s, const Panel<T>& panel, const T* a, T* c,
-                           const T* y) {
-  Tile<T> t = panel.tile;
-  const int64_t count = s.axis[2].count;
-  const int64_t blocks = ceil_div(count, kTileRows[panel.width]);
-  const int64_t height = divide(count, blocks), taller = count - height * blocks;
-  const bool second_pass = panel.last && panel.epilogue.second_pass();
-  for (int64_t i = 0, begin = 0; i < blocks; ++i) {
-    const int64_t rows = height + (i < taller);
-    t.a = a + begin * t.rsa;
-    t.c = c + begin * t.ldc;
-    if (y && panel.last && !second_pass) t.y = y + begin * t.ldy;
-    kTileTable<T>.fn[panel.source][panel.width][rows](t);
-    if (second_pass) {
-      Epilogue<T> e = panel.epilogue;
-      if (y) e.y = y + begin * s.y_step[2];
-      finish<T>({t.c, t.ldc, 0, 0, rows, panel.cols}, e, false);
-    }
-    begin += rows;
-  }
-}
-
-template <class T>
-void run_rows_of(const Pass<T>& s, const Panel<T>& panel) {
-  for (int64_t n = 0; n < s.images; ++n) {
-    for (int64_t d = 0; d < s.axis[0].count; ++d) {
-      for (int64_t h = 0; h < s.axis[1].count; ++h) {
-        const T* y = nullptr;
-        if (s.y) {
-          y = s.y + n * s.y_image + d * s.y_step[0] + h * s.y_step[1] +
-              panel.col * s.y_channel;
-        }
-        run_row(s, panel, s.a + n * s.a_image + d * s.a_step[0] + h * s.a_step[1],
-                s.c + n * s.c_image + d * s.c_step[0] + h * s.c_step[1] + panel.col, y);
-      }
-    }
-  }
-}
-
-// The right-hand side of a pass: packed panels, or the kernel itself (ld != 0).
-template <class T>
-struct Panels {
-  const T* b;
-  int64_t ld;
-  int width;
-};
-
-template <class T>
-void run_pass(const Pass<T>& s, const Panels<T>& b, const Epilogue<T>& e, Range cols,
-              int64_t ldc) {
-  const int64_t k = s.length * s.segments, step = int64_t{b.width} * lanes<T>;
-  const int64_t per_block =
-      k ? max_of(1, ceil_div(s.segments, ceil_div(k, kBlockK))) : 1;
-  int64_t first = 0;
-  do {
-    const int64_t segments = min_of(per_block, s.segments - first);
-    const T* packed = b.b;
-    for (int64_t j = cols.begin; j < cols.end; j += step) {
-      Panel<T> p = {};
-      p.col = j, p.cols = min_of(step, cols.end - j);
-      p.width = ceil_div(p.cols, lanes<T>);
-      const int64_t ld = p.width * lanes<T>;
-      p.last = first + segments >= s.segments;
-      p.epilogue = e;
-      p.epilogue.rsy = s.y_step[2], p.epilogue.csy = s.y_channel;
-      Tile<T>& t = p.tile;
-      t.k = s.length, t.segments = segments, t.jump = s.jumps + first;
-      t.rsa = s.a_step[2], t.csa = 1;
-      t.ldc = ldc, t.ldy = s.y_step[2];
-      t.tail = static_cast<int>(p.cols - (p.width - 1) * lanes<T>);
-      t.accumulate = first > 0;
-      if (p.last && !s.y) {
-        t.bias = e.bias ? e.bias + j : nullptr;
-        t.relu = e.activation == kRelu;
-      }
-      p.source = b.ld ? kInPlace : kPanel;
-      t.ldb = b.ld;
-      t.b = b.ld ? b.b + first * s.length * b.ld + j : packed + first * s.length * ld;
-      t.ahead = t.b + kAheadRows * ld, t.ahead_step = ld;
-      run_rows_of(s, p);
-      packed += k * ld;
-    }
-    first += segments;
-  } while (first < s.segments);
-}
-
-// Cuts a pass over `input` into segments: rows of taps where these are contiguous,
-// else single taps.
-template <class T>
-void cut_segments(Pass<T>& s, const Input<T>& input, int64_t channels, int64_t* jumps) {
-  const Axis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
-  const bool joined = (w.taps <= 1 || w.tap_step * input.axis[2] == channels) &&
-                      w.taps * channels <= kLongSegment;
-  const int64_t per_row = joined ? min_of(w.taps, 1) : w.taps;
-  s.length = joined ? w.taps * channels : channels;
-  s.segments = 0;
-  s.jumps = jumps;
-  for (int64_t i = 0; i < d.taps; ++i) {
-    for (int64_t j = 0; j < h.taps; ++j) {
-      for (int64_t q = 0; q < per_row; ++q) {
-        jumps[s.segments++] = i * d.tap_step * input.axis[0] +
-                              j * h.tap_step * input.axis[1] +
-                              q * w.tap_step * input.axis[2];
-      }
-    }
-  }
-}
-
 // How the whole call is carried out, decided by shape and strides alone.
 template <class T>
 struct Scheme {
   bool copy;      // the input goes through scratch
   bool in_place;  // the weights do not
+  bool late;      // the weights are packed panel by panel
   int64_t pitch;  // elements between pixels of the copy
   int width;
   int64_t packed;  // elements of the packed weights of all groups
+  int64_t most;    // bytes of a window
   int64_t window;  // elements of the largest window
   int64_t jumps;
 };
@@ -226,8 +89,8 @@ int64_t window_elements(const Correlation<T>& op, const Window& w, int64_t pitch
 }
 
 template <class T>
-bool fits_window(const Correlation<T>& op, const Window& w, int64_t pitch) {
-  return window_elements(op, w, pitch) * int64_t{sizeof(T)} <= kWindowBytes;
+bool fits_window(const Correlation<T>& op, const Scheme<T>& s, const Window& w) {
+  return window_elements(op, w, s.pitch) * int64_t{sizeof(T)} <= s.most;
 }
 
 // In place: no pixel outside of the input is read, channels are contiguous, and rows
@@ -258,16 +121,23 @@ Scheme<T> scheme_of(const Correlation<T>& op, const Share& share) {
   const Weights<T> w = op.weights(0);
   const int64_t pixels = g.images * size[0] * size[1] * size[2];
   const bool whole = kMaskedLoads || op.c_channels % lanes<T> == 0;
-  s.in_place = !op.gradient && pixels < kPackPixels && whole && is_matrix(w, g.kernel);
+  const bool matrix = !op.gradient && whole && is_matrix(w, g.kernel);
+  s.in_place = matrix && pixels < kPackPixels;
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
-  if (!s.in_place) {
+  const int64_t weights = taps * w.rows * padded_columns<T>(op.c_channels);
+  s.late = !s.in_place && weights * int64_t{sizeof(T)} > kManyWeightBytes;
+  s.most = s.late ? kLargeWindowBytes : kWindowBytes;
+  if (s.late) {
+    s.in_place = matrix;
+    s.packed = (kPassK + max_of(kLongSegment, w.rows)) * s.width * lanes<T>;
+  } else if (!s.in_place) {
     s.packed =
         g.groups * taps * w.rows * padded_columns<T>(share.cols.end - share.cols.begin);
   }
   s.jumps = taps;
   if (s.copy) {
     Windows all(size, share.rows);
-    const auto fits = [&](const Window& x) { return fits_window(op, x, s.pitch); };
+    const auto fits = [&](const Window& x) { return fits_window(op, s, x); };
     for (Window x; all.next(x, fits);)
       s.window = max_of(s.window, window_elements(op, x, s.pitch));
   }
@@ -338,7 +208,7 @@ void pack_all(const Correlation<T>& op, Range cols, int width, T* dst) {
 
 template <class T>
 void run_window(const Correlation<T>& op, const Scheme<T>& scheme, const Window& w,
-                const Share& share, const T* packed, T* buffer, int64_t* jumps) {
+                const Share& share, T* packed, T* buffer, int64_t* jumps) {
   const int64_t cols = padded_columns<T>(share.cols.end - share.cols.begin);
   for (int64_t group = 0; group < op.g.groups; ++group) {
     const Input<T> input = input_of(op, scheme, w, group, buffer);
@@ -350,12 +220,13 @@ void run_window(const Correlation<T>& op, const Scheme<T>& scheme, const Window&
       op.axes(i, w, s.axis);
       place(op, w, input, group, s);
       cut_segments(s, input, op.a_channels, jumps);
-      Panels<T> panels = {packed, 0, scheme.width};
-      if (scheme.in_place) panels = {weights.data, weights.row, scheme.width};
+      Panels<T> panels = {packed, 0, scheme.width, &weights, nullptr};
+      if (scheme.in_place) panels.b = weights.data, panels.ld = weights.row;
+      if (scheme.late) panels.buffer = packed;
       if (s.axis[2].count) {
         run_pass(s, panels, epilogue, share.cols, s.c_step[2]);
       }
-      packed += taps_of(s.axis) * weights.rows * cols;
+      if (!scheme.late) packed += taps_of(s.axis) * weights.rows * cols;
     }
   }
 }
@@ -388,9 +259,9 @@ void correlate(Correlation<T> op, const Share& share) {
   T* const buffer = packed + scheme.packed;
   int64_t* const jumps = reinterpret_cast<int64_t*>(memory + (bytes + 7) / 8 * 8);
   copy_bias(op, buffer + scheme.window);
-  if (!scheme.in_place) pack_all(op, share.cols, scheme.width, packed);
+  if (!scheme.in_place && !scheme.late) pack_all(op, share.cols, scheme.width, packed);
   Windows windows(op.c_size(), share.rows);
-  const auto fits = [&](const Window& w) { return fits_window(op, w, scheme.pitch); };
+  const auto fits = [&](const Window& w) { return fits_window(op, scheme, w); };
   for (Window w; windows.next(w, fits);)
     run_window(op, scheme, w, share, packed, buffer, jumps);
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions towards fewer channels than half a vector: the gradient of an image, the
-// last layer of a decoder. Lanes over channels would stay empty, so they go over pixels.
+// last layer of a decoder. Lanes over channels would stay empty, so they go over
+// pixels.
 //
-// For every input pixel and tap one product over the channels, P^T = W^T a^T, then every
-// tap's row of P is added to the row of outputs it belongs to. Every output element is a
-// sum in a fixed order: channels within a tap, input rows ascending, taps ascending.
-// 64 x 28 x 28 x 32 -> 1 channel, 3x3, against products with one lane in 16 in use:
-// 0.9 ms instead of 6.2 (Cascade Lake).
+// For every input pixel and tap one product over the channels, P^T = W^T a^T, then
+// every tap's row of P is added to the row of outputs it belongs to. Every output
+// element is a sum in a fixed order: channels within a tap, input rows ascending, taps
+// ascending. 64 x 28 x 28 x 32 -> 1 channel, 3x3, against products with one lane in 16
+// in use: 0.9 ms instead of 6.2 (Cascade Lake).
 #pragma once
 
 #include "kernels/conv/correlate.hpp"
@@ -28,7 +29,9 @@ bool is_narrow(const Correlation<T>& op) {
 // Input i and tap k belong to output i * step + k * tap_step + offset.
 struct Reach {
   int64_t step, tap_step, offset;
-  int64_t output(int64_t i, int64_t k) const { return i * step + k * tap_step + offset; }
+  int64_t output(int64_t i, int64_t k) const {
+    return i * step + k * tap_step + offset;
+  }
 };
 
 template <class T>
@@ -61,7 +64,8 @@ Narrow<T> narrow_of(const Correlation<T>& op) {
   const int64_t width = op.a_size()[2], height = op.a_size()[1];
   const bool joined = height <= 1 || op.a.axis[1] == width * op.a.axis[2];
   const int64_t row_bytes = max_of(1, s.rows * width * int64_t{sizeof(T)});
-  s.block_rows = joined ? max_of(1, min_of(height, kNarrowProductBytes / row_bytes)) : 1;
+  s.block_rows =
+      joined ? max_of(1, min_of(height, kNarrowProductBytes / row_bytes)) : 1;
   s.pixels = padded_columns<T>(s.block_rows * width);
   if (s.pixels * int64_t{sizeof(T)} % kAliasBytes == 0) s.pixels += kPackedGap;
   s.line = padded_columns<T>(ceil_div(op.c_size()[2], s.phases()));
@@ -196,8 +200,8 @@ void narrow_image(const Narrow<T>& s, const Window& w, int64_t n, int64_t group)
     in[i] = op.hull(i, w.axis[i]);
     in[i] = {max_of(0, in[i].begin), min_of(size[i], in[i].end)};
   }
-  const int64_t out_rows = (w.axis[0].end - w.axis[0].begin) *
-                           (w.axis[1].end - w.axis[1].begin);
+  const int64_t out_rows =
+      (w.axis[0].end - w.axis[0].begin) * (w.axis[1].end - w.axis[1].begin);
   const int64_t per_channel = s.phases() * s.line;
   for (int64_t i = 0; i < out_rows * op.c_channels; ++i) {
     const T start = op.epilogue.bias

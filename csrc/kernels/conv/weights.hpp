@@ -75,16 +75,24 @@ FASTNN_INLINE int64_t padded_columns(int64_t cols) {
   return ceil_div(cols, lanes<T>) * lanes<T>;
 }
 
+// The columns `cols` of some taps of a pass, `ld` apart.
+template <class T>
+void pack_taps(const Weights<T>& w, const Axis* axis, Range taps, Range cols, T* dst,
+               int64_t ld) {
+  for_taps(w, axis, [&](int64_t tap, int64_t offset) {
+    if (tap < taps.begin || tap >= taps.end) return;
+    pack_panel(w.data + offset + cols.begin * w.col, w.row, w.col, w.rows,
+               cols.end - cols.begin, dst + (tap - taps.begin) * w.rows * ld, ld);
+  });
+}
+
 // All panels of a pass, one after the other: columns `cols` in panels of `width`.
 template <class T>
 T* pack_weights(const Weights<T>& w, const Axis* axis, Range cols, int width, T* dst) {
   const int64_t step = int64_t{width} * lanes<T>;
   for (int64_t j = cols.begin; j < cols.end; j += step) {
     const int64_t valid = min_of(step, cols.end - j), ld = padded_columns<T>(valid);
-    for_taps(w, axis, [&](int64_t tap, int64_t offset) {
-      pack_panel(w.data + offset + j * w.col, w.row, w.col, w.rows, valid,
-                 dst + tap * w.rows * ld, ld);
-    });
+    pack_taps(w, axis, {0, taps_of(axis)}, {j, j + valid}, dst, ld);
     dst += taps_of(axis) * w.rows * ld;
   }
   return dst;
