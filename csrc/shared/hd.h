@@ -110,6 +110,10 @@ struct ScalarTraits {
   static constexpr bool kFused = false;
 #endif
   static constexpr bool kScalesExponent = false;
+  static constexpr bool kLimitsLog = false;
+  static constexpr bool kEstimatesReciprocal = false;
+  static FASTNN_HD T at_least(T x, T low) { return x < low ? low : x; }
+  static FASTNN_HD T at_most(T x, T high) { return x > high ? high : x; }
 };
 
 template <class V>
@@ -172,6 +176,15 @@ template <class V>
 FASTNN_HD V minimum(V a, V b) {
   if constexpr (kIsFloat<V>) return select((a < b) | (a != a), a, b);
   return select(a < b, a, b);
+}
+// Clamped on one side; NaN passes.
+template <class V>
+FASTNN_HD V at_least(V x, V low) {
+  return Traits<V>::at_least(x, low);
+}
+template <class V>
+FASTNN_HD V at_most(V x, V high) {
+  return Traits<V>::at_most(x, high);
 }
 template <class V>
 FASTNN_HD V sqrt(V x) {

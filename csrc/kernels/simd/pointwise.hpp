@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/pack.hpp"
 #include "kernels/simd/tiles.hpp"
 #include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
@@ -45,6 +46,33 @@ FASTNN_INLINE void store_result(char* to, V v) {
   }
 }
 
+// A chain of several vectors at once (pack.hpp), as long as there are so many; returns
+// how many vectors are done. Only for functors that say that they are worth it.
+template <class F, int n_in, class T>
+FASTNN_INLINE int64_t packed_tile(const TileArgs& args, int64_t vectors, const F& f) {
+  using V = Vec<T>;
+  const int64_t packs = vectors / kPackSize;
+  const char* in[3] = {args.in[0], args.in[1], args.in[2]};
+  char* out = args.out[0];
+  for (int64_t p = 0; p < packs; ++p, out += kPackSize * sizeof(V)) {
+    Pack<V> x[n_in];
+#pragma GCC unroll 8
+    for (int k = 0; k < n_in; ++k) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kPackSize; ++i) {
+        x[k].v[i] = load((const T*)(in[k] + i * args.step[k]));
+      }
+      in[k] += kPackSize * args.step[k];
+    }
+    Pack<V> y;
+    if constexpr (n_in == 1) y = f(x[0]);
+    if constexpr (n_in == 2) y = f(x[0], x[1]);
+    if constexpr (n_in == 3) y = f(x[0], x[1], x[2]);
+    __builtin_memcpy(out, &y, sizeof y);
+  }
+  return packs * kPackSize;
+}
+
 template <class F, int n_in, Form form, class T>
 void tile(const TileArgs& args, int64_t vectors, const void* state) {
   using V = Vec<T>;
@@ -53,7 +81,13 @@ void tile(const TileArgs& args, int64_t vectors, const void* state) {
   const int64_t step_a = args.step[0], step_b = args.step[1], step_c = args.step[2];
   char* out = args.out[0];
   constexpr int out_step = form == Form::kTest ? Traits<V>::kLanes : sizeof(V);
-  for (int64_t i = 0; i < vectors; ++i, out += out_step) {
+  int64_t done = 0;
+  if constexpr (kPackSize > 1 && kIsDeep<F, n_in> && form == Form::kValue &&
+                kIsFloat<T>) {
+    done = packed_tile<F, n_in, T>(args, vectors, f);
+    a += done * step_a, b += done * step_b, c += done * step_c, out += done * out_step;
+  }
+  for (int64_t i = done; i < vectors; ++i, out += out_step) {
     if constexpr (form == Form::kSelect) {
       store_result<form>(out,
                          f(load_condition<T>(a), load((const T*)b), load((const T*)c)));

@@ -1,62 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // SIMD on GNU vector extensions: `Vec<T>` is a native vector of FASTNN_VECTOR_BYTES
 // with the usual operators; comparisons give integer masks (0 or -1) for `select`.
-// Intrinsics stand only here, behind functions that every instruction set has.
+// Intrinsics stand only in this folder, behind functions that every instruction set
+// instruction set has.
 #pragma once
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-#include "base/tensor_view.hpp"
-#include "shared/hd.h"
-
-// One copy per file: without it GCC clones a driver for every constant argument.
-#if defined(__clang__)
-#define FASTNN_OUTLINE __attribute__((noinline, unused)) static
-#else
-#define FASTNN_OUTLINE __attribute__((noinline, noclone, unused)) static
-#endif
-
-#define FASTNN_LAMBDA_INLINE __attribute__((always_inline))
+#include "kernels/simd/special.hpp"
 
 FASTNN_BEGIN_NAMESPACE
-
-template <class T>
-struct VecOf;
-// `unaligned` may point at any array of T: it is how vectors are loaded and stored.
-#define FASTNN_VEC(T)                                                    \
-  template <>                                                            \
-  struct VecOf<T> {                                                      \
-    typedef T type __attribute__((vector_size(FASTNN_VECTOR_BYTES)));    \
-    typedef T unaligned __attribute__((vector_size(FASTNN_VECTOR_BYTES), \
-                                       aligned(sizeof(T)), may_alias));  \
-  };
-FASTNN_VEC(float)
-FASTNN_VEC(double)
-FASTNN_VEC(int8_t)
-FASTNN_VEC(uint8_t)
-FASTNN_VEC(int32_t)
-FASTNN_VEC(uint32_t)
-FASTNN_VEC(int64_t)
-FASTNN_VEC(uint64_t)
-#undef FASTNN_VEC
-
-template <class T>
-using Vec = typename VecOf<T>::type;
-template <class T>
-inline constexpr int lanes = FASTNN_VECTOR_BYTES / static_cast<int>(sizeof(T));
-
-template <class T>
-FASTNN_INLINE Vec<T> load(const T* p) {
-  return *reinterpret_cast<const typename VecOf<T>::unaligned*>(p);
-}
-template <class T>
-FASTNN_INLINE void store(T* p, Vec<T> v) {
-  *reinterpret_cast<typename VecOf<T>::unaligned*>(p) = v;
-}
 
 // v in a register: GCC otherwise repeats the load of v in every instruction that uses
 // it.
@@ -354,6 +305,17 @@ struct VectorTraits {
   static constexpr bool kScalesExponent = kScalesExponentInHardware;
   static FASTNN_INLINE V scale_exponent(V x, V n) {
     return FASTNN_ISA::scale_exponent(x, n);
+  }
+  static FASTNN_INLINE V at_least(V x, V low) { return raise_to(x, low); }
+  static FASTNN_INLINE V at_most(V x, V high) { return lower_to(x, high); }
+  static constexpr bool kLimitsLog = kSpecialFloatsInHardware;
+  static FASTNN_INLINE V put_log_limits(V y, V x) {
+    return FASTNN_ISA::put_log_limits(y, x);
+  }
+  static constexpr bool kEstimatesReciprocal =
+      kSpecialFloatsInHardware && sizeof(T) == sizeof(float);
+  static FASTNN_INLINE V reciprocal_estimate(V d) {
+    return FASTNN_ISA::reciprocal_estimate(d);
   }
 #if defined(__FMA__) || defined(__aarch64__)
   static constexpr bool kFused = true;

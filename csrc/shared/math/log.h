@@ -18,42 +18,52 @@ FASTNN_HD V log1p_tail(V f) {
   if constexpr (kIsFloat64<V>) {
     // log(1 + f) = 2 s + s R with s = f / (2 + f) and 2 s = f - s f.
     const V s = f / (constant<V>(2) + f), z = s * s;
-    const V R =
-        z * polynomial(z, 0.66666666666667362, 0.39999999999405383, 0.2857142874409988,
-                       0.22222198420964051, 0.18183571383916899, 0.15313886090294743,
-                       0.14797471593402337);
+    const V R = z * estrin(z, 0.66666666666667362, 0.39999999999405383,
+                           0.2857142874409988, 0.22222198420964051, 0.18183571383916899,
+                           0.15313886090294743, 0.14797471593402337);
     return fma(s, half_square + R, -half_square);
   } else {
     const V p =
-        polynomial(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949, 0.14220269,
-                   -0.124060251, 0.118841574, -0.116718531, 0.0674993321);
+        estrin(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949, 0.14220269,
+               -0.124060251, 0.118841574, -0.116718531, 0.0674993321);
     return fma(f * f * f, p, -half_square);
   }
 }
 
-// For the sum of a normal u > 0 and of c, at most half an ULP of u.
+// A normal u > 0 as 2^k m.
 template <class V>
-FASTNN_HD LogParts<V> split_log(V u, V c) {
+struct Fraction {
+  IntOf<V> k;
+  V m;
+};
+template <class V>
+FASTNN_HD Fraction<V> split_power(V u) {
   using I = IntOf<V>;
   const I sqrt_half = bits_as<I>(constant<V>(0.70710678118654752));
   const I bits = bits_as<I>(u) - sqrt_half;
-  const I k = bits >> kMantissaBits<V>;
   const I fraction = (splat<I>(1) << kMantissaBits<V>)-splat<I>(1);
-  const V m = bits_as<V>((bits & fraction) + sqrt_half);
-  // c no longer matters for large u, where 2^-k would leave the normal range.
-  const V shift = select(k < splat<I>(kIsFloat32<V> ? 30 : 60),
-                         c * power_of_two<V>(splat<I>(0) - k), constant<V>(0));
-  const V f = (m - constant<V>(1)) + shift;
-  return {from_integer<V>(k), f, log1p_tail(f)};
+  return {bits >> kMantissaBits<V>, bits_as<V>((bits & fraction) + sqrt_half)};
 }
 // For 0 < x < infinity, denormals included.
 template <class V>
 FASTNN_HD LogParts<V> split_log(V x) {
   const auto tiny = x < pick<V>(1.17549435e-38, 2.2250738585072014e-308);
   const V u = select(tiny, x * pick<V>(33554432.0, 18014398509481984.0), x);
-  LogParts<V> parts = split_log(u, constant<V>(0));
-  parts.n = parts.n - select(tiny, pick<V>(25, 54), constant<V>(0));
-  return parts;
+  const auto [k, m] = split_power(u);
+  const V f = m - constant<V>(1);
+  const V n = from_integer<V>(k) - select(tiny, pick<V>(25, 54), constant<V>(0));
+  return {n, f, log1p_tail(f)};
+}
+// For the sum of a normal u > 0 and of c, at most half an ULP of u.
+template <class V>
+FASTNN_HD LogParts<V> split_log(V u, V c) {
+  using I = IntOf<V>;
+  const auto [k, m] = split_power(u);
+  // c no longer matters for large u, where 2^-k would leave the normal range.
+  const V shift = select(k < splat<I>(kIsFloat32<V> ? 30 : 60),
+                         c * power_of_two<V>(splat<I>(0) - k), constant<V>(0));
+  const V f = (m - constant<V>(1)) + shift;
+  return {from_integer<V>(k), f, log1p_tail(f)};
 }
 template <class V>
 FASTNN_HD V join_log(LogParts<V> p) {
@@ -63,6 +73,7 @@ FASTNN_HD V join_log(LogParts<V> p) {
 // `regular` where 0 < x < infinity; else the values of log at 0, infinity, elsewhere.
 template <class V>
 FASTNN_HD V log_limits(V x, V regular) {
+  if constexpr (Traits<V>::kLimitsLog) return Traits<V>::put_log_limits(regular, x);
   const V inf = infinity<V>();
   V limit = select(x == constant<V>(0), -inf, not_a_number<V>());
   limit = select(x == inf, inf, limit);
@@ -101,16 +112,25 @@ FASTNN_HD V log1p(V x) {
   return select(x == constant<V>(0), x, y);  // keeps -0
 }
 
+// log(1 + e^-a) for a >= 0: the sum is at most 2, its power of two 0 or 1.
+template <class V>
+FASTNN_HD V log1p_exp_of_negative(V a) {
+  const V t = exp_of_negative(a), one = constant<V>(1), zero = constant<V>(0);
+  const auto upper = t > constant<V>(0.414213562373095049);
+  const V f = select(upper, constant<V>(0.5) * (t - one), t);
+  const V low = log1p_tail(f) + select(upper, ln2_low<V>(), zero);
+  return select(upper, ln2_high<V>(), zero) + (f + low);
+}
 // log(1 + e^x). 2 ULP.
 template <class V>
 FASTNN_HD V softplus(V x) {
-  return maximum(x, constant<V>(0)) + log1p(exp(-absolute(x)));
+  return at_least(x, constant<V>(0)) + log1p_exp_of_negative(absolute(x));
 }
 // log(e^a + e^b), without overflow. 3 ULP where a and b have one sign.
 template <class V>
 FASTNN_HD V logaddexp(V a, V b) {
   const V top = maximum(a, b), gap = absolute(a - b);
-  const V y = top + log1p(exp(-gap));
+  const V y = top + log1p_exp_of_negative(gap);
   return select(a == b, a + constant<V>(0.693147180559945309), y);  // infinities
 }
 

@@ -189,7 +189,7 @@ struct SigmoidCrossEntropy {
   template <class V>
   FASTNN_HD V operator()(V logits, V target) const {
     const V linear = maximum(logits, constant<V>(0)) - logits * target;
-    return linear + log1p(exp(-absolute(logits)));
+    return linear + log1p_exp_of_negative(absolute(logits));
   }
 };
 struct SigmoidCrossEntropyGrad {
@@ -198,6 +198,20 @@ struct SigmoidCrossEntropyGrad {
     return dy * (sigmoid(logits) - target);
   }
 };
+
+// Those that compute a function anew.
+template <>
+inline constexpr bool kIsDeep<SoftplusGrad, 2> = true;
+template <>
+inline constexpr bool kIsDeep<LogSigmoidGrad, 2> = true;
+template <>
+inline constexpr bool kIsDeep<SiluGrad, 2> = true;
+template <>
+inline constexpr bool kIsDeep<GeluGrad, 2> = true;
+template <>
+inline constexpr bool kIsDeep<SigmoidCrossEntropy, 2> = true;
+template <>
+inline constexpr bool kIsDeep<SigmoidCrossEntropyGrad, 3> = true;
 
 FASTNN_END_NAMESPACE
 

@@ -24,6 +24,11 @@
 
 FASTNN_BEGIN_NAMESPACE
 
+// Whether a functor is one long chain of instructions: kernels then run several vectors
+// in step. Functions are, operators and most gradients wait for memory.
+template <class F, int n_in>
+inline constexpr bool kIsDeep = n_in == 1;
+
 // What a row of the list takes and gives.
 enum class Form {
   kValue,   // T... -> T
