@@ -80,11 +80,14 @@ struct Range {
   int64_t end;
 };
 
-// Rows owned by a part: blocks of 8 rows (the GEMM tile height) once there are enough
-// of them. Every kRows kernel uses this function, so a chain of them needs no barrier.
+// Rows owned by a part: blocks of 8 (the height of a tile of a product) or less, but at
+// least four blocks for every part: 24 rows are 12 and 12, not 8 and 16. Every kRows
+// kernel uses this function, so a chain of them needs no barrier.
 FASTNN_INLINE Range row_range(int64_t rows, Part part) {
   if (part.count == 1) return {0, rows};  // saves three 64-bit divisions
-  const int64_t block = rows >= 8 * int64_t{part.count} ? 8 : 1;
+  int64_t block = 8;
+  while (block > 1 && rows < 4 * block * part.count)
+    block /= 2;
   const int64_t blocks = (rows + block - 1) / block;
   const int64_t begin = blocks * part.index / part.count * block;
   const int64_t end = blocks * (part.index + 1) / part.count * block;

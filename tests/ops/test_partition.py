@@ -22,7 +22,7 @@ ROW_OWNERS = [n for n in KERNEL_OPS if TABLE[n]["split"] == "rows"]
 
 def owned(rows: int, index: int, count: int) -> range:
     """csrc/kernels/kernel.hpp: row_range."""
-    block = 8 if rows >= 8 * count else 1
+    block = next((b for b in (8, 4, 2) if rows >= 4 * b * count), 1)
     blocks = -(-rows // block)
     begin, end = blocks * index // count * block, blocks * (index + 1) // count * block
     return range(min(begin, rows), min(end, rows))

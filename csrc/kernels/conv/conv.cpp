@@ -15,7 +15,7 @@
 FASTNN_BEGIN_NAMESPACE
 namespace {
 
-// Images shared between parts below this many per part: row_range gives blocks of 8.
+// Images are shared between parts from this many per part on.
 constexpr int kMinImages = 8;
 
 // `spatial` axes begin at dimension `first_axis`; they are the last of the three.

@@ -14,7 +14,7 @@ constexpr KernelEntry kEntries[] = {
     {"batch_norm_apply", batch_norm_apply, Split::kRows, "raaaa", 1, "axis epsilon"},
     {"layer_norm", layer_norm, Split::kRows, "raa", 3, "axis epsilon centered", 1},
     {"layer_norm_grad", layer_norm_grad, Split::kRows, "rrarr", 3, "axis centered",
-     kGradRows},
+     kGradMinRows},
     {"unit_norm", unit_norm, Split::kRows, "r", 2, "epsilon", 1},
     {"unit_norm_grad", unit_norm_grad, Split::kRows, "rrr", 1, "epsilon", 1},
     {"group_norm", group_norm, Split::kRows, "raa", 3, "groups epsilon"},

@@ -24,5 +24,7 @@ void group_norm_grad(const KernelArgs& args);
 
 // Rows of dy and x that share one row of layer_norm_grad's partial sums.
 inline constexpr int kGradRows = 8;
+// From here on `row_range` gives whole groups of them to each part.
+inline constexpr int kGradMinRows = 4 * kGradRows;
 
 FASTNN_END_NAMESPACE

@@ -123,7 +123,7 @@ template <class T>
 void gradient_rows(const KernelArgs& args) {
   const TensorView& y = args.out[0];
   const int64_t n = trailing_size(y, args.attrs[0].i);
-  const Range rows = flat_rows(y, args.attrs[0].i, args.part, kGradRows, kGradRows);
+  const Range rows = flat_rows(y, args.attrs[0].i, args.part, kGradMinRows, kGradRows);
   if (rows.begin >= rows.end) return;
   const bool centered = args.attrs[1].i;
   T* space = static_cast<T*>(scratch((2 * kGradRows + 1) * n * sizeof(T)));

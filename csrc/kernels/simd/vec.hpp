@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SIMD on GNU vector extensions: `Vec<T>` is a native vector of FASTNN_VECTOR_BYTES
 // with the usual operators; comparisons give integer masks (0 or -1) for `select`.
-// Intrinsics stand only in this folder, behind functions that every instruction set
-// instruction set has.
+// Intrinsics stand only in this folder, behind functions that all instruction sets
+// have.
 #pragma once
 
 #include "kernels/simd/special.hpp"
