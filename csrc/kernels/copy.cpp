@@ -3,6 +3,7 @@
 #include "kernels/simd/cast.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/simd/strided.hpp"
+#include "kernels/simd/transpose.hpp"
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -40,8 +41,8 @@ FASTNN_INLINE CastFn cast_from(DType to) {
   return nullptr;
 }
 
-// Side of the square blocks in which matrices are transposed: a block of floats fits
-// L1 twice, whichever way it is walked.
+// Elements of one or two bytes: side of the square blocks in which matrices are
+// transposed, so that a block stays in L1 whichever way it is walked.
 constexpr int64_t kTransposeBlock = 32;
 
 // A two-dimensional walk whose first dimension is the contiguous one.
@@ -60,6 +61,40 @@ FASTNN_OUTLINE void copy_transposed(char* to, const Walk& w, int size) {
   }
 }
 
+// The dimension that is contiguous in memory while the last one is not: what has to be
+// turned around; -1 when copying runs is as good.
+FASTNN_INLINE int turned_dimension(const Walk& w, int size) {
+  const int last = w.ndim - 1;
+  if ((size != 4 && size != 8) || last < 1 || w.stride[0][last] == size) return -1;
+  for (int d = 0; d < last; ++d)
+    if (w.stride[0][d] == size && w.shape[d] >= 4) return d;
+  return -1;
+}
+
+// Every matrix of dimension d and the last one is turned.
+FASTNN_OUTLINE void copy_turned(char* to, const Walk& w, int d, int size) {
+  const int last = w.ndim - 1;
+  int64_t stride[kMaxRank], at[kMaxRank] = {}, matrices = 1;
+  stride[last] = size;
+  for (int k = last; k > 0; --k)
+    stride[k - 1] = stride[k] * w.shape[k];
+  for (int k = 0; k < last; ++k)
+    matrices *= k == d ? 1 : w.shape[k];
+  Turn m = {w.base[0], to, w.shape[d], w.shape[last], w.stride[0][last], stride[d]};
+  for (int64_t i = 0; i < matrices; ++i) {
+    size == 4 ? turn_any<uint32_t>(m) : turn_any<uint64_t>(m);
+    for (int k = last - 1; k >= 0; --k) {
+      if (k == d) continue;
+      m.from += w.stride[0][k];
+      m.to += stride[k];
+      if (++at[k] < w.shape[k]) break;
+      m.from -= at[k] * w.stride[0][k];
+      m.to -= at[k] * stride[k];
+      at[k] = 0;
+    }
+  }
+}
+
 void copy(const KernelArgs& args) {
   const TensorView &x = args.in[0], &y = args.out[0];
   const Range rows = row_range(y.rows(), args.part);
@@ -69,7 +104,10 @@ void copy(const KernelArgs& args) {
   char* to = y.ptr<char>() + rows.begin * y.row_size() * size;
   const TensorView* view = &x;
   const Walk w = make_walk(&view, 1, rows);
-  if (w.ndim == 2 && w.stride[0][0] == size) {
+  const int turned = turned_dimension(w, size);
+  if (turned >= 0) {
+    copy_turned(to, w, turned, size);
+  } else if (w.ndim == 2 && w.stride[0][0] == size) {
     copy_transposed(to, w, size);
   } else {
     gather(to, w, 0, 0, total, size);
