@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""benchmarks/native/kernels.txt names kernels with operands and attributes of theirs."""
+"""Rows of benchmarks/native/kernels.txt fit the kernels that they name."""
 
 from __future__ import annotations
 
