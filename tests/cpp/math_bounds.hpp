@@ -60,6 +60,7 @@ struct MathBound {
   double bound;
   void (*exact)(const float*, double*, size_t);
   long double (*precise)(long double);
+  bool monotone = true;  // on the positive and on the negative floats
 };
 
 inline void run_unary(const MathBound& f, const float* x, float* y, size_t n) {
@@ -182,16 +183,16 @@ inline const MathBound kMathBounds[] = {
     {"log1p", 2, exact::log1p, log1pl},
     {"sigmoid", 3, exact::sigmoid, exact::sigmoidl},
     {"softplus", 2, exact::each<exact::softplus1>, exact::softplus_of<long double>},
-    {"silu", 4, exact::each<exact::silu1>, exact::silul},
+    {"silu", 4, exact::each<exact::silu1>, exact::silul, false},
     {"tanh", 3, exact::tanh, tanhl},
     {"sinh", 3, exact::sinh, sinhl},
     {"cosh", 3, exact::cosh, coshl},
     {"arcsinh", 4, exact::asinh, asinhl},
     {"arccosh", 4, exact::acosh, acoshl},
     {"arctanh", 4, exact::atanh, atanhl},
-    {"sin", 1, exact::sin, sinl},
-    {"cos", 1, exact::cos, cosl},
-    {"tan", 1, exact::tan, tanl},
+    {"sin", 1, exact::sin, sinl, false},
+    {"cos", 1, exact::cos, cosl, false},
+    {"tan", 1, exact::tan, tanl, false},
     {"arcsin", 3, exact::asin, asinl},
     {"arccos", 3, exact::acos, acosl},
     {"arctan", 3, exact::atan, atanl},
