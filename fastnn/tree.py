@@ -53,7 +53,16 @@ def _leaves(path: tuple[Any, ...], node: Any) -> Iterator[tuple[tuple[Any, ...],
 
 def flatten(structure: Any) -> list[Any]:
     """Leaves from left to right; a leaf alone gives a list of one."""
-    return [leaf for _, leaf in _leaves((), structure)]
+    if not is_nested(structure):
+        return [structure]
+    leaves: list[Any] = []
+    for key in _keys(structure) or ():
+        node = structure[key]
+        if is_nested(node):
+            leaves += flatten(node)
+        else:
+            leaves.append(node)
+    return leaves
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
@@ -147,6 +156,8 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
             f"[pack_sequence_as] the structure has {count} leaves, "
             f"flat_sequence has {len(flat_sequence)}."
         )
+    if not is_nested(structure):
+        return flat_sequence[0]
     leaves = iter(flat_sequence)
 
     def visit(node: Any) -> Any:
