@@ -121,35 +121,72 @@ FASTNN_INLINE V sort_lanes(V v, L all) {
   }
 }
 
-// Bitonic sort of `count` vectors, a power of two.
+// Vectors that a network keeps in registers, and the items in them: rows up to this
+// length go through the network alone.
+inline constexpr int kNetworkVectors = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;
 template <class T>
-FASTNN_OUTLINE void sort_network(T* a, int64_t count) {
+constexpr int64_t kNetwork = kNetworkVectors * lanes<T>;
+template <>
+constexpr int64_t kNetwork<Pair> = 32;
+
+// Bitonic merges of runs of `run` sorted vectors, up to all of them.
+template <int run, int count, class V, class L>
+FASTNN_INLINE void merge_runs(V* v, L all) {
+  if constexpr (run <= count) {
+#pragma GCC unroll 16
+    for (int start = 0; start < count; start += run) {
+#pragma GCC unroll 16
+      for (int i = 0; i < run / 2; ++i) {  // against the reversed other half
+        V &p = v[start + i], &q = v[start + run - 1 - i];
+        const V x = p, y = reverse_lanes(q, all);
+        p = lower(x, y);
+        q = reverse_lanes(upper(x, y), all);
+      }
+    }
+#pragma GCC unroll 16
+    for (int step = run / 4; step >= 1; step /= 2) {
+#pragma GCC unroll 16
+      for (int i = 0; i < count; ++i) {
+        if (i & step) continue;
+        const V x = v[i], y = v[i + step];
+        v[i] = lower(x, y);
+        v[i + step] = upper(x, y);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i)
+      v[i] = merge_lanes<lanes<ElemOf<V>> / 2>(v[i], all);
+    merge_runs<2 * run, count>(v, all);
+  }
+}
+
+// Bitonic sort of `count` vectors, a power of two, in registers.
+template <int count, class T>
+FASTNN_OUTLINE void sort_network(T* a) {
   constexpr int L = lanes<T>;
-  using V = Vec<T>;
   const typename CountTo<L>::type all;
-  for (int64_t i = 0; i < count; ++i)
-    store(a + i * L, sort_lanes<2, L>(load(a + i * L), all));
-  for (int64_t run = 2; run <= count; run *= 2) {
-    for (int64_t start = 0; start < count; start += run) {
-      for (int64_t i = 0; i < run / 2; ++i) {  // against the reversed other half
-        T *p = a + (start + i) * L, *q = a + (start + run - 1 - i) * L;
-        const V x = load(p), y = reverse_lanes(load(q), all);
-        store(p, lower(x, y));
-        store(q, reverse_lanes(upper(x, y), all));
-      }
-    }
-    for (int64_t step = run / 4; step >= 1; step /= 2) {
-      for (int64_t start = 0; start < count; start += 2 * step) {
-        for (int64_t i = start; i < start + step; ++i) {
-          T *p = a + i * L, *q = p + step * L;
-          const V x = load(p), y = load(q);
-          store(p, lower(x, y));
-          store(q, upper(x, y));
-        }
-      }
-    }
-    for (int64_t i = 0; i < count; ++i)
-      store(a + i * L, merge_lanes<L / 2>(load(a + i * L), all));
+  Vec<T> v[count];
+#pragma GCC unroll 16
+  for (int i = 0; i < count; ++i)
+    v[i] = sort_lanes<2, L>(load(a + i * L), all);
+  merge_runs<2, count>(v, all);
+#pragma GCC unroll 16
+  for (int i = 0; i < count; ++i)
+    store(a + i * L, v[i]);
+}
+template <class T>
+FASTNN_INLINE void sort_network(T* a, int64_t count) {
+  switch (count) {
+    case 1:
+      return sort_network<1>(a);
+    case 2:
+      return sort_network<2>(a);
+    case 4:
+      return sort_network<4>(a);
+    case 8:
+      return sort_network<8>(a);
+    default:
+      return sort_network<kNetworkVectors>(a);
   }
 }
 
@@ -191,12 +228,6 @@ FASTNN_OUTLINE T* radix_sort(T* a, T* b, int64_t n, int first) {
 
 // ---- partition
 // ------------------------------------------------------------------------
-
-// Rows up to this length go through the network alone.
-template <class T>
-constexpr int64_t kNetwork = 128;
-template <>
-constexpr int64_t kNetwork<Pair> = 32;
 
 // What does not exceed the pivot to the front of a, the rest behind it, through b;
 // returns how many stay in front. Whole vectors are stored: what a store writes beyond
