@@ -7,6 +7,7 @@
 #include "base/scratch.hpp"
 #include "kernels/simd/compress.hpp"
 #include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/network.hpp"
 #include "kernels/simd/row.hpp"
 #include "kernels/table.hpp"
 
@@ -71,124 +72,11 @@ FASTNN_INLINE uint64_t digits_of(Pair item) { return digits_of(item.key); }
 template <class T>
 using Item = decltype(make_item(IntOf<T>{}, 0));
 
-// ---- networks
-// -------------------------------------------------------------------------
-
-template <class V>
-FASTNN_INLINE V lower(V a, V b) {
-  return a < b ? a : b;
-}
-template <class V>
-FASTNN_INLINE V upper(V a, V b) {
-  return a < b ? b : a;
-}
-constexpr int top_bit(int mask) {
-  int bit = 1;
-  while (bit * 2 <= mask)
-    bit *= 2;
-  return bit;
-}
-
-// Lane i and lane i ^ mask in order.
-template <int mask, class V, int... i>
-FASTNN_INLINE V compare_lanes(V v, Indices<i...>) {
-  constexpr int n = sizeof...(i), high = top_bit(mask);
-  const V other = __builtin_shufflevector(v, v, (i ^ mask)...);
-  return __builtin_shufflevector(lower(v, other), upper(v, other),
-                                 (i & high ? n + i : i)...);
-}
-template <class V, int... i>
-FASTNN_INLINE V reverse_lanes(V v, Indices<i...>) {
-  constexpr int n = sizeof...(i);
-  return __builtin_shufflevector(v, v, (n - 1 - i)...);
-}
-// A bitonic vector to a sorted one, and any vector to a sorted one.
-template <int step, class V, class L>
-FASTNN_INLINE V merge_lanes(V v, L all) {
-  if constexpr (step > 0) {
-    return merge_lanes<step / 2>(compare_lanes<step>(v, all), all);
-  } else {
-    return v;
-  }
-}
-template <int run, int n, class V, class L>
-FASTNN_INLINE V sort_lanes(V v, L all) {
-  if constexpr (run <= n) {
-    v = merge_lanes<run / 4>(compare_lanes<run - 1>(v, all), all);
-    return sort_lanes<2 * run, n>(v, all);
-  } else {
-    return v;
-  }
-}
-
-// Vectors that a network keeps in registers, and the items in them: rows up to this
-// length go through the network alone.
-inline constexpr int kNetworkVectors = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;
+// Rows up to this length are sorted at once: by a network, pairs by insertion.
 template <class T>
-constexpr int64_t kNetwork = kNetworkVectors * lanes<T>;
+constexpr int64_t kAtOnce = kNetwork<T>;
 template <>
-constexpr int64_t kNetwork<Pair> = 32;
-
-// Bitonic merges of runs of `run` sorted vectors, up to all of them.
-template <int run, int count, class V, class L>
-FASTNN_INLINE void merge_runs(V* v, L all) {
-  if constexpr (run <= count) {
-#pragma GCC unroll 16
-    for (int start = 0; start < count; start += run) {
-#pragma GCC unroll 16
-      for (int i = 0; i < run / 2; ++i) {  // against the reversed other half
-        V &p = v[start + i], &q = v[start + run - 1 - i];
-        const V x = p, y = reverse_lanes(q, all);
-        p = lower(x, y);
-        q = reverse_lanes(upper(x, y), all);
-      }
-    }
-#pragma GCC unroll 16
-    for (int step = run / 4; step >= 1; step /= 2) {
-#pragma GCC unroll 16
-      for (int i = 0; i < count; ++i) {
-        if (i & step) continue;
-        const V x = v[i], y = v[i + step];
-        v[i] = lower(x, y);
-        v[i + step] = upper(x, y);
-      }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < count; ++i)
-      v[i] = merge_lanes<lanes<ElemOf<V>> / 2>(v[i], all);
-    merge_runs<2 * run, count>(v, all);
-  }
-}
-
-// Bitonic sort of `count` vectors, a power of two, in registers.
-template <int count, class T>
-FASTNN_OUTLINE void sort_network(T* a) {
-  constexpr int L = lanes<T>;
-  const typename CountTo<L>::type all;
-  Vec<T> v[count];
-#pragma GCC unroll 16
-  for (int i = 0; i < count; ++i)
-    v[i] = sort_lanes<2, L>(load(a + i * L), all);
-  merge_runs<2, count>(v, all);
-#pragma GCC unroll 16
-  for (int i = 0; i < count; ++i)
-    store(a + i * L, v[i]);
-}
-template <class T>
-FASTNN_INLINE void sort_network(T* a, int64_t count) {
-  switch (count) {
-    case 1:
-      return sort_network<1>(a);
-    case 2:
-      return sort_network<2>(a);
-    case 4:
-      return sort_network<4>(a);
-    case 8:
-      return sort_network<8>(a);
-    default:
-      return sort_network<kNetworkVectors>(a);
-  }
-}
+constexpr int64_t kAtOnce<Pair> = 32;
 
 // ---- radix
 // ----------------------------------------------------------------------------
@@ -229,24 +117,57 @@ FASTNN_OUTLINE T* radix_sort(T* a, T* b, int64_t n, int first) {
 // ---- partition
 // ------------------------------------------------------------------------
 
-// What does not exceed the pivot to the front of a, the rest behind it, through b;
-// returns how many stay in front. Whole vectors are stored: what a store writes beyond
-// its elements has been read already (a), or is written again (b).
+#if defined(FASTNN_HAS_COMPRESS)
+// What does not exceed the pivot to the front of a, the rest behind it; returns how
+// many stay in front. In place: four vectors at either end are held in registers, so
+// that there is always room at both for the next four, read where less room is left.
 template <class T>
 FASTNN_OUTLINE int64_t partition(T* a, T* b, int64_t n, T pivot) {
-  int64_t left = 0, right = 0, i = 0;
-#if defined(FASTNN_HAS_COMPRESS)
+  constexpr int L = lanes<T>, kBlock = 4;
   const Vec<T> bound = splat<Vec<T>>(pivot);
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    const Vec<T> v = load(a + i);
-    int front;
-    store(b + right, compress(v, v > bound, front));
-    right += front;
-    store(a + left, compress(v, v <= bound, front));
-    left += front;
+  Vec<T> first[kBlock], last[kBlock], v[kBlock];
+  T *front = a, *back = a + n;
+  const T *left = a + kBlock * L, *right = back - kBlock * L;
+#pragma GCC unroll 4
+  for (int i = 0; i < kBlock; ++i)
+    first[i] = load(a + i * L), last[i] = load(right + i * L);
+  while (right - left >= kBlock * L) {
+    const bool from_left = left - front < back - right;
+    right -= from_left ? 0 : kBlock * L;
+    const T* from = from_left ? left : right;
+    left += from_left ? kBlock * L : 0;
+#pragma GCC unroll 4
+    for (int i = 0; i < kBlock; ++i)
+      v[i] = load(from + i * L);
+#pragma GCC unroll 4
+    for (int i = 0; i < kBlock; ++i)
+      split_to(v[i], bound, front, back);
   }
-#endif
-  for (; i < n; ++i) {
+  const int64_t rest = right - left;
+  __builtin_memcpy(b, left, rest * sizeof(T));
+#pragma GCC unroll 4
+  for (int i = 0; i < kBlock; ++i) {
+    split_to(first[i], bound, front, back);
+    split_to(last[i], bound, front, back);
+  }
+  int64_t i = 0;
+  for (; i + L <= rest; i += L)
+    split_to(load(b + i), bound, front, back);
+  for (; i < rest; ++i) {
+    if (b[i] <= pivot) {
+      *front++ = b[i];
+    } else {
+      *--back = b[i];
+    }
+  }
+  return front - a;
+}
+#else
+// The same through b.
+template <class T>
+FASTNN_OUTLINE int64_t partition(T* a, T* b, int64_t n, T pivot) {
+  int64_t left = 0, right = 0;
+  for (int64_t i = 0; i < n; ++i) {
     const T x = a[i];
     a[left] = x;
     b[right] = x;
@@ -256,19 +177,17 @@ FASTNN_OUTLINE int64_t partition(T* a, T* b, int64_t n, T pivot) {
   __builtin_memcpy(a + left, b, right * sizeof(T));
   return left;
 }
+#endif
 
-// The median of nine elements spread over the range.
+// About the median: that of sixteen elements, or eight, spread over the range.
 template <class T>
 FASTNN_INLINE T choose_pivot(const T* a, int64_t n) {
-  T x[9];
-  for (int i = 0; i < 9; ++i) {
-    const T v = a[n / 9 * i + n / 18];
-    int at = i;
-    for (; at > 0 && x[at - 1] > v; --at)
-      x[at] = x[at - 1];
-    x[at] = v;
-  }
-  return x[4];
+  constexpr int L = lanes<T>, kSample = L < 8 ? 8 : L;
+  alignas(64) T x[kSample];
+  for (int i = 0; i < kSample; ++i)
+    x[i] = a[n / kSample * i + n / (2 * kSample)];
+  sort_network<kSample / L>(x);
+  return x[kSample / 2];
 }
 
 // Quicksort; `patience` levels of it, then the radix sort, which no order slows down.
@@ -310,7 +229,7 @@ FASTNN_OUTLINE void quick_sort(T* a, T* b, int64_t n, int patience) {
 // n items in order, in a or in b, which have room for `room(n)` items each.
 template <class T>
 FASTNN_INLINE int64_t room(int64_t n) {
-  return (n < kNetwork<T> ? kNetwork<T> : n) + 64;
+  return (n < kAtOnce<T> ? kAtOnce<T> : n) + 64;
 }
 template <class T>
 FASTNN_INLINE T* sort_items(T* a, T* b, int64_t n, int) {
@@ -321,7 +240,7 @@ FASTNN_INLINE T* sort_items(T* a, T* b, int64_t n, int) {
   return a;
 }
 FASTNN_INLINE Pair* sort_items(Pair* a, Pair* b, int64_t n, int first) {
-  if (n > kNetwork<Pair>) return radix_sort(a, b, n, first);
+  if (n > kAtOnce<Pair>) return radix_sort(a, b, n, first);
   for (int64_t i = 1; i < n; ++i) {
     const Pair item = a[i];
     int64_t at = i;
