@@ -4,7 +4,8 @@
 // group, outputs); any strides.
 //
 // Every output element is one chain of multiply-adds over the kernel's elements, or the
-// pixels, in a fixed order: the bits depend on no partition, window or tile.
+// pixels, in a fixed order (towards few channels: one per tap, then the taps): the bits
+// depend on no partition, window or tile.
 #include "base/error.hpp"
 #include "kernels/conv/correlate.hpp"
 #include "kernels/conv/filter.hpp"
