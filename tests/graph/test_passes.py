@@ -114,16 +114,23 @@ def test_elu_with_another_alpha_is_not_fused() -> None:
     assert names(graph) == ["linear", "elu"]
 
 
+@pytest.mark.parametrize(("hidden", "out"), [(3, 3), (9, 2)])
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
-def test_convolutions_take_bias_activation_and_its_gradient(name: str) -> None:
+def test_convolutions_take_bias_activation_and_its_gradient(
+    name: str, hidden: int, out: int
+) -> None:
     rng = np.random.default_rng(1)
-    image = rng.normal(size=(2, 6, 5, 3)).astype("f")
-    w1, w2 = (Variable(rng.normal(size=(3, 3, 3, 3)).astype("f")) for _ in range(2))
-    b1, b2 = (Variable(rng.normal(size=3).astype("f")) for _ in range(2))
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype("f")
+
+    image = normal(2, 6, 5, 3)
+    w1, b1 = Variable(normal(3, 3, 3, hidden)), Variable(normal(hidden))
+    w2, b2 = Variable(normal(3, 3, out, hidden)), Variable(normal(out))
 
     def f(x):
         with GradientTape() as tape:
-            z = ops.conv(x, w1, 1, "same") + ops.reshape(b1, (1, 1, 1, 3))
+            z = ops.conv(x, w1, 1, "same") + ops.reshape(b1, (1, 1, 1, hidden))
             h = getattr(ops, name)(z)
             y = ops.conv_transpose(h, w2, 2, "same") + b2
             loss = ops.sum(ops.square(y))
@@ -136,7 +143,7 @@ def test_convolutions_take_bias_activation_and_its_gradient(name: str) -> None:
     assert "add" not in found
     assert name not in found
     biased = [n for n in graph.nodes if n.op.name in ("conv", "conv_transpose")]
-    assert [n.inputs[2].shape for n in biased if n.attrs[-1] == name] == [(3,)]
+    assert [n.inputs[2].shape for n in biased if n.attrs[-1] == name] == [(hidden,)]
 
 
 def test_the_activation_gradient_joins_the_input_gradient_of_a_convolution() -> None:

@@ -169,13 +169,22 @@ void add_row(const Narrow<T>& s, const Window& w, int64_t depth, int64_t height,
   }
 }
 
-// A row of sums through the epilogue to its place c; y: of the activation gradient.
+// sum[i] += value
 template <class T>
-void store_narrow(const Narrow<T>& s, T* acc, T* c, const T* y) {
+FASTNN_INLINE void shift_run(T* sum, T value, int64_t count) {
+  for (int64_t i = 0; i < count; i += lanes<T>)  // lines are whole vectors
+    store(sum + i, load(sum + i) + value);
+}
+
+// A row of sums through the epilogue to its place c; y: of the activation gradient. The
+// bias comes last, as from an addition of its own.
+template <class T>
+void store_narrow(const Narrow<T>& s, const T* bias, T* acc, T* c, const T* y) {
   const int64_t step = s.phases(), pixel = s.op.c.axis[2];
   for (int64_t channel = 0; channel < s.op.c_channels; ++channel) {
     for (int64_t phase = 0; phase < step; ++phase, acc += s.line) {
       const int64_t count = ceil_div(max_of(0, s.op.c_size()[2] - phase), step);
+      if (bias) shift_run(acc, bias[channel], count);
       Epilogue<T> e = s.op.epilogue;
       if (y) {
         e.y = y + channel * s.op.y.last + phase * s.op.y.axis[2];
@@ -206,13 +215,7 @@ void narrow_image(const Narrow<T>& s, const Window& w, int64_t n, int64_t group)
   const int64_t out_rows =
       (w.axis[0].end - w.axis[0].begin) * (w.axis[1].end - w.axis[1].begin);
   const int64_t per_channel = s.phases() * s.line;
-  for (int64_t i = 0; i < out_rows * op.c_channels; ++i) {
-    const T start = op.epilogue.bias
-                        ? op.epilogue.bias[group * op.c_channels + i % op.c_channels]
-                        : T(0);
-    for (int64_t j = 0; j < per_channel; ++j)
-      s.acc[i * per_channel + j] = start;
-  }
+  __builtin_memset(s.acc, 0, out_rows * op.c_channels * per_channel * sizeof(T));
   const T* a = op.a.data + n * op.a.first + group * op.a_channels * op.a.last;
   for (int64_t d = in[0].begin; d < in[0].end; ++d) {
     for (int64_t h = in[1].begin; h < in[1].end; h += s.block_rows) {
@@ -224,11 +227,12 @@ void narrow_image(const Narrow<T>& s, const Window& w, int64_t n, int64_t group)
   }
   T* acc = s.acc;
   T* c = op.c.data + n * op.c.first + group * op.c_channels;
+  const T* bias = op.epilogue.bias ? op.epilogue.bias + group * op.c_channels : nullptr;
   const T* y = op.y.data;
   if (y) y += n * op.y.first + group * op.c_channels * op.y.last;
   for (int64_t d = w.axis[0].begin; d < w.axis[0].end; ++d) {
     for (int64_t h = w.axis[1].begin; h < w.axis[1].end; ++h, acc += s.row_sums()) {
-      store_narrow(s, acc, c + d * op.c.axis[0] + h * op.c.axis[1],
+      store_narrow(s, bias, acc, c + d * op.c.axis[0] + h * op.c.axis[1],
                    y ? y + d * op.y.axis[0] + h * op.y.axis[1] : nullptr);
     }
   }
