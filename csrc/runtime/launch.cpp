@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/launch.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <new>
 
 #include "base/arena.hpp"
 #include "base/clock.hpp"
@@ -27,6 +30,9 @@ constexpr double kAlwaysParallel = 5e6;
 // All callers on all threads share one machine.
 Pacer eager_pacer;
 std::mutex eager_pacer_mutex;
+// A child of fork has one thread; another of its parent's may have held the lock.
+[[maybe_unused]] const int eager_pacer_after_fork =
+    pthread_atfork(nullptr, nullptr, [] { new (&eager_pacer_mutex) std::mutex; });
 
 template <class F>
 void run_paced(int parts, double cost, F&& part_fn) {

@@ -166,3 +166,13 @@ def test_errors_say_what_to_do() -> None:
         ops.layer_normalization(draw(3, 4), rms=True)
     with pytest.raises(ValueError, match="groups do not divide"):
         raw.group_norm(Tensor(draw(2, 3)), Tensor(draw(3)), Tensor(draw(3)), 2, 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (2, 700), (700, 40), (40, 3)])
+def test_moments_of_the_largest_numbers_do_not_overflow(shape: tuple) -> None:
+    signs = np.where(np.indices(shape).sum(0) % 2, -1, 1)  # neighbours cancel
+    x = (3e38 * signs).astype("f")
+    for axis in (0, 1):
+        mean, _ = ops.moments(x, axis)
+        expected = x.astype(np.float64).mean(axis)
+        np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-6, atol=1e32)

@@ -74,7 +74,7 @@ FASTNN_INLINE void statistics(const T* x, const Layout& s, Range channels, T* me
   }
   for (int64_t c = 0; c < n; ++c) {
     Moments<T> all = {};
-    const T shift = x[(channels.begin + c) * s.inner];
+    const T shift = shift_of(x[(channels.begin + c) * s.inner]);
     for (int64_t o = 0; o < s.outer; ++o) {
       const T* run = x + (o * s.channels + channels.begin + c) * s.inner;
       add_row_moments(all, o * s.inner, run, s.inner, shift);

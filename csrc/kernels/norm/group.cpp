@@ -51,7 +51,7 @@ void normalize_groups(const KernelArgs& args) {
         // `a` holds variances: every channel counts as one value.
         merge(m, c, {mean[first + c], a[first + c]}, 1);
       }
-      if (size) m.mean += shift[first];
+      if (size) m.mean += shift_of(shift[first]);
       m.m2 /= static_cast<T>(s.per_group);
       const T deviation = T(1) / Traits<T>::sqrt(m.m2 + static_cast<T>(epsilon));
       means[g] = m.mean;

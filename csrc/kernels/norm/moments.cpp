@@ -17,7 +17,7 @@ FASTNN_INLINE void moments_walk(const Walk& w, T* mean, T* variance) {
   T shift = 0;
   for_blocks<T, kMomentBlock>(
       w, [&](const T* p, int64_t n, int64_t at) FASTNN_LAMBDA_INLINE {
-        if (at == 0) shift = p[0];
+        if (at == 0) shift = shift_of(p[0]);
         merge(all, at, block_moments(p, n, shift), n);
       });
   const T n = static_cast<T>(count_of(w));
@@ -38,7 +38,7 @@ FASTNN_INLINE void moments_lanes(const Walk& w, int64_t step, int64_t count, T* 
                [&](int64_t at, int lanes_used, const LaneLoads<T>& get)
                    FASTNN_LAMBDA_INLINE {
                      const char* p = w.base[0] + at * step;
-                     const V shift = get(p);
+                     const V shift = shift_of<V>(get(p));
                      V d[kFewReduced], sum = V{}, m2 = V{};
                      for (int64_t i = 0; i < n; ++i) {
                        d[i] = get(p + i * stride) - shift;

@@ -3,12 +3,20 @@
 // while they are in registers or L1, then merged in the order of memory (Chan, Golub
 // and LeVeque 1979). All is done relative to a shift, the first value: means keep their
 // digits beside a large offset (merging means of 1e6 + noise costs three digits of the
-// variance), and a constant is exact whatever its size.
+// variance), and a constant is exact whatever its size. With an infinity among the
+// values the variance is NaN and the mean infinite or NaN.
 #pragma once
 
 #include "kernels/simd/row.hpp"
+#include "shared/math/basic.h"
 
 FASTNN_BEGIN_NAMESPACE
+
+// The shift that a first value makes: none where differences from it could overflow.
+template <class V>
+FASTNN_INLINE V shift_of(V x) {
+  return select(absolute(x) < pick<V>(8e37, 4e307), x, constant<V>(0));
+}
 
 // Of some values: the mean and the sum of squared deviations from it.
 template <class V>
@@ -120,7 +128,8 @@ class ColumnMoments {
   FASTNN_INLINE void finish_absolute() {
     finish();
     for_columns<T>(columns_, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
-      const Vec<T> mean = load_part(mean_ + j, count) + load_part(shift_ + j, count);
+      const Vec<T> mean =
+          load_part(mean_ + j, count) + shift_of<Vec<T>>(load_part(shift_ + j, count));
       store_part(mean_ + j, mean, count);
     });
   }
@@ -140,7 +149,7 @@ class ColumnMoments {
   template <int rows>
   FASTNN_INLINE void add_block(const T* p, int64_t stride) {
     for_columns<T>(columns_, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
-      const Vec<T> shift = load_part(shift_ + j, count);
+      const Vec<T> shift = shift_of<Vec<T>>(load_part(shift_ + j, count));
       merge_at(chunk_mean_, chunk_m2_, j, count, in_chunk_,
                few_moments<T, rows>(p + j, stride, count, shift), rows);
     });

@@ -47,7 +47,7 @@ void normalize_rows(const KernelArgs& args) {
     const T* p = xs[r];
     Moments<T> m = {0, 0};
     if (centered) {
-      const T shift = n ? p[0] : T(0);
+      const T shift = n ? shift_of(p[0]) : T(0);
       add_row_moments(m, 0, p, n, shift);
       m.mean += shift;
     } else {
