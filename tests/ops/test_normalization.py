@@ -168,8 +168,8 @@ def test_errors_say_what_to_do() -> None:
         raw.group_norm(Tensor(draw(2, 3)), Tensor(draw(3)), Tensor(draw(3)), 2, 1e-3)
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (2, 700), (700, 40), (40, 3)])
-def test_moments_of_the_largest_numbers_do_not_overflow(shape: tuple) -> None:
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1)])
+def test_moments_are_not_taken_relative_to_the_largest_numbers(shape: tuple) -> None:
     signs = np.where(np.indices(shape).sum(0) % 2, -1, 1)  # neighbours cancel
     x = (3e38 * signs).astype("f")
     for axis in (0, 1):
