@@ -44,6 +44,21 @@ def reshaped(c: Any, value: Any, shape: tuple[int, ...]) -> Any:
 
 def statistics_vjp(c: Any, dmean: Any, dvar: Any, mean: Any, count: int) -> Any:
     """Of mean and variance of x, given in shapes that broadcast against x."""
+    kept = [i for i, n in enumerate(mean.shape) if n > 1]
+    both = dmean is not None and dvar is not None
+    if both and len(kept) == 1 and len(mean.shape) > 1:
+        # (x - mean) 2 dvar / count + dmean / count, per channel: one pass, not four.
+        channels = (mean.shape[kept[0]],)
+        one = c.constant(np.ones(channels, c.dtype_of("x")))
+        mean, scale, shift = (
+            c.op.reshape(v, channels)
+            for v in (
+                mean,
+                c.op.multiply(dvar, 2.0 / count),
+                c.op.multiply(dmean, 1.0 / count),
+            )
+        )
+        return c.op.batch_norm_apply(c.x, mean, one, scale, shift, kept[0], 0.0)
     dx = None
     if dmean is not None:
         dx = c.op.broadcast_to(c.op.multiply(dmean, 1.0 / count), c.shape_of("x"))

@@ -25,7 +25,7 @@ from fastnn.opset._norm import (
 )
 from fastnn.opset._opdef import REDUCE, ROW, Sample, Spec, Tol, op
 from fastnn.opset._samples import typical, uniform
-from fastnn.opset.reduce import AXES, CASES, expand
+from fastnn.opset.reduce import AXES, CASES
 
 # ---- moments -----------------------------------------------------------------------
 
@@ -53,10 +53,10 @@ def _moments_samples(rng: Any, dtype: str) -> Any:
 
 def _moments_vjp(c: Any, dmean: Any, dvar: Any) -> Any:
     shape = c.shape_of("x")
-    dmean, dvar = (None if d is None else expand(c, d) for d in (dmean, dvar))
+    kept = reduced(shape, c.axes, True)
+    dmean, dvar = reshaped(c, dmean, kept), reshaped(c, dvar, kept)
     count = size([shape[a] for a in c.axes])
-    mean = c.op.reshape(c.mean, reduced(shape, c.axes, True))
-    return statistics_vjp(c, dmean, dvar, mean, count)
+    return statistics_vjp(c, dmean, dvar, c.op.reshape(c.mean, kept), count)
 
 
 op(
@@ -236,22 +236,20 @@ op(
 
 def _apply_vjp(c: Any, dy: Any) -> Any:
     axes, shape = _channels(c.x, c.axis)
-    m, total = c.op.multiply, c.op.sum
-    gamma, mean, variance = (
-        c.op.reshape(v, shape) for v in (c.gamma, c.mean, c.variance)
-    )
-    r = c.op.rsqrt(c.op.add(variance, c.epsilon))
-    scale = m(gamma, r)
-    flat = c.shape_of("gamma")
-    dbeta = total(dy, axes, False)
-    dx = m(dy, scale)
-    d_mean = c.op.negative(m(dbeta, c.op.reshape(scale, flat)))
+    m = c.op.multiply
+    r = c.op.rsqrt(c.op.add(c.variance, c.epsilon))
+    scale = m(c.gamma, r)
+    dx = m(dy, c.op.reshape(scale, shape)) if c.needs("x") else None
     if not (c.needs("variance") or c.needs("gamma")):
-        return dx, d_mean, None, None, dbeta
-    projected = total(m(dy, c.op.subtract(c.x, mean)), axes, True)
-    d_variance = variance_slope(c, r, m(projected, gamma))
-    d_gamma = m(projected, r)
-    return dx, d_mean, reshaped(c, d_variance, flat), reshaped(c, d_gamma, flat), dbeta
+        dbeta = c.op.sum(dy, axes, False)
+        return dx, c.op.negative(m(dbeta, scale)), None, None, dbeta
+    # One pass for both sums instead of five; its dx is of no use here.
+    _, d_gamma, dbeta = c.op.batch_norm_grad(
+        dy, c.x, c.gamma, c.mean, c.variance, c.axis, c.epsilon
+    )
+    # d_gamma = r sum(dy (x - mean)), and dr/dvariance = -r^3 / 2.
+    d_variance = m(m(m(d_gamma, c.gamma), c.op.square(r)), -0.5)
+    return dx, c.op.negative(m(dbeta, scale)), d_variance, d_gamma, dbeta
 
 
 op(
