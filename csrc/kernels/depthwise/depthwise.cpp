@@ -8,6 +8,7 @@
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
+namespace depthwise {
 namespace {
 
 struct Axis {
@@ -259,8 +260,10 @@ constexpr KernelEntry kEntries[] = {
 };
 
 }  // namespace
+}  // namespace depthwise
 
 extern const KernelFamily kFamily_depthwise;
-const KernelFamily kFamily_depthwise = {"depthwise", kEntries,
-                                        sizeof(kEntries) / sizeof(kEntries[0])};
+const KernelFamily kFamily_depthwise = {
+    "depthwise", depthwise::kEntries,
+    sizeof(depthwise::kEntries) / sizeof(depthwise::kEntries[0])};
 FASTNN_END_NAMESPACE

@@ -9,6 +9,7 @@
 #include "kernels/simd/images.hpp"
 
 FASTNN_BEGIN_NAMESPACE
+namespace depthwise {
 
 // One element of the filter as a line sees it: the input column it reads for output 0
 // (outside of the line for some outputs), the place of that in the image, its weight.
@@ -223,4 +224,5 @@ FASTNN_INLINE void run_line(const Line<T>& line, Tap* taps, int64_t count, Tap* 
     run_border<Op>(line, j, taps, count, some);
 }
 
+}  // namespace depthwise
 FASTNN_END_NAMESPACE

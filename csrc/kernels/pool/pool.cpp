@@ -12,6 +12,7 @@
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
+namespace pool {
 namespace {
 
 template <class T>
@@ -292,8 +293,9 @@ constexpr KernelEntry kEntries[] = {
 };
 
 }  // namespace
+}  // namespace pool
 
 extern const KernelFamily kFamily_pool;
-const KernelFamily kFamily_pool = {"pool", kEntries,
-                                   sizeof(kEntries) / sizeof(kEntries[0])};
+const KernelFamily kFamily_pool = {"pool", pool::kEntries,
+                                   sizeof(pool::kEntries) / sizeof(pool::kEntries[0])};
 FASTNN_END_NAMESPACE

@@ -5,8 +5,10 @@
 #include "kernels/simd/images.hpp"
 
 FASTNN_BEGIN_NAMESPACE
+namespace pool {
 
-FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) {
+// a / b rounded up, of negative a too.
+FASTNN_INLINE int64_t ceiling(int64_t a, int64_t b) {
   return a > 0 ? (a + b - 1) / b : -(-a / b);
 }
 
@@ -25,13 +27,13 @@ struct Axis {
   }
   FASTNN_INLINE Span span(int64_t o) const {
     const int64_t first = start(o);
-    const int64_t stop = stride ? first + window : ceil_div((o + 1) * in, out);
+    const int64_t stop = stride ? first + window : ceiling((o + 1) * in, out);
     return {first, first < 0 ? 0 : first, stop < in ? stop : in};
   }
   // The windows [begin, end) that cover input i; `start` is not used.
   FASTNN_INLINE Span cover(int64_t i) const {
-    if (!stride) return {0, i * out / in, ceil_div((i + 1) * out, in)};
-    const int64_t first = ceil_div(i + low - window + 1, stride);
+    if (!stride) return {0, i * out / in, ceiling((i + 1) * out, in)};
+    const int64_t first = ceiling(i + low - window + 1, stride);
     const int64_t stop = (i + low) / stride + 1;
     return {0, first < 0 ? 0 : first, stop < out ? stop : out};
   }
@@ -41,8 +43,13 @@ struct Windows {
   Grid in, out;
   Axis axis[3];
 
+  // The most elements that a window covers. Windows may be larger than the image by
+  // any factor, so their own product could even overflow.
   FASTNN_INLINE int64_t taps() const {
-    return axis[0].window * axis[1].window * axis[2].window;
+    int64_t product = 1;
+    for (const Axis& a : axis)
+      product *= a.window < a.in ? a.window : a.in;
+    return product;
   }
   // The most windows that cover one input.
   FASTNN_INLINE int64_t most_covers() const {
@@ -80,7 +87,7 @@ struct Tap {
 };
 
 // Calls f(image, place of the first tap in it, taps, how many, place of the output)
-// for every output pixel of `lines`. `taps` has room for a whole window.
+// for every output pixel of `lines`. `taps` has room for `Windows::taps`.
 template <class F>
 FASTNN_INLINE void for_windows(const Windows& w, Range lines, const Span* columns,
                                Tap* taps, F f) {
@@ -160,4 +167,5 @@ FASTNN_INLINE void for_covers(const Windows& w, Range lines, const Span* columns
   }
 }
 
+}  // namespace pool
 FASTNN_END_NAMESPACE
