@@ -6,6 +6,8 @@ from __future__ import annotations
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
@@ -36,13 +38,18 @@ def channels_first(x: Tensor) -> Tensor:
     return raw.transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
-def per_axis(name: str, label: str, value: Any, rank: int) -> Ints:
-    """A number for each of `rank` axes from one number or as many; all positive."""
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
-    numbers = tuple(index(n) for n in numbers)
-    if len(numbers) != rank or any(n < 1 for n in numbers):
+def per_axis(name: str, label: str, value: Any, rank: int, *, least: int = 1) -> Ints:
+    """An integer for each of `rank` axes from one or as many (arrays too)."""
+    given = value.tolist() if isinstance(value, np.ndarray) else value
+    given = given if isinstance(given, (tuple, list)) else (given,) * rank
+    try:
+        numbers = tuple(index(n) for n in given)
+    except TypeError:
+        numbers = ()
+    if len(numbers) != rank or any(n < least for n in numbers):
+        kind = "a positive integer" if least else "an integer from 0 on"
         raise ValueError(
-            f"[{name}] {label} must be a positive integer or {rank} of them, "
+            f"[{name}] {label} must be {kind} or {rank} of them, one per axis, "
             f"received {value!r}"
         )
     return numbers

@@ -3,42 +3,23 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any
 
 import numpy as np
 
-from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._images import (
+    Ints,
+    channels_first,
+    channels_last,
+    is_channels_first,
+    per_axis,
+    placement,
+)
 from fastnn.ops._promote import promote, to_float
 from fastnn.opset._dtypes import is_float
-
-Ints = tuple[int, ...]
-
-
-def _per_axis(name: str, label: str, value: Any, rank: int) -> Ints:
-    """One positive integer per spatial axis from an integer or a sequence."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
-    out = tuple(index(v) for v in values)
-    if len(out) != rank or min(out) < 1:
-        raise ValueError(
-            f"[{name}] {label} must be a positive integer or {rank} of them, "
-            f"received {value!r}"
-        )
-    return out
-
-
-def _format(name: str, data_format: str | None) -> bool:
-    """Whether the channels come first."""
-    chosen = config.image_data_format() if data_format is None else data_format
-    if chosen not in ("channels_last", "channels_first"):
-        raise ValueError(
-            f'[{name}] data_format must be "channels_last" or "channels_first", '
-            f"received {data_format!r}"
-        )
-    return chosen == "channels_first"
 
 
 def _operands(name: str, inputs: Any, kernel: Any) -> tuple[Tensor, Tensor, int]:
@@ -54,38 +35,39 @@ def _operands(name: str, inputs: Any, kernel: Any) -> tuple[Tensor, Tensor, int]
     return x, w, rank
 
 
-def _to_last(x: Tensor) -> Tensor:
-    return raw.transpose(x, (0, *range(2, x.ndim), 1))
-
-
-def _to_first(x: Tensor) -> Tensor:
-    return raw.transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
-
-
-def same_pads(size: Ints, kernel: Ints, strides: Ints, dilations: Ints) -> Ints:
-    """Zeros before and behind every axis so that the output has ceil(size / stride)."""
-    low, high = [], []
-    for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
-        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        low.append(total // 2)
-        high.append(total - total // 2)
-    return (*low, *high)
-
-
 def conv_pads(
     padding: str, size: Ints, kernel: Ints, strides: Ints, dilations: Ints
 ) -> Ints:
     """The pads of the record `conv` for "valid", "same" or "causal" (one axis)."""
     kind = str(padding).lower()
-    if kind == "same":
-        return same_pads(size, kernel, strides, dilations)
     if kind == "causal" and len(size) == 1:
         return ((kernel[0] - 1) * dilations[0], 0)
+    if kind not in ("valid", "same"):
+        raise ValueError(
+            f'[conv] padding must be "valid" or "same", or "causal" with one spatial '
+            f"axis, received {padding!r} with {len(size)}"
+        )
+    low, out = placement("conv", size, kernel, strides, dilations, kind)
     if kind == "valid":
         return (0,) * (2 * len(size))
-    raise ValueError(
-        f'[conv] padding must be "valid" or "same", or "causal" with one spatial axis, '
-        f"received {padding!r} with {len(size)}"
+    high = tuple(
+        max((o - 1) * s + (k - 1) * d + 1 - n - p, 0)
+        for o, s, k, d, n, p in zip(
+            out, strides, kernel, dilations, size, low, strict=True
+        )
+    )
+    return low + high
+
+
+def _no_multiple(x: Tensor, w: Tensor, first: bool) -> ShapeError:
+    channels, inside = x.shape[-1], w.shape[-2]
+    hint, other = "", x.shape[-2] if first else x.shape[1]
+    if inside and other and other % inside == 0:
+        form = "channels_last" if first else "channels_first"
+        hint = f': if the channels are the other {other}, pass data_format="{form}"'
+    return ShapeError(
+        f"[conv] {channels} input channels are no multiple of the kernel's {inside} "
+        f"(kernel {w.shape}: *size, channels / groups, filters){hint}"
     )
 
 
@@ -114,21 +96,18 @@ def conv(
         y[o] = sum_k x[o * stride + k * dilation - pad] kernel[k].
     """
     x, w, rank = _operands("conv", inputs, kernel)
-    first = _format("conv", data_format)
-    steps = _per_axis("conv", "strides", strides, rank)
-    rates = _per_axis("conv", "dilation_rate", dilation_rate, rank)
+    first = is_channels_first("conv", data_format)
+    steps = per_axis("conv", "strides", strides, rank)
+    rates = per_axis("conv", "dilation_rate", dilation_rate, rank)
     if first:
-        x = _to_last(x)
-    pads = conv_pads(padding, x.shape[1:-1], w.shape[:-2], steps, rates)
+        x = channels_last(x)
     channels, inside = x.shape[-1], w.shape[-2]
     if not inside or channels % inside:
-        raise ShapeError(
-            f"[conv] {channels} input channels are no multiple of the kernel's "
-            f"{inside} (kernel {w.shape}: *size, channels / groups, filters)"
-        )
+        raise _no_multiple(x, w, first)
+    pads = conv_pads(padding, x.shape[1:-1], w.shape[:-2], steps, rates)
     none = Tensor(np.zeros(0, x.dtype))
     y = raw.conv(x, w, none, steps, rates, pads, channels // inside)
-    return _to_first(y) if first else y
+    return channels_first(y) if first else y
 
 
 def transpose_shape(
@@ -149,6 +128,19 @@ def transpose_shape(
     return (size - 1) * stride + total - reach + 2, reach - 1 - left
 
 
+def _extra(name: str, value: Any, strides: Ints) -> tuple[int | None, ...]:
+    """The output padding of every axis."""
+    if value is None:
+        return (None,) * len(strides)
+    extra = per_axis(name, "output_padding", value, len(strides), least=0)
+    if any(e >= s for e, s in zip(extra, strides, strict=True)):
+        raise ValueError(
+            f"[{name}] output_padding must be less than the strides {strides}, "
+            f"received {value!r}"
+        )
+    return extra
+
+
 def conv_transpose(
     inputs: Any,
     kernel: Any,
@@ -167,7 +159,8 @@ def conv_transpose(
         padding: "valid" (size (n - 1) * stride + max(kernel, stride)) or "same"
             (n * stride), without `output_padding`.
         output_padding: added to (n - 1) * stride + kernel ("valid"), or to
-            (n - 1) * stride + kernel % 2 ("same"); None, one integer or one per axis.
+            (n - 1) * stride + kernel % 2 ("same"); None, one integer or one per axis,
+            from 0 on and less than the stride.
         data_format: None is `fastnn.config.image_data_format()`.
         dilation_rate: distance of the kernel's elements.
 
@@ -176,13 +169,12 @@ def conv_transpose(
     """
     name = "conv_transpose"
     x, w, rank = _operands(name, inputs, kernel)
-    first = _format(name, data_format)
-    steps = _per_axis(name, "strides", strides, rank)
-    rates = _per_axis(name, "dilation_rate", dilation_rate, rank)
-    given = output_padding
-    extra = tuple(given) if isinstance(given, (tuple, list)) else (given,) * rank
+    first = is_channels_first(name, data_format)
+    steps = per_axis(name, "strides", strides, rank)
+    rates = per_axis(name, "dilation_rate", dilation_rate, rank)
+    extra = _extra(name, output_padding, steps)
     if first:
-        x = _to_last(x)
+        x = channels_last(x)
     size, width = x.shape[1:-1], w.shape[:-2]
     if w.shape[-1] != x.shape[-1]:
         raise ShapeError(
@@ -203,7 +195,7 @@ def conv_transpose(
     )
     none = Tensor(np.zeros(0, x.dtype))
     y = raw.conv_transpose(x, w, none, shape, steps, rates, low + high)
-    return _to_first(y) if first else y
+    return channels_first(y) if first else y
 
 
 __all__ = ["conv", "conv_transpose"]

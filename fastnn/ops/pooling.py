@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import state
+from fastnn.autodiff.indexing import known_values
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._images import (
@@ -18,6 +21,7 @@ from fastnn.ops._images import (
     placement,
 )
 from fastnn.ops._promote import to_float
+from fastnn.opset._dtypes import RANGE, is_float
 
 
 def _max(x: Tensor, *attrs: Ints) -> Tensor:
@@ -27,6 +31,28 @@ def _max(x: Tensor, *attrs: Ints) -> Tensor:
 
 
 _KERNELS: dict[str, Any] = {"max_pool": _max, "average_pool": raw.average_pool}
+
+
+EXACT = 2**53  # so large are the integers that float64 has all of
+
+
+def _exact_floats(name: str, x: Tensor) -> Tensor:
+    """Integers as floats that tell all of them apart."""
+    if is_float(x.dtype):
+        return x
+    low, high = RANGE.get(x.dtype, (0, 1))
+    if max(-low, high) <= 2**24:
+        return raw.cast(x, "float32")
+    if max(-low, high) > EXACT:
+        values = known_values(x)
+        if values is None or (
+            values.size and (values.max() > EXACT or values.min() < -EXACT)
+        ):
+            raise TypeError(
+                f"[{name}] compares float64, which cannot tell all {x.dtype} beyond "
+                f"2^53 apart: cast the inputs to int32 or float64 first"
+            )
+    return raw.cast(x, "float64")
 
 
 def _images(name: str, inputs: Any) -> Tensor:
@@ -48,6 +74,8 @@ def _pool(
 ) -> Tensor:
     x = _images(name, inputs)
     first = is_channels_first(name, data_format)
+    if isinstance(pool_size, np.ndarray):
+        pool_size = pool_size.tolist()
     steps = pool_size if strides is None else strides
     if isinstance(pool_size, (tuple, list)) and len(pool_size) == x.ndim:
         return _tensorflow_pool(name, x, pool_size, steps, padding, first)
@@ -131,7 +159,8 @@ def max_pool(
         to the first of equals.
     """
     x = convert_to_tensor(inputs)
-    y = _pool("max_pool", x, pool_size, strides, padding, data_format)
+    floats = _exact_floats("max_pool", x)
+    y = _pool("max_pool", floats, pool_size, strides, padding, data_format)
     return y if y.dtype == x.dtype else raw.cast(y, x.dtype)
 
 
@@ -179,7 +208,10 @@ def adaptive_max_pool(
     torch.nn.AdaptiveMaxPool2d).
     """
     name = "adaptive_max_pool"
-    return _adaptive(name, "max_pool", inputs, output_size, data_format)
+    x = convert_to_tensor(inputs)
+    floats = _exact_floats(name, x)
+    y = _adaptive(name, "max_pool", floats, output_size, data_format)
+    return y if y.dtype == x.dtype else raw.cast(y, x.dtype)
 
 
 def adaptive_average_pool(

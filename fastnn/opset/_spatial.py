@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from fastnn.errors import ShapeError
@@ -47,6 +48,42 @@ def same_or_valid(
             low.append(0)
         out.append(o)
     return tuple(low), tuple(out)
+
+
+# Kernels compute places with 64 bits; what is placed fits into 32.
+LARGEST = 2**31 - 1
+
+
+def check_reach(name: str, what: str, *numbers: int) -> None:
+    """ShapeError where a size that a kernel computes with is beyond 2^31 - 1."""
+    if max(numbers, default=0) > LARGEST:
+        raise ShapeError(
+            f"[{name}] {what} exceeds {LARGEST} (2^31 - 1) elements: choose smaller "
+            f"windows, strides, dilations or pads"
+        )
+
+
+def check_extent(
+    name: str, size: Ints, window: Ints, strides: Ints, dilation: Ints, pads: Ints
+) -> None:
+    """The window has elements, and 32 bits hold what a kernel computes with.
+
+    `pads` are those in front of every axis, then those behind (or none of these).
+    """
+    if min(window) < 1:
+        raise ShapeError(
+            f"[{name}] a kernel of {window} has no elements: every size must be "
+            f"positive"
+        )
+    check_reach(name, f"a stride of {strides}", *strides)
+    reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    what = f"the reach {reach} of a kernel of {window} dilated by {dilation}"
+    check_reach(name, what, *reach, *dilation)
+    padded = list(size)
+    for i, n in enumerate(pads):
+        padded[i % len(size)] += abs(n)
+    what = f"the area of an image of {size} with pads {pads}"
+    check_reach(name, what, prod(max(n, 1) for n in padded))
 
 
 def sizes_of(x: Any) -> Ints:

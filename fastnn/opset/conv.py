@@ -21,6 +21,7 @@ from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, op
 from fastnn.opset._samples import typical, uniform
+from fastnn.opset._spatial import check_extent
 from fastnn.opset.gemm import (
     ACTIVATION,
     EPILOGUES,
@@ -84,6 +85,7 @@ def _check_channels(name: str, x: Ints, w: Ints, y: Ints, groups: int) -> None:
 
 
 def _check_size(name: str, x: Ints, w: Ints, y: Ints, attrs: tuple) -> None:
+    check_extent(name, x[1:-1], w[:-2], *attrs[:3])
     expected = output_size(x[1:-1], w[:-2], *attrs[:3])
     if y[1:-1] != expected or x[0] != y[0]:
         raise ShapeError(
@@ -319,6 +321,7 @@ def _conv_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     x, w, b = specs
     _same_floats("conv", specs)
     _check("conv", x, w, attrs)
+    check_extent("conv", x.shape[1:-1], w.shape[:-2], *attrs[:3])
     size = output_size(x.shape[1:-1], w.shape[:-2], *attrs[:3])
     if min(size) < 1:
         raise ShapeError(

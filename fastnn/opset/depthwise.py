@@ -17,6 +17,7 @@ from fastnn.opset._samples import uniform
 from fastnn.opset._spatial import (
     Ints,
     check_axes,
+    check_extent,
     same_or_valid,
     sizes_of,
     spatial_rank,
@@ -61,6 +62,7 @@ def _forward_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     x, w = specs
     if len(w.shape) != rank + 2 or w.shape[-2] != x.shape[-1]:
         raise _misfit(name, specs)
+    check_extent(name, x.shape[1:-1], w.shape[:-2], *attrs[:3])
     channels = w.shape[-2] * w.shape[-1]
     return [Spec((x.shape[0], *attrs[3], channels), x.dtype)]
 
@@ -71,6 +73,7 @@ def _grad_input_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     dy, w = specs
     if len(w.shape) != rank + 2 or w.shape[-2] * w.shape[-1] != dy.shape[-1]:
         raise _misfit(name, specs)
+    check_extent(name, attrs[3], w.shape[:-2], *attrs[:3])
     return [Spec((dy.shape[0], *attrs[3], w.shape[-2]), dy.dtype)]
 
 
@@ -83,6 +86,7 @@ def _grad_kernel_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
         raise _misfit(name, specs)
     if channels == 0 or dy.shape[-1] % channels:
         raise _misfit(name, specs)
+    check_extent(name, x.shape[1:-1], attrs[3], *attrs[:3])
     return [Spec((*attrs[3], channels, dy.shape[-1] // channels), x.dtype)]
 
 

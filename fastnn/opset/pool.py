@@ -8,6 +8,7 @@ adaptive windows, from floor(o n / m) to ceil((o + 1) n / m) for n inputs and m 
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastnn.opset._samples import typical, uniform
 from fastnn.opset._spatial import (
     Ints,
     check_axes,
+    check_reach,
     same_or_valid,
     sizes_of,
     spatial_rank,
@@ -38,19 +40,21 @@ WINDOW = (
 
 def index_dtype(window: Ints) -> str:
     """Dtype of the number of an element within its window."""
-    return "uint8" if np.prod(window) <= 256 else "int32"
+    return "uint8" if prod(window) <= 256 else "int32"
 
 
 def _check(name: str, inner: Ints, outer: Ints, attrs: tuple) -> None:
     """Every window covers an element; `inner` are the sizes that windows slide over."""
     window, strides, low, _ = attrs
+    check_reach(name, f"the window {tuple(window)}", prod(window))
+    check_reach(name, f"a stride of {tuple(strides)}", *strides)
     for n, m, w, s, pad in zip(inner, outer, window, strides, low, strict=True):
         fits = (
             w >= max(-(-(o + 1) * n // m) - o * n // m for o in range(m))
             if s == 0 and m
             else w > pad >= 0 and (m - 1) * s - pad < max(n, 1)
         )
-        if w < 1 or s < 0 or not fits:
+        if w < 1 or s < 0 or not fits or (m and not n):
             raise ShapeError(
                 f"[{name}] windows of {window} with strides {strides} and {low} pads "
                 f"in front do not fit: {outer} outputs of {inner} inputs"

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from fastnn import ops
+from fastnn.autodiff import raw
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
-
-RNG = np.random.default_rng(20)
 
 
 def pooled(
@@ -47,8 +46,9 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", REDUCERS)
 def test_pooling_in_both_data_formats(name: str, case: Any, padding: str) -> None:
+    rng = np.random.default_rng(20)
     shape, size, strides = case
-    x = RNG.normal(size=shape)
+    x = rng.normal(size=shape)
     expected = pooled(x, size, strides, padding, REDUCERS[name])
     pool = getattr(ops, name)
     y = pool(x, size, strides, padding.upper())
@@ -73,7 +73,8 @@ def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals(form: str) -> Non
 
 
 def test_a_recorded_maximum_has_the_bits_of_one_that_is_not() -> None:
-    x = Tensor(RNG.normal(size=(2, 7, 7, 19)).astype("float32"))
+    rng = np.random.default_rng(20)
+    x = Tensor(rng.normal(size=(2, 7, 7, 19)).astype("float32"))
     plain = ops.max_pool(x, 3, 2, "same")
     with GradientTape() as tape:
         tape.watch(x)
@@ -90,7 +91,8 @@ def test_nan_wins() -> None:
 
 
 def test_windows_larger_than_a_byte_can_number() -> None:
-    x = Tensor(RNG.normal(size=(2, 20, 20, 3)))
+    rng = np.random.default_rng(20)
+    x = Tensor(rng.normal(size=(2, 20, 20, 3)))
     with GradientTape() as tape:
         tape.watch(x)
         y = ops.sum(ops.square(ops.max_pool(x, 20)))
@@ -104,7 +106,8 @@ def test_windows_larger_than_a_byte_can_number() -> None:
 @pytest.mark.parametrize("form", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("name", REDUCERS)
 def test_pooling_over_channels(name: str, form: str) -> None:
-    x = RNG.normal(size=(2, 4, 5, 6))
+    rng = np.random.default_rng(21)
+    x = rng.normal(size=(2, 4, 5, 6))
     expected = REDUCERS[name](x.reshape(2, 4, 5, 2, 3), axis=-1)
     size: tuple[int, ...] = (1, 1, 1, 3)
     if form == "channels_first":
@@ -114,15 +117,24 @@ def test_pooling_over_channels(name: str, form: str) -> None:
     with GradientTape() as tape:
         tape.watch(t)
         y = getattr(ops, name)(t, size, size, data_format=form)
-        total = ops.sum(y)
+        v = rng.normal(size=y.shape)
+        total = ops.sum(y * Tensor(v))
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-14)
     g = tape.gradient(total, t).numpy()
-    assert g.shape == x.shape
-    np.testing.assert_allclose(g.sum(), y.size, rtol=1e-12)
+    last = np.moveaxis(x, 1, -1) if form == "channels_first" else x
+    groups = last.reshape(2, 4, 5, 2, 3)
+    share = np.full(groups.shape, 1 / 3)
+    if name == "max_pool":
+        share = groups == groups.max(-1, keepdims=True)
+    weights = np.moveaxis(v, 1, -1) if form == "channels_first" else v
+    wanted = (share * weights[..., None]).reshape(last.shape)
+    wanted = np.moveaxis(wanted, -1, 1) if form == "channels_first" else wanted
+    np.testing.assert_allclose(g, wanted, rtol=1e-12)
 
 
 def test_tensorflow_windows_over_space_are_ordinary_ones() -> None:
-    x = RNG.normal(size=(2, 6, 6, 3))
+    rng = np.random.default_rng(20)
+    x = rng.normal(size=(2, 6, 6, 3))
     y = ops.max_pool(x, (1, 2, 2, 1), (1, 2, 2, 1))
     np.testing.assert_array_equal(y.numpy(), ops.max_pool(x, 2).numpy())
 
@@ -130,7 +142,8 @@ def test_tensorflow_windows_over_space_are_ordinary_ones() -> None:
 @pytest.mark.parametrize("name", ["max", "average"])
 @pytest.mark.parametrize(("shape", "out"), [((2, 7, 5), 3), ((1, 5, 9, 4), (2, None))])
 def test_adaptive_pooling(name: str, shape: tuple, out: Any) -> None:
-    x = RNG.normal(size=shape)
+    rng = np.random.default_rng(20)
+    x = rng.normal(size=shape)
     sizes = shape[1:-1]
     given = out if isinstance(out, tuple) else (out,)
     targets = [n if m is None else m for n, m in zip(sizes, given, strict=True)]
@@ -153,6 +166,83 @@ def test_integers_keep_their_dtype_in_a_maximum() -> None:
     np.testing.assert_array_equal(y.numpy().ravel(), [5, 7, 13, 15])
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_a_maximum_of_large_integers_is_exact(dtype: str) -> None:
+    top = 2**24 if dtype != "int64" else 2**52
+    x = np.array([top, top + 1, top - 1, top + 3], dtype).reshape(1, 4, 1)
+    y = ops.max_pool(x, 2).numpy()
+    assert y.dtype == dtype
+    assert y.ravel().tolist() == [top + 1, top + 3]
+    y = ops.adaptive_max_pool(x, 1).numpy()
+    assert y.dtype == dtype and int(y.ravel()[0]) == top + 3
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_integers_that_floats_cannot_tell_apart_are_refused(dtype: str) -> None:
+    x = np.array([2**53, 2**53 + 1], dtype).reshape(1, 2, 1)
+    with pytest.raises(TypeError, match=r"^\[max_pool\].*cast the inputs"):
+        ops.max_pool(x, 2)
+
+
+@pytest.mark.parametrize("size", [np.int64(2), np.array([2, 2]), [2, np.int32(2)]])
+def test_numpy_integers_are_integers(size: Any) -> None:
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    y = ops.max_pool(x, size, size)
+    np.testing.assert_array_equal(y.numpy().ravel(), [5, 7, 13, 15])
+
+
+@pytest.mark.parametrize("name", REDUCERS)
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((1, 5, 6, 2), (2**20, 2**10)),
+        ((1, 9, 3), (2**31 - 1,)),
+        ((1, 3, 300, 1), (7, 2**25)),
+    ],
+)
+def test_windows_much_larger_than_the_image(name: str, shape: tuple, size: Any) -> None:
+    rng = np.random.default_rng(20)
+    x = rng.normal(size=shape)
+    t = Tensor(x)
+    with GradientTape() as tape:
+        tape.watch(t)
+        y = getattr(ops, name)(t, size, 2**30, "same")
+        total = ops.sum(y * y)
+    axes = tuple(range(1, x.ndim - 1))
+    best = {"max_pool": x.max, "average_pool": x.mean}[name](axes, keepdims=True)
+    np.testing.assert_allclose(y.numpy(), best, rtol=1e-12)
+    count = np.full(x.shape, np.prod(x.shape[1:-1]))
+    share = {"max_pool": x == best, "average_pool": 1 / count}[name]
+    np.testing.assert_allclose(
+        tape.gradient(total, t).numpy(), 2 * best * share, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", REDUCERS)
+@pytest.mark.parametrize(
+    ("shape", "size", "strides"),
+    [
+        ((1, 300, 300, 1), 2**33, 300),
+        ((1, 9, 3), 2**61, 1),
+        ((1, 4, 4, 1), (2**16, 2**15), 1),
+        ((1, 4, 4, 4, 1), (2**32, 2**32, 2), 1),
+        ((1, 9, 3), 3, 2**63),
+        ((1, 9, 3), 10**30, None),
+    ],
+)
+def test_windows_that_cannot_be_numbered_are_refused(
+    name: str, shape: tuple, size: Any, strides: Any
+) -> None:
+    with pytest.raises(ShapeError, match=rf"^\[{name}\].*exceeds 2147483647"):
+        getattr(ops, name)(np.ones(shape, "f"), size, strides, "same")
+
+
+def test_a_window_over_nothing_is_refused() -> None:
+    x = Tensor(np.zeros((1, 0, 2), "f"))
+    with pytest.raises(ShapeError, match="do not fit"):
+        raw.max_pool(x, (2,), (1,), (1,), (1,))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
@@ -160,6 +250,8 @@ def test_integers_keep_their_dtype_in_a_maximum() -> None:
         (lambda x: ops.max_pool(x, 2, padding="full"), ValueError, "padding"),
         (lambda x: ops.max_pool(x, (2, 2, 2)), ValueError, "pool_size"),
         (lambda x: ops.max_pool(x, 2, 0), ValueError, "strides"),
+        (lambda x: ops.max_pool(x, 2.0), ValueError, "pool_size must be .* 2.0"),
+        (lambda x: ops.max_pool(x, 2, (2, 1.5)), ValueError, "strides must be"),
         (lambda x: ops.max_pool(x, 2, data_format="last"), ValueError, "data_format"),
         (lambda x: ops.max_pool(x, (1, 1, 1, 2)), ShapeError, "divide the 3"),
         (lambda x: ops.max_pool(x, (2, 1, 1, 1)), ValueError, "over the batch"),
