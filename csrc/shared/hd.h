@@ -111,7 +111,6 @@ struct ScalarTraits {
 #endif
   static constexpr bool kScalesExponent = false;
   static constexpr bool kLimitsLog = false;
-  static constexpr bool kEstimatesReciprocal = false;
   static FASTNN_HD T at_least(T x, T low) { return x < low ? low : x; }
   static FASTNN_HD T at_most(T x, T high) { return x > high ? high : x; }
 };
@@ -257,6 +256,13 @@ FASTNN_HD V absolute(V x) {
     using U = UIntOf<V>;  // unsigned: the most negative value wraps, as in NumPy
     return select(x < 0, bits_as<V>(splat<U>(0) - bits_as<U>(x)), x);
   }
+}
+
+// -|x| of floats, in one instruction.
+template <class V>
+FASTNN_HD V minus_absolute(V x) {
+  using U = UIntOf<V>;
+  return bits_as<V>(bits_as<U>(x) | splat<U>(1) << (8 * sizeof(ElemOf<V>) - 1));
 }
 
 // The magnitude of a with the sign of b (floats).

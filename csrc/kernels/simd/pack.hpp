@@ -2,8 +2,8 @@
 // Several vectors that go through a function in step, for functions that are one long
 // chain: a core holds about a hundred waiting instructions, three vectors of tanh in a
 // row. Four in step give it independent work (Cascade Lake, ns per vector of 16 floats:
-// tanh 10.2 -> 7.9, sigmoid 8.9 -> 7.0, log 8.2 -> 7.4, softplus 14.3 -> 10.1,
-// expm1 8.8 -> 6.4, exp 4.5 -> 4.0). Eight run out of registers.
+// tanh 10.9 -> 7.5, sigmoid 7.1 -> 5.7, log 8.5 -> 6.8, softplus 17 -> 10.2, expm1 9.2
+// -> 5.5, exp 4.5 -> 3.5). Eight run out of registers.
 #pragma once
 
 #include "kernels/simd/vec.hpp"
@@ -140,7 +140,6 @@ struct Traits<Pack<W>> : Traits<W> {
   FASTNN_PACK_FUNCTION(fused)
   FASTNN_PACK_FUNCTION(scale_exponent)
   FASTNN_PACK_FUNCTION(put_log_limits)
-  FASTNN_PACK_FUNCTION(reciprocal_estimate)
 #undef FASTNN_PACK_FUNCTION
 };
 #undef FASTNN_IN_STEP

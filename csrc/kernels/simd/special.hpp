@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instructions for special floats: NaN in comparisons, reciprocals, limits of log.
+// Instructions for special floats: NaN in comparisons, limits of log.
 #pragma once
 
 #include "kernels/simd/vec_type.hpp"
@@ -31,12 +31,9 @@ FASTNN_INLINE V lower_to(V x, V high) {
   return x > high ? high : x;
 }
 
-// 1 / d to 14 bits, and what log gives at 0, infinity, NaN and below 0 put into y.
+// What log gives at 0, infinity, NaN and below 0 put into y.
 #if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
-inline constexpr bool kSpecialFloatsInHardware = true;
-FASTNN_INLINE Vec<float> reciprocal_estimate(Vec<float> d) {
-  return (Vec<float>)_mm512_maskz_rcp14_ps(0xffff, (__m512)d);
-}
+inline constexpr bool kLimitsLogInHardware = true;
 // Four bits for each class of x, from the lowest: quiet and signalling NaN keep
 // themselves, 0 -infinity, 1 y, -infinity NaN, infinity itself, negative NaN, positive
 // y.
@@ -50,9 +47,7 @@ FASTNN_INLINE Vec<double> put_log_limits(Vec<double> y, Vec<double> x) {
                                          _mm512_set1_epi64(kLogLimits), 0);
 }
 #else
-inline constexpr bool kSpecialFloatsInHardware = false;
-template <class V>
-V reciprocal_estimate(V) = delete;
+inline constexpr bool kLimitsLogInHardware = false;
 template <class V>
 V put_log_limits(V, V) = delete;
 #endif

@@ -308,14 +308,9 @@ struct VectorTraits {
   }
   static FASTNN_INLINE V at_least(V x, V low) { return raise_to(x, low); }
   static FASTNN_INLINE V at_most(V x, V high) { return lower_to(x, high); }
-  static constexpr bool kLimitsLog = kSpecialFloatsInHardware;
+  static constexpr bool kLimitsLog = kLimitsLogInHardware;
   static FASTNN_INLINE V put_log_limits(V y, V x) {
     return FASTNN_ISA::put_log_limits(y, x);
-  }
-  static constexpr bool kEstimatesReciprocal =
-      kSpecialFloatsInHardware && sizeof(T) == sizeof(float);
-  static FASTNN_INLINE V reciprocal_estimate(V d) {
-    return FASTNN_ISA::reciprocal_estimate(d);
   }
 #if defined(__FMA__) || defined(__aarch64__)
   static constexpr bool kFused = true;

@@ -17,7 +17,9 @@ FASTNN_HD V pick(double single, double twice) {
   return constant<V>(kIsFloat32<V> ? single : twice);
 }
 
-// c0 + c1 x + c2 x^2 + ... by Horner's rule.
+// c0 + c1 x + c2 x^2 + ... by Horner's rule. Kernels run four vectors in step
+// (kernels/simd/pack.hpp), which hides its chain: Estrin's shorter one costs more than
+// it saves (exp 4.0 ns per vector so, 3.5 by Horner's rule; Cascade Lake).
 template <class V>
 FASTNN_HD V polynomial(V, double c) {
   return constant<V>(c);
@@ -27,47 +29,10 @@ FASTNN_HD V polynomial(V x, double c, C... rest) {
   return fma(polynomial(x, rest...), x, constant<V>(c));
 }
 
-// The same by Estrin's rule: pairs, pairs of pairs, ... A chain of four fused
-// multiply-adds instead of eight: a function is bound by its longest chain, of which
-// the core overlaps three or four (expm1 9.2 -> 6.9 ns per vector on Cascade Lake).
-template <int kCount, class V>
-FASTNN_HD V estrin_sum(V x, const V* term) {
-  if constexpr (kCount == 1) {
-    return term[0];
-  } else {
-    V pairs[(kCount + 1) / 2];
-#pragma GCC unroll 8
-    for (int i = 0; i < kCount / 2; ++i)
-      pairs[i] = fma(term[2 * i + 1], x, term[2 * i]);
-    if constexpr (kCount % 2) pairs[kCount / 2] = term[kCount - 1];
-    return estrin_sum<(kCount + 1) / 2>(x * x, pairs);
-  }
-}
-template <class V, class... C>
-FASTNN_HD V estrin(V x, C... c) {
-  const V term[] = {constant<V>(c)...};
-  return estrin_sum<sizeof...(C)>(x, term);
-}
-
 // Both bounds clamp; NaN passes.
 template <class V>
 FASTNN_HD V clamp(V x, double lo, double hi) {
   return at_least(at_most(x, constant<V>(hi)), constant<V>(lo));
-}
-
-// a / d for finite a and 1 <= d <= 4, less than an ULP off. Division takes as long as
-// 16 multiply-adds (Cascade Lake); one Newton step from 14 bits and one on the quotient
-// take 6.
-template <class V>
-FASTNN_HD V near_quotient(V a, V d) {
-  if constexpr (Traits<V>::kEstimatesReciprocal) {
-    const V estimate = Traits<V>::reciprocal_estimate(d);
-    const V r = fma(fma(-d, estimate, constant<V>(1)), estimate, estimate);
-    const V q = a * r;
-    return fma(fma(-q, d, a), r, q);
-  } else {
-    return a / d;
-  }
 }
 
 template <class V>
@@ -96,6 +61,16 @@ FASTNN_HD V power_of_two(IntOf<V> k) {
   using U = UIntOf<V>;
   constexpr int bias = kIsFloat32<V> ? 127 : 1023;
   return bits_as<V>((bits_as<U>(k) + splat<U>(bias)) << kMantissaBits<V>);
+}
+
+// The same for an integral n.
+template <class V>
+FASTNN_HD V normal_power_of_two(V n) {
+  if constexpr (Traits<V>::kScalesExponent) {
+    return Traits<V>::scale_exponent(constant<V>(1), n);
+  } else {
+    return power_of_two<V>(to_integer(n));
+  }
 }
 
 // y 2^n for integral n, where y is in [1/2, 2] and the result may be denormal or

@@ -10,7 +10,7 @@ FASTNN_BEGIN_NAMESPACE
 // exact without fused multiply-add.
 template <class V>
 struct ExpReduction {
-  V r, n, shifted;  // shifted = n + round_magic
+  V r, n;
 };
 template <class V>
 FASTNN_HD V ln2_high() {
@@ -25,29 +25,21 @@ FASTNN_HD ExpReduction<V> reduce_exp(V x) {
   const V z = fma(x, constant<V>(1.44269504088896341), round_magic<V>());
   const V n = z - round_magic<V>();
   const V r = x - n * ln2_high<V>();
-  return {r - n * ln2_low<V>(), n, z};
+  return {r - n * ln2_low<V>(), n};
 }
-// 2^n where that is a normal number: the low bits of `shifted` are n.
-template <class V>
-FASTNN_HD V power_of_shifted(V shifted) {
-  using U = UIntOf<V>;
-  return bits_as<V>(
-      (bits_as<U>(shifted) << kMantissaBits<V>)+bits_as<U>(constant<V>(1)));
-}
-
 // e^r - 1 for the reduced argument.
 template <class V>
 FASTNN_HD V expm1_reduced(V r) {
   if constexpr (kIsFloat64<V>) {
     const V p =
-        estrin(r, 0.5, 0.16666666666666677, 0.041666666666666678, 0.0083333333333214538,
-               0.0013888888888877455, 0.00019841269886514685, 2.4801587340571969e-5,
-               2.7557243862350308e-6, 2.7557259264717172e-7, 2.5109145832168022e-8,
-               2.091947673019757e-9);
+        polynomial(r, 0.5, 0.16666666666666677, 0.041666666666666678,
+                   0.0083333333333214538, 0.0013888888888877455, 0.00019841269886514685,
+                   2.4801587340571969e-5, 2.7557243862350308e-6, 2.7557259264717172e-7,
+                   2.5109145832168022e-8, 2.091947673019757e-9);
     return fma(r * r, p, r);
   } else {
-    const V p = estrin(r, 0.5, 0.166666657, 0.0416664928, 0.00833354425, 0.00139323424,
-                       0.00019763397);
+    const V p = polynomial(r, 0.5, 0.166666657, 0.0416664928, 0.00833354425,
+                           0.00139323424, 0.00019763397);
     return fma(r * r, p, r);
   }
 }
@@ -57,8 +49,8 @@ FASTNN_HD V exp_reduced(V r) {
   if constexpr (kIsFloat64<V>) {
     return constant<V>(1) + expm1_reduced(r);
   } else {
-    const V p =
-        estrin(r, 0.49999994, 0.166665211, 0.0416682735, 0.00836868584, 0.00138201367);
+    const V p = polynomial(r, 0.49999994, 0.166665211, 0.0416682735, 0.00836868584,
+                           0.00138201367);
     return constant<V>(1) + fma(r * r, p, r);
   }
 }
@@ -72,15 +64,15 @@ FASTNN_HD V clamp_exp(V x) {
 // 2 ULP.
 template <class V>
 FASTNN_HD V exp(V x) {
-  const auto [r, n, shifted] = reduce_exp(clamp_exp(x));
+  const auto [r, n] = reduce_exp(clamp_exp(x));
   return scale_by_power(exp_reduced(r), n);
 }
 
-// e^-a for a >= 0.
+// e^-|x|.
 template <class V>
-FASTNN_HD V exp_of_negative(V a) {
-  const auto [r, n, shifted] =
-      reduce_exp(at_least(-a, constant<V>(kIsFloat32<V> ? -105 : -746)));
+FASTNN_HD V exp_of_negative(V x) {
+  const V low = constant<V>(kIsFloat32<V> ? -105 : -746);
+  const auto [r, n] = reduce_exp(at_least(minus_absolute(x), low));
   return scale_by_power(exp_reduced(r), n);
 }
 
@@ -95,7 +87,7 @@ FASTNN_HD V exp2(V x) {
 // 2 ULP.
 template <class V>
 FASTNN_HD V expm1(V x) {
-  const auto [r, n, shifted] =
+  const auto [r, n] =
       reduce_exp(clamp(x, kIsFloat32<V> ? -20 : -40, kIsFloat32<V> ? 89 : 710));
   const V p = expm1_reduced(r);
   // 2^n p + 2^n - 1, halved inside because the largest 2^n is not a number; n = 0 must
@@ -108,19 +100,20 @@ FASTNN_HD V expm1(V x) {
 // 3 ULP.
 template <class V>
 FASTNN_HD V tanh(V x) {
-  // -e / (2 + e) with e = expm1(-2 |x|), which lies in (-1, 0].
+  // -e / (2 + e) with e = expm1(-2 |x|), which lies in (-1, 0]. (x P(x^2) / Q(x^2) of
+  // degrees 4 and 5 takes 5.3 ns per vector instead of 7.5 but errs by 4.7 ULP near 8.)
   const V twice = constant<V>(-2) * absolute(x);
-  const auto [r, n, shifted] = reduce_exp(at_least(twice, constant<V>(-40)));
-  const V scale = power_of_shifted(shifted);
+  const auto [r, n] = reduce_exp(at_least(twice, constant<V>(-40)));
+  const V scale = normal_power_of_two(n);
   const V e = fma(scale, expm1_reduced(r), scale - constant<V>(1));
-  return copysign(near_quotient(e, constant<V>(2) + e), x);
+  return copysign(e / (constant<V>(2) + e), x);
 }
 
 // 1 / (1 + e^-x). 3 ULP.
 template <class V>
 FASTNN_HD V sigmoid(V x) {
-  const V one = constant<V>(1), e = exp_of_negative(absolute(x));
-  return near_quotient(select(x < constant<V>(0), e, one), one + e);
+  const V one = constant<V>(1), e = exp_of_negative(x);
+  return select(x < constant<V>(0), e, one) / (one + e);
 }
 
 // x sigmoid(x). The factor x comes before the power of 2, which leaves the normal range
@@ -128,8 +121,8 @@ FASTNN_HD V sigmoid(V x) {
 template <class V>
 FASTNN_HD V silu(V x) {
   const V one = constant<V>(1);
-  const V low = at_least(-absolute(x), constant<V>(kIsFloat32<V> ? -110 : -760));
-  const auto [r, n, shifted] = reduce_exp(low);
+  const V low = at_least(minus_absolute(x), constant<V>(kIsFloat32<V> ? -110 : -760));
+  const auto [r, n] = reduce_exp(low);
   const V p = exp_reduced(r), tail = scale_by_power(fma(p, low, x - x), n);
   const V e = scale_by_power(p, n);
   return select(x < constant<V>(0), tail, x) / (one + e);  // infinity is no numerator
@@ -138,7 +131,7 @@ FASTNN_HD V silu(V x) {
 // e^|x| / 2, which overflows no earlier than sinh and cosh.
 template <class V>
 FASTNN_HD V half_exp_absolute(V x) {
-  const auto [r, n, shifted] = reduce_exp(clamp_exp(absolute(x)));
+  const auto [r, n] = reduce_exp(clamp_exp(absolute(x)));
   return scale_by_power(exp_reduced(r), n - constant<V>(1));
 }
 // 3 ULP.

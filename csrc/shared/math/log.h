@@ -18,14 +18,15 @@ FASTNN_HD V log1p_tail(V f) {
   if constexpr (kIsFloat64<V>) {
     // log(1 + f) = 2 s + s R with s = f / (2 + f) and 2 s = f - s f.
     const V s = f / (constant<V>(2) + f), z = s * s;
-    const V R = z * estrin(z, 0.66666666666667362, 0.39999999999405383,
-                           0.2857142874409988, 0.22222198420964051, 0.18183571383916899,
-                           0.15313886090294743, 0.14797471593402337);
+    const V R =
+        z * polynomial(z, 0.66666666666667362, 0.39999999999405383, 0.2857142874409988,
+                       0.22222198420964051, 0.18183571383916899, 0.15313886090294743,
+                       0.14797471593402337);
     return fma(s, half_square + R, -half_square);
   } else {
     const V p =
-        estrin(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949, 0.14220269,
-               -0.124060251, 0.118841574, -0.116718531, 0.0674993321);
+        polynomial(f, 0.333333135, -0.250000089, 0.200020745, -0.166679949, 0.14220269,
+                   -0.124060251, 0.118841574, -0.116718531, 0.0674993321);
     return fma(f * f * f, p, -half_square);
   }
 }
@@ -112,10 +113,10 @@ FASTNN_HD V log1p(V x) {
   return select(x == constant<V>(0), x, y);  // keeps -0
 }
 
-// log(1 + e^-a) for a >= 0: the sum is at most 2, its power of two 0 or 1.
+// log(1 + e^-|x|): the sum is at most 2, its power of two 0 or 1.
 template <class V>
-FASTNN_HD V log1p_exp_of_negative(V a) {
-  const V t = exp_of_negative(a), one = constant<V>(1), zero = constant<V>(0);
+FASTNN_HD V log1p_exp_of_negative(V x) {
+  const V t = exp_of_negative(x), one = constant<V>(1), zero = constant<V>(0);
   const auto upper = t > constant<V>(0.414213562373095049);
   const V f = select(upper, constant<V>(0.5) * (t - one), t);
   const V low = log1p_tail(f) + select(upper, ln2_low<V>(), zero);
@@ -124,12 +125,12 @@ FASTNN_HD V log1p_exp_of_negative(V a) {
 // log(1 + e^x). 2 ULP.
 template <class V>
 FASTNN_HD V softplus(V x) {
-  return at_least(x, constant<V>(0)) + log1p_exp_of_negative(absolute(x));
+  return at_least(x, constant<V>(0)) + log1p_exp_of_negative(x);
 }
 // log(e^a + e^b), without overflow. 3 ULP where a and b have one sign.
 template <class V>
 FASTNN_HD V logaddexp(V a, V b) {
-  const V top = maximum(a, b), gap = absolute(a - b);
+  const V top = maximum(a, b), gap = a - b;
   const V y = top + log1p_exp_of_negative(gap);
   return select(a == b, a + constant<V>(0.693147180559945309), y);  // infinities
 }

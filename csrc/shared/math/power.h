@@ -77,7 +77,7 @@ FASTNN_HD V power_of_magnitude(V x, V y) {
   const V far = clamp(y, -1e290, 1e290);
   const Pair<V> p = exact_product(far, l.high);
   const V low = fma(far, l.low, p.low);
-  const auto [r, n, shifted] = reduce_exp(clamp_exp(p.high));
+  const auto [r, n] = reduce_exp(clamp_exp(p.high));
   const auto inside = absolute(p.high) < constant<V>(746);
   return scale_by_power(exp_reduced(r + select(inside, low, constant<V>(0))), n);
 }
