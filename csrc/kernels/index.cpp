@@ -199,9 +199,10 @@ void one_hot(const KernelArgs& args) {
       const int64_t n = last - i < kIndexBlock ? last - i : kIndexBlock;
       index.read(i, n, block);
       for (int64_t j = 0; j < n; ++j, ++i) {
-        const int64_t k = block[j], at = i * classes + k;
-        const bool valid = k >= 0 && k < classes;
-        if (valid && at >= range.begin && at < range.end) out[at] = 1;
+        const int64_t k = block[j];
+        if (k < 0 || k >= classes) continue;
+        const int64_t at = i * classes + k;
+        if (at >= range.begin && at < range.end) out[at] = 1;
       }
     }
   });

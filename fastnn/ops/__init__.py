@@ -15,6 +15,8 @@ from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
 from fastnn.ops.depthwise import *  # noqa: F403
 from fastnn.ops.depthwise import __all__ as _depthwise
+from fastnn.ops.einops import *  # noqa: F403
+from fastnn.ops.einops import __all__ as _einops
 from fastnn.ops.elementwise import *  # noqa: F403
 from fastnn.ops.elementwise import __all__ as _elementwise
 from fastnn.ops.indexing import *  # noqa: F403
@@ -27,14 +29,14 @@ from fastnn.ops.nn import *  # noqa: F403
 from fastnn.ops.nn import __all__ as _nn
 from fastnn.ops.normalization import *  # noqa: F403
 from fastnn.ops.normalization import __all__ as _normalization
+from fastnn.ops.order import *  # noqa: F403
+from fastnn.ops.order import __all__ as _order
 from fastnn.ops.padding import *  # noqa: F403
 from fastnn.ops.padding import __all__ as _padding
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
 from fastnn.ops.products import *  # noqa: F403
 from fastnn.ops.products import __all__ as _products
-from fastnn.ops.rearrange import *  # noqa: F403
-from fastnn.ops.rearrange import __all__ as _rearrange
 from fastnn.ops.sorting import *  # noqa: F403
 from fastnn.ops.sorting import __all__ as _sorting
 
@@ -42,6 +44,7 @@ __all__ = [
     *_arrays,
     *_conv,
     *_depthwise,
+    *_einops,
     *_elementwise,
     *_indexing,
     *_linalg,
@@ -50,7 +53,7 @@ __all__ = [
     *_normalization,
     *_padding,
     *_pooling,
-    *_rearrange,
+    *_order,
     *_sorting,
     *_products,
     "custom_gradient",

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
+
+import numpy as np
 
 from fastnn import config
 from fastnn.autodiff import raw
@@ -61,6 +64,26 @@ def is_integer(dtype: str) -> bool:
     return dtype in INTEGERS
 
 
+def integer(name: str, label: str, value: Any) -> int:
+    """An integer of Python or NumPy.
+
+    Raises:
+        TypeError: for anything else, floats too.
+    """
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(
+            f"[{name}] {label} must be an integer, received {value!r}"
+        ) from None
+
+
+def axis_of(axis: Any, rank: int, name: str) -> int:
+    """One canonical axis; errors as of `axes_of`."""
+    (a,) = axes_of(integer(name, "axis", axis), rank, name)
+    return a
+
+
 def axes_of(axis: Any, rank: int, name: str) -> tuple[int, ...]:
     """Canonical axes: sorted, non-negative; None is all of them.
 
@@ -69,10 +92,11 @@ def axes_of(axis: Any, rank: int, name: str) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(rank))
-    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    values = axis.tolist() if isinstance(axis, np.ndarray) else axis
+    given = tuple(values) if isinstance(values, (tuple, list)) else (values,)
     out = set()
     for a in given:
-        i = int(a)
+        i = integer(name, "axis", a)
         if not -rank <= i < rank:
             raise ValueError(f"[{name}] axis {i} is out of range for rank {rank}")
         out.add(i % rank)

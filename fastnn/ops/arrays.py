@@ -10,12 +10,22 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff import raw
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor
+from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, promote
+from fastnn.ops._promote import axes_of, axis_of, integer, promote
 from fastnn.opset._dtypes import know
 
 # ---- creation and conversion -------------------------------------------------------
+
+
+def convert_to_tensor(
+    x: Any, dtype: str | None = None, sparse: Any = None, ragged: Any = None
+) -> Tensor:
+    """A tensor of x: Python floats become `floatx()`, ints int32, arrays keep."""
+    if sparse or ragged:
+        raise ValueError("[convert_to_tensor] sparse and ragged tensors do not exist")
+    return _tensor(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
@@ -29,31 +39,31 @@ def is_tensor(x: Any) -> bool:
 
 def cast(x: Any, dtype: str) -> Tensor:
     """x with elements of `dtype`."""
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     return t if t.dtype == dtype else raw.cast(t, str(np.dtype(know(dtype))))
 
 
 def shape(x: Any) -> tuple[int, ...]:
     """Shape as a tuple; static, since fastnn traces with known shapes."""
-    return convert_to_tensor(x).shape
+    return _tensor(x).shape
 
 
 def ndim(x: Any) -> int:
-    return convert_to_tensor(x).ndim
+    return _tensor(x).ndim
 
 
 def size(x: Any) -> int:
-    return convert_to_tensor(x).size
+    return _tensor(x).size
 
 
 def copy(x: Any) -> Tensor:
     """The same values in contiguous memory of their own."""
-    return raw.copy(convert_to_tensor(x))
+    return raw.copy(_tensor(x))
 
 
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
     """A tensor filled with a number."""
-    return Tensor(np.full(_shape(shape), fill_value, know(dtype or config.floatx())))
+    return Tensor(np.full(shape_of(shape), fill_value, know(dtype or config.floatx())))
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
@@ -65,7 +75,7 @@ def ones(shape: Any, dtype: str | None = None) -> Tensor:
 
 
 def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     return full(t.shape, fill_value, dtype or t.dtype)
 
 
@@ -87,9 +97,28 @@ def arange(
     return Tensor(array.astype(know(dtype)))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, dtype: str | None = None) -> Tensor:
-    """`num` evenly spaced numbers from start to stop inclusive."""
-    return Tensor(np.linspace(start, stop, num).astype(know(dtype or config.floatx())))
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: str | None = None,
+    axis: int = 0,
+) -> Any:
+    """`num` evenly spaced numbers from start to stop along a new axis.
+
+    Without `endpoint`, stop is the one that would follow. `retstep` gives the distance
+    too. Starts and stops may be arrays that broadcast.
+    """
+    count = integer("linspace", "num", num)
+    low, high = convert_to_numpy(start), convert_to_numpy(stop)
+    values, step = np.linspace(
+        low, high, count, endpoint=endpoint, retstep=True, axis=axis
+    )
+    target = know(dtype or config.floatx())
+    y = Tensor(np.ascontiguousarray(values.astype(target)))
+    return (y, Tensor(np.asarray(step, target))) if retstep else y
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:
@@ -104,14 +133,15 @@ def identity(n: int, dtype: str | None = None) -> Tensor:
 # ---- shapes ------------------------------------------------------------------------
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any) -> tuple[int, ...]:
+    """A shape from one size or from all."""
     return (int(value),) if np.ndim(value) == 0 else tuple(int(n) for n in value)
 
 
 def reshape(x: Any, newshape: Any) -> Tensor:
     """Same elements under another shape; one size may be -1."""
-    t = convert_to_tensor(x)
-    new = _shape(newshape)
+    t = _tensor(x)
+    new = shape_of(newshape)
     if -1 in new:
         rest = 1
         for n in new:
@@ -123,12 +153,12 @@ def reshape(x: Any, newshape: Any) -> Tensor:
 
 
 def ravel(x: Any) -> Tensor:
-    return reshape(x, (-1,)) if convert_to_tensor(x).size else reshape(x, (0,))
+    return reshape(x, (-1,)) if _tensor(x).size else reshape(x, (0,))
 
 
 def expand_dims(x: Any, axis: Any) -> Tensor:
     """New axes of size 1 at the positions `axis` of the result."""
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
     new = axes_of(axis, t.ndim + count, "expand_dims")
     sizes = iter(t.shape)
@@ -139,7 +169,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 def squeeze(x: Any, axis: Any = None) -> Tensor:
     """Without axes of size 1 (all of them, or those named)."""
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     if axis is None:
         return raw.reshape(t, tuple(n for n in t.shape if n != 1))
     gone = axes_of(axis, t.ndim, "squeeze")
@@ -150,7 +180,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
 
 def transpose(x: Any, axes: Any = None) -> Tensor:
     """Axes permuted; reversed when `axes` is None."""
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     perm = range(t.ndim - 1, -1, -1) if axes is None else axes
     perm = tuple(int(a) % t.ndim for a in perm)
     if sorted(perm) != list(range(t.ndim)):
@@ -159,14 +189,14 @@ def transpose(x: Any, axes: Any = None) -> Tensor:
 
 
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     order = [i for i in range(t.ndim) if i != source % t.ndim]
     order.insert(destination % t.ndim, source % t.ndim)
     return raw.transpose(t, tuple(order))
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     order = list(range(t.ndim))
     a, b = axis1 % t.ndim, axis2 % t.ndim
     order[a], order[b] = order[b], order[a]
@@ -174,7 +204,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 
 def broadcast_to(x: Any, shape: Any) -> Tensor:
-    return raw.broadcast_to(convert_to_tensor(x), _shape(shape))
+    return raw.broadcast_to(_tensor(x), shape_of(shape))
 
 
 # ---- joins -------------------------------------------------------------------------
@@ -183,7 +213,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
 def concatenate(xs: Any, axis: int = 0) -> Tensor:
     """Tensors joined along an axis."""
     tensors = promote(*xs)
-    (a,) = axes_of(axis, tensors[0].ndim, "concatenate")
+    a = axis_of(axis, tensors[0].ndim, "concatenate")
     out = tensors[0]
     for t in tensors[1:]:
         out = raw.concatenate(out, t, a)
@@ -197,8 +227,8 @@ def stack(x: Any, axis: int = 0) -> Tensor:
 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Pieces along an axis: equal ones, or cut at the given indices."""
-    t = convert_to_tensor(x)
-    (a,) = axes_of(axis, t.ndim, "split")
+    t = _tensor(x)
+    a = axis_of(axis, t.ndim, "split")
     n = t.shape[a]
     if isinstance(indices_or_sections, int):
         if n % indices_or_sections:
@@ -214,8 +244,8 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 def tile(x: Any, repeats: Any) -> Tensor:
     """x repeated along each axis."""
-    t = convert_to_tensor(x)
-    reps = _shape(repeats)
+    t = _tensor(x)
+    reps = shape_of(repeats)
     rank = max(t.ndim, len(reps))
     reps = (1,) * (rank - len(reps)) + reps
     shape = (1,) * (rank - t.ndim) + t.shape
@@ -228,7 +258,7 @@ def tile(x: Any, repeats: Any) -> Tensor:
 
 def flip(x: Any, axis: Any = None) -> Tensor:
     """Reversed order along axes."""
-    t = convert_to_tensor(x)
+    t = _tensor(x)
     axes = axes_of(axis, t.ndim, "flip")
     return t[tuple(slice(None, None, -1 if i in axes else 1) for i in range(t.ndim))]
 

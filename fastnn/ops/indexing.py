@@ -18,8 +18,8 @@ from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import flat_index, known_values, take_axis
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import PlanError, ShapeError
-from fastnn.ops._promote import axes_of, is_integer
-from fastnn.ops.arrays import moveaxis
+from fastnn.ops._promote import axis_of, is_integer
+from fastnn.ops.arrays import moveaxis, shape_of
 from fastnn.opset._dtypes import RANGE, is_float
 from fastnn.opset._infer import broadcast_shapes
 
@@ -53,7 +53,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     t, i = convert_to_tensor(x), index_tensor("take", indices)
     if axis is None:
         t, axis = raw.reshape(t, (t.size,)), 0
-    (a,) = axes_of(axis, t.ndim, "take")
+    a = axis_of(axis, t.ndim, "take")
     return _explained("take", i, t, a, lambda: take_axis(t, i, a))
 
 
@@ -67,7 +67,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
             f"[take_along_axis] x has shape {t.shape}, indices {i.shape}: they need "
             f"the same rank"
         )
-    (a,) = axes_of(axis, t.ndim, "take_along_axis")
+    a = axis_of(axis, t.ndim, "take_along_axis")
     rows, j = moveaxis(t, a, -1), moveaxis(i, a, -1)
     lead = broadcast_shapes("take_along_axis", rows.shape[:-1], j.shape[:-1])
     n, m = rows.shape[-1], j.shape[-1]
@@ -161,7 +161,7 @@ def _rows_at(name: str, indices: Any, shape: tuple[int, ...]) -> tuple[Tensor, i
 
 def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
     """Zeros of `shape` with values added at indices (..., k), in ascending position."""
-    v, full = convert_to_tensor(values), tuple(int(n) for n in shape)
+    v, full = convert_to_tensor(values), shape_of(shape)
     at, k = _rows_at("scatter", indices, full)
     rows = _math.prod(full[:k])
     v = raw.broadcast_to(v, (*at.shape, *full[k:]))

@@ -10,8 +10,9 @@ from typing import Any
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.ops._promote import axes_of, promote, to_float
+from fastnn.ops._promote import axes_of, axis_of, promote, to_float
 from fastnn.opset import OpDef, all_ops
+from fastnn.opset._dtypes import know
 from fastnn.opset._opdef import POINTWISE
 
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
@@ -178,9 +179,15 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     return _reduce("sum", x, axis, keepdims)
 
 
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Product over axes; narrow integers widen to 32 bits."""
-    return _reduce("prod", x, axis, keepdims)
+def prod(
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None
+) -> Tensor:
+    """Product over axes, in `dtype`; by default narrow integers widen to 32 bits."""
+    t = convert_to_tensor(x)
+    if dtype is None:
+        return _reduce("prod", t, axis, keepdims)
+    y = _reduce("prod", integers.cast(t, know(dtype)), axis, keepdims)
+    return integers.cast(y, know(dtype))
 
 
 def _nonempty(name: str, x: Tensor, axes: tuple[int, ...], initial: Any) -> None:
@@ -253,7 +260,7 @@ def _arg(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     if axis is None:
         flat = getattr(raw, name)(raw.reshape(t, (t.size,)), 0, False)
         return raw.reshape(flat, (1,) * t.ndim) if keepdims else flat
-    (a,) = axes_of(axis, t.ndim, name)
+    a = axis_of(axis, t.ndim, name)
     return getattr(raw, name)(t, a, bool(keepdims))
 
 

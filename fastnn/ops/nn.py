@@ -11,7 +11,7 @@ from typing import Any
 
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
-from fastnn.ops._promote import axes_of, to_float
+from fastnn.ops._promote import axis_of, to_float
 from fastnn.ops.math import clip
 
 
@@ -43,7 +43,7 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def _along(fn: Any, x: Tensor, axis: int, name: str) -> Tensor:
-    (a,) = axes_of(axis, x.ndim, name)
+    a = axis_of(axis, x.ndim, name)
     if a:
         return fn(x, a)
     return raw.reshape(fn(raw.reshape(x, (1, *x.shape)), 1), x.shape)

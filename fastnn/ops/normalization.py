@@ -11,7 +11,7 @@ from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, to_float
+from fastnn.ops._promote import axes_of, axis_of, to_float
 from fastnn.ops.linalg import norm
 
 
@@ -48,11 +48,8 @@ def _like(value: Any, x: Tensor, fill: float, shape: tuple[int, ...]) -> Tensor:
         return Tensor(np.full(shape, fill, x.dtype))
     t = to_float(value)
     t = t if t.dtype == x.dtype else raw.cast(t, x.dtype)
-    return (
-        t
-        if t.shape == shape or t.size != int(np.prod(shape))
-        else raw.reshape(t, shape)
-    )
+    same = [n for n in t.shape if n != 1] == [n for n in shape if n != 1]
+    return raw.reshape(t, shape) if same and t.shape != shape else t
 
 
 def batch_normalization(
@@ -78,7 +75,7 @@ def batch_normalization(
         A tensor of the shape of x.
     """
     t = to_float(x)
-    (a,) = axes_of(axis, t.ndim, "batch_normalization")
+    a = axis_of(axis, t.ndim, "batch_normalization")
     shape = (t.shape[a],)
     given = ((mean, 0.0), (variance, 1.0), (scale, 1.0), (offset, 0.0))
     m, v, g, b = [_like(value, t, fill, shape) for value, fill in given]

@@ -15,7 +15,7 @@ from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, promote
+from fastnn.ops._promote import axes_of, axis_of, promote
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -247,6 +247,10 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     `axes = (axes of x1, axes of x2)`.
     """
     a, b = promote(convert_to_tensor(x1), convert_to_tensor(x2))
+    if isinstance(axes, np.ndarray):
+        axes = axes.tolist()
+    if isinstance(axes, np.integer):
+        axes = int(axes)
     if isinstance(axes, int):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ValueError(
@@ -254,9 +258,13 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
             )
         first, second = [*range(a.ndim - axes, a.ndim)], [*range(axes)]
     else:
-        given = [(v,) if isinstance(v, int) else tuple(v) for v in axes]
+        pair = axes if isinstance(axes, (tuple, list)) else ()
+        given = [tuple(np.ravel(v).tolist()) for v in pair]
         if len(given) != 2 or len(given[0]) != len(given[1]):
-            raise ValueError(f"[tensordot] axes must be two equal lists, got {axes}")
+            raise ValueError(
+                f"[tensordot] axes must be an integer or two equally long lists, "
+                f"received {axes!r}"
+            )
         for t, chosen in zip((a, b), given, strict=True):
             axes_of(chosen, t.ndim, "tensordot")
         first = [i % a.ndim for i in given[0]]
@@ -325,7 +333,7 @@ def _component(x: Tensor, i: int) -> Tensor:
 
 
 def _last(x: Tensor, axis: int, name: str) -> Tensor:
-    (at,) = axes_of(axis, x.ndim, name)
+    at = axis_of(axis, x.ndim, name)
     perm = tuple(i for i in range(x.ndim) if i != at)
     return x if at == x.ndim - 1 else raw.transpose(x, (*perm, at))
 
@@ -376,7 +384,7 @@ def cross(
         return minor(0, 1)
     parts = [minor(1, 2), minor(2, 0), minor(0, 1)]
     rank = parts[0].ndim
-    (at,) = axes_of(axisc, rank + 1, "cross")
+    at = axis_of(axisc, rank + 1, "cross")
     shape = parts[0].shape[:at] + (1,) + parts[0].shape[at:]
     y = _reshaped(parts[0], shape)
     for part in parts[1:]:

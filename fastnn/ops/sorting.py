@@ -10,10 +10,10 @@ import numpy as np
 
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.errors import PlanError
-from fastnn.ops._promote import axes_of, promote, to_float
+from fastnn.errors import PlanError, ShapeError
+from fastnn.ops._promote import axes_of, axis_of, integer, promote, to_float
 from fastnn.ops.arrays import moveaxis, ravel
-from fastnn.ops.indexing import take_along_axis
+from fastnn.ops.indexing import index_tensor, take_along_axis
 
 
 def widened(name: str, x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def widened(name: str, x: Tensor) -> Tensor:
 
 def _in_rows(t: Tensor, axis: int, name: str) -> tuple[Tensor, int]:
     """t as (..., n) of rank 2 at least with the axis last, and the axis itself."""
-    (a,) = axes_of(axis, t.ndim, name)
+    a = axis_of(axis, t.ndim, name)
     moved = t if a == t.ndim - 1 else moveaxis(t, a, -1)
     return (raw.reshape(moved, (1, t.size)) if t.ndim == 1 else moved), a
 
@@ -55,8 +55,8 @@ def argsort(x: Any, axis: int | None = -1) -> Tensor:
 def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
     """Positions such that the kth is the one a full sort would put there, int32."""
     t = convert_to_tensor(x)
-    n = t.size if axis is None else t.shape[axis]
-    if not -n <= kth < n:
+    n = t.size if axis is None else t.shape[axis_of(axis, t.ndim, "argpartition")]
+    if not -n <= integer("argpartition", "kth", kth) < n:
         raise ValueError(f"[argpartition] kth {kth} is out of range for {n} elements")
     return argsort(t, axis)
 
@@ -69,7 +69,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """
     t = convert_to_tensor(x)
     rows, a = _in_rows(widened("top_k", t), -1, "top_k")
-    values, indices = raw.top_k(rows, int(k))
+    values, indices = raw.top_k(rows, integer("top_k", "k", k))
     values = integers.cast(values, t.dtype)
     return _from_rows(values, a, t.ndim), _from_rows(indices, a, t.ndim)
 
@@ -80,13 +80,18 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
     False where the target is no class or its score is not finite.
     """
     t, p = convert_to_tensor(targets), to_float(predictions)
-    target = integers.cast(t, "int32")
+    if p.ndim != 2 or t.shape != p.shape[:1]:
+        raise ShapeError(
+            f"[in_top_k] needs predictions (batch, classes) and one target for each "
+            f"row, received {p.shape} and targets {t.shape}"
+        )
+    target = t if t.dtype in ("int32", "int64") else integers.cast(t, "int64")
     valid = raw.logical_and(raw.greater_equal(target, 0), raw.less(target, p.shape[1]))
     safe = raw.where(valid, target, 0)
     score = take_along_axis(p, raw.reshape(safe, (*safe.shape, 1)), -1)
     higher = raw.sum(raw.cast(raw.greater(p, score), "int32"), (1,), False)
     valid = raw.logical_and(valid, raw.isfinite(raw.reshape(score, safe.shape)))
-    return raw.logical_and(valid, raw.less(higher, int(k)))
+    return raw.logical_and(valid, raw.less(higher, integer("in_top_k", "k", k)))
 
 
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tensor:
@@ -142,6 +147,12 @@ def _columns(x: Tensor, index: Any) -> Tensor:
     )
 
 
+def _is_lower(a: Tensor, b: Tensor) -> Tensor:
+    """Where all between neighbours is the lower one, whose distance is not finite."""
+    near = raw.logical_or(raw.equal(a, b), raw.isfinite(b))
+    return raw.logical_and(raw.isinf(a), near)
+
+
 def _quantiles(rows: Tensor, q: Any, method: str) -> Tensor:
     """(rows, n) and positions q in [0, 1] to (rows, len(q)); NaN if the row has one."""
     n = rows.shape[1]
@@ -151,7 +162,8 @@ def _quantiles(rows: Tensor, q: Any, method: str) -> Tensor:
     between = raw.add(
         a, raw.multiply(raw.subtract(b, a), Tensor(weight.astype(a.dtype)))
     )
-    y = raw.where(Tensor(np.broadcast_to(weight == 0, between.shape)), a, between)
+    exact = Tensor(np.broadcast_to(weight == 0, between.shape))
+    y = raw.where(raw.logical_or(exact, _is_lower(a, b)), a, between)
     last = _columns(ordered, np.array([n - 1]))
     return raw.where(raw.isnan(last), last, y)
 
@@ -175,7 +187,8 @@ def _present_quantiles(rows: Tensor, q: Any, method: str) -> Tensor:
     b = raw.batch_take(ordered, raw.cast(high, "int32"))
     weight = raw.cast(weight, rows.dtype)
     between = raw.add(a, raw.multiply(raw.subtract(b, a), weight))
-    return raw.where(raw.equal(weight, 0), a, between)
+    exact = raw.logical_or(raw.equal(weight, 0), _is_lower(a, b))
+    return raw.where(exact, a, between)
 
 
 def _statistic(name: str, x: Any, q: Any, axis: Any, method: str, keep: bool) -> Tensor:
@@ -307,14 +320,20 @@ def bincount(
     """
     if sparse:
         raise ValueError("[bincount] sparse tensors are not supported")
-    t = integers.cast(convert_to_tensor(x), "int32")
+    t = convert_to_tensor(x)
+    t = index_tensor("bincount", raw.cast(t, "int32") if t.dtype == "bool" else t)
     if t.ndim not in (1, 2):
         raise ValueError(f"[bincount] needs rank 1 or 2, received shape {t.shape}")
-    length = int(minlength)
+    length = integer("bincount", "minlength", minlength)
     if not t.is_symbolic:
         values = t._concrete("bincount()")
         if values.size and values.min() < 0:
             raise ValueError(f"[bincount] {values.min()} is negative")
+        if values.size and values.max() >= 2**31 - 1:
+            raise ValueError(
+                f"[bincount] {values.max()} needs a result of more than 2^31 - 1 "
+                f"counts: use `unique` with return_counts=True"
+            )
         length = max(length, int(values.max(initial=-1)) + 1)
     elif length < 1:
         raise PlanError("[bincount] needs minlength inside a traced function")

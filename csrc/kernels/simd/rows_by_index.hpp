@@ -98,7 +98,7 @@ class IndexReader {
 
 FASTNN_INLINE void check_slice(const char* op, int axis, int64_t start, int64_t n,
                                int64_t size) {
-  FASTNN_CHECK(start >= 0 && start + n <= size,
+  FASTNN_CHECK(start >= 0 && start <= size - n,
                "[%s] %lld elements from %lld on do not fit axis %d of size %lld", op,
                static_cast<long long>(n), static_cast<long long>(start), axis,
                static_cast<long long>(size));

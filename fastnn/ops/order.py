@@ -11,7 +11,7 @@ from fastnn import config
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, promote
+from fastnn.ops._promote import axis_of, integer, promote
 from fastnn.ops.arrays import concatenate, flip, ravel, swapaxes
 from fastnn.ops.indexing import take
 
@@ -21,7 +21,7 @@ from fastnn.ops.indexing import take
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Elements i, i + offset of two axes, as the last axis."""
     t = convert_to_tensor(x)
-    (a,), (b,) = axes_of(axis1, t.ndim, "diagonal"), axes_of(axis2, t.ndim, "diagonal")
+    a, b = axis_of(axis1, t.ndim, "diagonal"), axis_of(axis2, t.ndim, "diagonal")
     if a == b:
         raise ValueError(f"[diagonal] axes {axis1} and {axis2} are the same")
     return raw.diagonal(t, int(offset), a, b)
@@ -99,7 +99,7 @@ def flipud(x: Any) -> Tensor:
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Turned by k quarter turns from the first of two axes towards the second."""
     t = convert_to_tensor(array)
-    (a,), (b,) = axes_of(axes[0], t.ndim, "rot90"), axes_of(axes[1], t.ndim, "rot90")
+    a, b = axis_of(axes[0], t.ndim, "rot90"), axis_of(axes[1], t.ndim, "rot90")
     if len(axes) != 2 or a == b:
         raise ValueError(f"[rot90] needs two different axes, received {axes}")
     if k % 4 == 0:
@@ -114,11 +114,17 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     t = convert_to_tensor(x)
     if axis is None:
         return raw.reshape(roll(ravel(t), shift, 0), t.shape)
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
+    moves, axes = (v.tolist() if hasattr(v, "tolist") else v for v in (shift, axis))
+    axes = axes if isinstance(axes, (tuple, list)) else (axes,)
+    shifts = moves if isinstance(moves, (tuple, list)) else (moves,) * len(axes)
+    if len(shifts) != len(axes):
+        raise ValueError(
+            f"[roll] needs one shift, or one per axis: received shift={shift} and "
+            f"axis={axis}"
+        )
     for s, a in zip(shifts, axes, strict=True):
-        (d,) = axes_of(a, t.ndim, "roll")
-        cut = int(s) % t.shape[d] if t.shape[d] else 0
+        d = axis_of(a, t.ndim, "roll")
+        cut = integer("roll", "shift", s) % t.shape[d] if t.shape[d] else 0
         if cut:
             lead = (slice(None),) * d
             end, start = t[(*lead, slice(-cut, None))], t[(*lead, slice(None, -cut))]
@@ -131,7 +137,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     t = convert_to_tensor(x)
     if axis is None:
         t, axis = ravel(t), 0
-    (a,) = axes_of(axis, t.ndim, "repeat")
+    a = axis_of(axis, t.ndim, "repeat")
     counts = convert_to_tensor(repeats)._concrete("repeats").reshape(-1)
     if counts.size and counts.min() < 0:
         raise ValueError(f"[repeat] cannot repeat {counts.min()} times")
@@ -183,7 +189,7 @@ def _running(name: str, x: Any, axis: int | None, dtype: str | None) -> Tensor:
     target = dtype or ("int32" if t.dtype == "bool" else t.dtype)
     if axis is None:
         t, axis = ravel(t), 0
-    (a,) = axes_of(axis, t.ndim, name)
+    a = axis_of(axis, t.ndim, name)
     wide = integers.cast(t, integers.wide_dtype(name, target))
     return integers.cast(getattr(raw, name)(wide, a, False, False), target)
 
