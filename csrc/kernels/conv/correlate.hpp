@@ -5,7 +5,9 @@
 // For one row of the kernel, the KW * C inputs of an output pixel are contiguous, the
 // next pixel begins stride * C further, and HWIO is the right-hand side as it stands.
 // So nothing is unfolded; only a zero border is added, in scratch, to a window of the
-// input that fits into L2 (kernels/conv/halo.hpp).
+// input (kernels/conv/halo.hpp). It fits into L2 unless one row of outputs alone reads
+// more: windows are never cut along the last axis, so long ones (a second of audio, a
+// panorama) go through L3 or memory.
 #pragma once
 
 #include "kernels/conv/halo.hpp"
@@ -13,7 +15,8 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-// About a third of L2, beside a panel of weights and the outputs.
+// About a third of L2, beside a panel of weights and the outputs; a window of one row of
+// outputs may be larger.
 inline constexpr int64_t kWindowBytes = 384 * 1024;
 // With fewer output pixels, weights are read in place instead of packed.
 inline constexpr int64_t kPackPixels = 128;

@@ -11,7 +11,8 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-// Most pixels of a window: a panel of dy of them stays in L2.
+// Most pixels of a window, of which a panel of dy then stays in L2; a window has whole
+// rows (last axes), one at least, and where one is longer the panel does not stay.
 inline constexpr int64_t kFilterPixels = 2048;
 inline constexpr int64_t kFilterBytes = 1536 * 1024;
 
