@@ -15,8 +15,8 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-// About a third of L2, beside a panel of weights and the outputs; a window of one row of
-// outputs may be larger.
+// About a third of L2, beside a panel of weights and the outputs; a window of one row
+// of outputs may be larger.
 inline constexpr int64_t kWindowBytes = 384 * 1024;
 // With fewer output pixels, weights are read in place instead of packed.
 inline constexpr int64_t kPackPixels = 128;

@@ -101,8 +101,8 @@ struct Window {
 };
 
 // Cuts the rows (image, depth, height) begin .. end of outputs of size `out` into
-// windows, of which `fits` says whether one is small enough: rows are whole, and one is a
-// window even where it does not fit. `size` as `out`: of one image.
+// windows, of which `fits` says whether one is small enough: rows are whole, and one is
+// a window even where it does not fit. `size` as `out`: of one image.
 class Windows {
  public:
   Windows(const int64_t* size, Range rows) : size_(size), rows_(rows) {}
