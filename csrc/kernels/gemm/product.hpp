@@ -72,10 +72,37 @@ FASTNN_INLINE void multiply_tiles(const Block<T>& block, Tile<T>& t, Source& sou
       finish<T>({t.c, t.ldc, block.p.row + begin, block.p.col + j, height, cols}, e,
                 false);
     }
-    if (source == kCopy) source = kPanel, t.b = t.copy;
+    if (source == kCopy) source = kPanel, t.b = t.ahead = t.copy;
     t.a += height * t.rsa;
     begin += height;
   }
+}
+
+// How many tiles fetch the same line of the next panel's rows, each of other rows: 0 to
+// 1 of them would ask for more than L3 gives.
+struct Ahead {
+  int64_t lines, per_line;
+};
+
+template <class T>
+Ahead fetching(const Product<T>& p, int64_t j, int64_t tiles) {
+  constexpr int64_t line = 64 / int64_t{sizeof(T)};
+  if (p.csb != 1 || j >= p.n) return {};
+  const int64_t cols = min_of(kMainWidth * lanes<T>, p.n - j);
+  const int64_t lines = ceil_div(cols, line) + (p.rsb % line != 0);
+  return {lines, divide(tiles, lines)};
+}
+
+// The share of tile i in fetching the panel that begins at column j; false: none.
+template <class T>
+bool fetch(const Product<T>& p, int64_t j, const Ahead& ahead, int64_t i, Tile<T>& t) {
+  const int64_t line = divide(i, ahead.per_line), rows = i - line * ahead.per_line;
+  if (line >= ahead.lines) return false;
+  t.ahead = p.b + j + line * (64 / int64_t{sizeof(T)});
+  t.ahead += divide(rows * p.k, ahead.per_line) * p.rsb;
+  t.ahead_pair = ahead.per_line < kAheadSteps ? p.rsb : 0;
+  t.ahead_step = t.ahead_pair + p.rsb;
+  return true;
 }
 
 // One panel of B against all rows of the block.
@@ -86,17 +113,15 @@ void run_panel(const Block<T>& block, int64_t j, int64_t cols, int width) {
   Tile<T> t = panel_tile(block, j, cols, &source);
   const int64_t wide = ceil_div(cols, lanes<T>);
   const int64_t tiles = ceil_div(p.m, kTileRows[block.tiled ? width : wide]);
-  if (source == kInPlace && tiles > 1) source = kCopy;
-  const bool fetch = p.csb == 1 && tiles <= kMostFetchingTiles;
+  const Ahead next = fetching(p, j + cols, tiles);
+  const bool alias = p.rsb * static_cast<int64_t>(sizeof(T)) % kAliasBytes == 0;
+  const int64_t most = alias ? kMostAliasedTiles : kMostInPlaceTiles;
+  if (source == kInPlace && tiles > most) source = kCopy;
+  const bool fetches = source == kInPlace && next.per_line > 1;
   for (int64_t i = 0, begin = 0; i < tiles; ++i) {
     const int64_t rows = divide(p.m + i, tiles);
     t.a = p.a + (block.tiled ? i * p.k * kMainRows : begin * p.rsa);
-    const int64_t line = i * (64 / static_cast<int64_t>(sizeof(T)));
-    if (fetch && line <= cols && j + cols + line < p.n) {
-      t.ahead = p.b + j + cols + line, t.ahead_step = p.rsb;
-    } else {
-      t.ahead = t.b, t.ahead_step = 0;
-    }
+    if (fetches) source = fetch(p, j + cols, next, i, t) ? kAhead : kInPlace;
     multiply_tiles(block, t, source, begin, rows, j, cols);
     begin += rows;
   }

@@ -40,19 +40,25 @@ inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
 inline constexpr int64_t kAheadRows = 8;
 
 // B goes through L2 panel by panel, and every tile of A meets a panel before the next
-// one comes: 96 to 98 % of the peak once both lie in L2. The first tile reads the panel
-// where it lies and leaves a copy for the others. Copied apart, B costs 15 % of a
-// product of 128 rows (Cascade Lake, 128 x 784 x 784: 0.15 ms of 1.05; 77 % of the peak
-// so, 86 % with the copy in passing).
+// one comes: 96 to 98 % of the peak once both lie in L2. Few tiles read the panel where
+// it lies; with more the first one leaves a copy for the others. Copied apart, B costs
+// 15 % of a product of 128 rows (Cascade Lake, 128 x 784 x 784: 0.15 ms of 1.05).
 //
 // Most elements of k per pass: a panel takes 150 KiB of L2.
 inline constexpr int64_t kBlockK = 800;
 // Most bytes of A between two reads of the same panel. A beyond L2 streams along, B
 // does not: 1024^3 gives 70 % of the peak with 448 KB, 76 % with 1 MB.
 inline constexpr int64_t kBlockABytes = 1024 * 1024;
-// With so few tiles each fetches one line of every row of the next panel (64 x 784 x
-// 784: 83 to 86 %); with more there is nothing to gain.
-inline constexpr int64_t kMostFetchingTiles = 8;
+// With so few tiles they all read B where it lies: 32 x 784 x 300 reaches 79 to 86 % of
+// the peak so and 71 % with the copy, whose tile takes longer than the others (L2 is
+// busy with both). Rows that meet in few sets do not stay in L2 that long.
+inline constexpr int64_t kMostInPlaceTiles = 16;
+inline constexpr int64_t kMostAliasedTiles = 1;
+// Tiles in place fetch the next panel into L2, a line or two every so many steps of k:
+// one per step takes all the buffers between L1 and L2. Small tiles do not. 64 x 784 x
+// 784 reaches 83 % of the peak with it (the copy gave 78 %).
+inline constexpr int kAheadSteps = 4;
+inline constexpr int kAheadSums = 16;
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 

@@ -23,11 +23,11 @@ struct Tile {
   T* c;
   int64_t ldc;
   const T* bias;   // added before the activation; nullptr: none
-  const T* ahead;  // one line to fetch per k into L2, `ahead_step` apart
-  int64_t ahead_step;
-  T* copy;          // kCopy: where B's vectors go
-  int tail;         // columns of the last vector, 1..lanes
-  bool accumulate;  // start from C instead of 0
+  const T* ahead;  // kPanel: a line to fetch into L2 per k, `ahead_step` apart;
+  int64_t ahead_step, ahead_pair;  // kAhead: it and the pair per kAheadSteps of k
+  T* copy;                         // kCopy: where B's vectors go
+  int tail;                        // columns of the last vector, 1..lanes
+  bool accumulate;                 // start from C instead of 0
   bool relu;
   const T* y;  // ReLU's gradient: C is 0 where y <= 0; nullptr: none
   int64_t ldy;
@@ -37,7 +37,9 @@ struct Tile {
 enum Source {
   kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
   kPanel,    // a copy without gaps: the hardware fetches it
-  kCopy,     // in place, and leaves the copy behind: a store per load is free here
+  kCopy,     // in place, and leaves the copy behind
+  kAhead,    // in place, and fetches lines of the next panel
+  kSources,
 };
 
 template <class T, int MR, int NV>
@@ -110,57 +112,81 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
   }
 }
 
-// MR x NV accumulators live in registers; per k: NV vectors of B, MR broadcasts of A.
+// Where a tile reads at one k.
+template <class T>
+struct At {
+  const T *a, *b, *soon, *ahead;
+  T* copy;
+};
+
+// One step of k: NV vectors of B, MR broadcasts of A.
+template <class T, int MR, int NV, Source kSource>
+FASTNN_INLINE void step(const Tile<T>& t, int64_t ldb, At<T>& at,
+                        Vec<T> (&acc)[MR][NV]) {
+  constexpr int n = lanes<T>;
+  Vec<T> bv[NV];
+#pragma GCC unroll 8
+  for (int j = 0; j < NV; ++j) {
+    bv[j] = kSource != kPanel && j == NV - 1 && kMaskedLoads
+                ? load_n(at.b + j * n, t.tail)
+                : load(at.b + j * n);
+  }
+  if constexpr (kSource != kPanel) {
+    // Every line that the row touches; unaligned, it ends in one more.
+    constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j += kPerLine)
+      __builtin_prefetch(at.soon + j * n);
+    __builtin_prefetch(at.soon + NV * n - 1);
+    at.soon += ldb;
+  }
+  if constexpr (kSource == kCopy) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j)
+      store(at.copy + j * n, bv[j]);
+    at.copy += NV * n;
+  }
+  if constexpr (kSource == kPanel) {
+    __builtin_prefetch(at.ahead, 0, 2);
+    at.ahead += t.ahead_step;
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < MR; ++i) {
+    const T x = at.a[i * t.rsa];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j)
+      acc[i][j] += x * bv[j];
+  }
+  at.a += t.csa;
+  at.b += ldb;
+}
+
+// MR x NV accumulators live in registers.
 template <class T, int MR, int NV, Source kSource>
 void ukr(const Tile<T>& t) {
-  using V = Vec<T>;
-  constexpr int n = lanes<T>;
-  V acc[MR][NV];
+  Vec<T> acc[MR][NV];
   begin_tile(t, acc);
-  const T* b = t.b;
-  const T* soon = b + kAheadRows * t.ldb;
-  const T* ahead = t.ahead;
-  const int64_t rsa = t.rsa, csa = t.csa;
-  const int64_t ldb = kSource == kPanel ? NV * n : t.ldb;
-  const int64_t ahead_step = t.ahead_step;
-  T* copy = t.copy;
+  At<T> at = {nullptr, t.b, t.b + kAheadRows * t.ldb, t.ahead, t.copy};
+  const int64_t ldb = kSource == kPanel ? NV * lanes<T> : t.ldb;
   for (int64_t s = 0; s < t.segments; ++s) {
-    const T* a = t.a + t.jump[s];
-    for (int64_t p = t.k; p > 0; --p) {
-      V bv[NV];
+    at.a = t.a + t.jump[s];
+    int64_t p = t.k;
+    if constexpr (kSource == kAhead) {
+      // Unrolled, not counted: the CPU guesses the end of an inner loop wrong.
+      for (; p >= kAheadSteps; p -= kAheadSteps) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NV; ++j) {
-        bv[j] = kSource != kPanel && j == NV - 1 && kMaskedLoads
-                    ? load_n(b + j * n, t.tail)
-                    : load(b + j * n);
+        for (int q = 0; q < kAheadSteps; ++q) {
+          step<T, MR, NV, kSource>(t, ldb, at, acc);
+          // Else GCC keeps the sums of all strides, in memory.
+          __asm__("" : "+r"(at.a), "+r"(at.b), "+r"(at.soon));
+        }
+        __builtin_prefetch(at.ahead, 0, 2);
+        __builtin_prefetch(at.ahead + t.ahead_pair, 0, 2);
+        at.ahead += t.ahead_step;
       }
-      if constexpr (kSource != kPanel) {
-        // Every line that the row touches; unaligned, it ends in one more.
-        constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; j += kPerLine)
-          __builtin_prefetch(soon + j * n);
-        __builtin_prefetch(soon + NV * n - 1);
-        soon += ldb;
-      }
-      if constexpr (kSource == kCopy) {
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j)
-          store(copy + j * n, bv[j]);
-        copy += NV * n;
-      }
-      __builtin_prefetch(ahead, 0, 2);
-#pragma GCC unroll 32
-      for (int i = 0; i < MR; ++i) {
-        const T x = a[i * rsa];
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j)
-          acc[i][j] += x * bv[j];
-      }
-      a += csa;
-      b += ldb;
-      ahead += ahead_step;
     }
+    for (; p > 0; --p)
+      step<T, MR, NV, kSource>(t, ldb, at, acc);
   }
   end_tile(t, acc);
 }
@@ -179,13 +205,15 @@ struct Upto<0, I...> {
 
 template <class T>
 struct TileTable {
-  TileFn<T> fn[3][kMaxWidth + 1][kTileRows[1] + 1] = {};
+  TileFn<T> fn[kSources][kMaxWidth + 1][kTileRows[1] + 1] = {};
 
   template <int NV, int... MR>
   constexpr void fill_rows(Ints<MR...>) {
     ((fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
     ((fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
     ((fn[kCopy][NV][MR] = ukr<T, MR, NV, kCopy>), ...);
+    ((fn[kAhead][NV][MR] = ukr < T, MR, NV, MR * NV < kAheadSums ? kInPlace : kAhead >),
+     ...);
   }
   template <int... NV>
   constexpr void fill(Ints<NV...>) {
