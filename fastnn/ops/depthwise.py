@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
@@ -38,7 +40,8 @@ def _depthwise(
         )
     window = w.shape[:-2]
     low, out = placement(name, x.shape[1:-1], window, moves, dilation, padding)
-    return raw.depthwise_conv(x, w, moves, dilation, low, out)
+    none = Tensor(np.zeros(0, x.dtype))
+    return raw.depthwise_conv(x, w, none, moves, dilation, low, out)
 
 
 def depthwise_conv(

@@ -6,6 +6,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_float
 from fastnn.opset._opdef import Spec
@@ -89,3 +91,22 @@ def check_extent(
 def sizes_of(x: Any) -> Ints:
     """The spatial sizes of a tensor, array or spec of images."""
     return tuple(x.shape[1:-1])
+
+
+def check_bias(name: str, bias: Spec, channels: int) -> None:
+    if bias.shape not in ((0,), (channels,)):
+        raise ShapeError(
+            f"[{name}] bias must be ({channels},), or (0,) for none, "
+            f"received {bias.shape}"
+        )
+
+
+def no_bias(c: Any, like: Any) -> Any:
+    """No bias."""
+    return c.constant(np.zeros(0, like.dtype))
+
+
+def bias_gradient(c: Any, dz: Any) -> Any:
+    if not c.needs("b") or c.shape_of("b") == (0,):
+        return None
+    return c.op.sum(dz, tuple(range(len(dz.shape) - 1)), False)

@@ -210,32 +210,30 @@ grad_op(
 
 # softplus
 def _softplus_second(c: Any, g: Any) -> Any:
-    s = c.op.sigmoid(c.x)
-    return (
-        c.op.softplus_grad(g, c.x),
-        c.op.sigmoid_grad(c.op.multiply(g, c.dy), s),
-    )
+    bend = c.op.exp(c.op.negative(c.y))
+    return c.op.softplus_grad(g, c.y), c.op.multiply(c.op.multiply(g, c.dy), bend)
 
 
 unary_op(
     "softplus",
     lambda x: (np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))).astype(x.dtype),
     unary(-6, 6),
-    vjp=lambda c, dy: c.op.softplus_grad(dy, c.x),
-    saves=("x",),
+    vjp=lambda c, dy: c.op.softplus_grad(dy, c.y),
+    saves=("y",),
     tol=ulps(6),
     cost=2 * TRANSCENDENTAL,
     doc="log(1 + e^x)",
 )
 grad_op(
     "softplus_grad",
-    "x",
-    lambda dy, x: dy * _sigmoid(x),
+    "y",
+    lambda dy, y: -dy * np.expm1(-y),
+    range=(0.002, 6),
     vjp=_softplus_second,
-    saves=("dy", "x"),
+    saves=("dy", "y"),
     tol=ulps(6),
     cost=TRANSCENDENTAL,
-    doc="dy * sigmoid(x)",
+    doc="dy * (1 - e^-y): the sigmoid of x",
 )
 
 

@@ -21,14 +21,17 @@ from fastnn.errors import ShapeError
 from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, op
 from fastnn.opset._samples import typical, uniform
-from fastnn.opset._spatial import check_extent
+from fastnn.opset._spatial import bias_gradient, check_bias, check_extent, no_bias
 from fastnn.opset.gemm import (
     ACTIVATION,
+    BY_OUTPUT,
     EPILOGUES,
     GEMM_TOL,
+    GRADIENT,
     NS_PER_FLOP,
     apply_activation,
     apply_gradient,
+    case_alpha,
     gradient,
     slope_of_output,
 )
@@ -95,14 +98,6 @@ def _check_size(name: str, x: Ints, w: Ints, y: Ints, attrs: tuple) -> None:
         )
 
 
-def _check_bias(name: str, bias: Spec, channels: int) -> None:
-    if bias.shape not in ((0,), (channels,)):
-        raise ShapeError(
-            f"[{name}] bias must be ({channels},), or (0,) for none, "
-            f"received {bias.shape}"
-        )
-
-
 def _same_floats(name: str, specs: list[Spec]) -> None:
     check_float(name, check_same_dtype(name, [s.dtype for s in specs]))
 
@@ -151,6 +146,7 @@ def _conv_ref(
     pads: Any,
     groups: Any,
     act: Any,
+    alpha: Any,
 ) -> Any:
     attrs = (strides, dilations, pads)
     kernel = w.shape[:-2]
@@ -163,7 +159,7 @@ def _conv_ref(
             "...gc,cgo->...go", _grouped(part, groups), _grouped(w[tap], groups)
         )
         y += product.reshape(y.shape)
-    return apply_activation(act, y + b if b.size else y)
+    return apply_activation(act, y + b if b.size else y, alpha)
 
 
 def _transpose_ref(dy: Any, w: Any, spatial: Any, attrs: Any, groups: int) -> Any:
@@ -189,9 +185,10 @@ def _conv_transpose_ref(
     pads: Any,
     groups: Any,
     act: Any,
+    alpha: Any,
 ) -> Any:
     y = _transpose_ref(x, w, spatial, (strides, dilations, pads), groups)
-    return apply_activation(act, y + b if b.size else y)
+    return apply_activation(act, y + b if b.size else y, alpha)
 
 
 def _grad_input_ref(
@@ -203,10 +200,11 @@ def _grad_input_ref(
     pads: Any,
     groups: Any,
     act: Any,
+    alpha: Any,
 ) -> Any:
     attrs = (strides, dilations, pads)
     dx = _transpose_ref(dy, w, y.shape[1:-1], attrs, groups)
-    return apply_gradient(act, dx, y)
+    return apply_gradient(act, dx, y, alpha)
 
 
 def _grad_kernel_ref(
@@ -260,10 +258,12 @@ def _arrays(rng: Any, dtype: str, case: tuple) -> tuple[Any, Any, Any]:
 TYPICAL = (((8, 28, 28, 64), (3, 3), 64, (1, 1), (1, 1), (1, 1, 1, 1), 1),)
 
 
-def _with_activations(rng: Any, dtype: str, make: Any, cases: Any) -> Any:
+def _with_activations(
+    rng: Any, dtype: str, make: Any, cases: Any, names: tuple[str, ...] = EPILOGUES
+) -> Any:
     for i, case in enumerate(cases):
         x, w, y = _arrays(rng, dtype, case)
-        for act in EPILOGUES if i == 4 else ("linear", "relu")[i % 2 :]:
+        for act in names if i == 4 else ("linear", "relu")[i % 2 :]:
             yield make(x, w, y, case, act)
 
 
@@ -271,7 +271,7 @@ def _conv_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         size = 0 if act == "linear" else w.shape[-1]
         bias = uniform(rng, (size,), dtype, -1, 1)
-        return Sample((x, w, bias), (*case[3:], act))
+        return Sample((x, w, bias), (*case[3:], act, case_alpha(act)))
 
     return _with_activations(rng, dtype, make, cases)
 
@@ -280,7 +280,8 @@ def _transpose_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         size = 0 if act == "linear" else x.shape[-1]
         bias = uniform(rng, (size,), dtype, -1, 1)
-        return Sample((y, w, bias), (x.shape[1:-1], *case[3:], act))
+        attrs = (x.shape[1:-1], *case[3:], act, case_alpha(act))
+        return Sample((y, w, bias), attrs)
 
     return _with_activations(rng, dtype, make, cases)
 
@@ -288,9 +289,9 @@ def _transpose_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
 def _grad_input_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
     def make(x: Any, w: Any, y: Any, case: tuple, act: str) -> Sample:
         out = np.where(np.abs(x) < 0.1, x + np.copysign(0.2, x), 0.9 * x).astype(dtype)
-        return Sample((y, w, out), (*case[3:], act))
+        return Sample((y, w, out), (*case[3:], act, case_alpha(act)))
 
-    return _with_activations(rng, dtype, make, cases)
+    return _with_activations(rng, dtype, make, cases, BY_OUTPUT)
 
 
 def _grad_kernel_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
@@ -302,19 +303,8 @@ def _grad_kernel_samples(rng: Any, dtype: str, cases: Any = CASES) -> Any:
 # ---- records -------------------------------------------------------------------------
 
 
-def _none(c: Any, like: Any) -> Any:
-    """No bias."""
-    return c.constant(np.zeros(0, like.dtype))
-
-
 def _geometry(c: Any) -> tuple:
     return (c.strides, c.dilations, c.pads, c.groups)
-
-
-def _bias_gradient(c: Any, dz: Any) -> Any:
-    if not c.needs("b") or c.shape_of("b") == (0,):
-        return None
-    return c.op.sum(dz, tuple(range(len(dz.shape) - 1)), False)
 
 
 def _conv_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
@@ -330,22 +320,22 @@ def _conv_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
         )
     shape = (x.shape[0], *size, w.shape[-1])
     _check_channels("conv", x.shape, w.shape, shape, attrs[3])
-    _check_bias("conv", b, w.shape[-1])
+    check_bias("conv", b, w.shape[-1])
     return [Spec(shape, x.dtype)]
 
 
 def _conv_vjp(c: Any, dy: Any) -> Any:
-    dz = gradient(c, c.activation, dy, c.y)
+    dz = gradient(c, dy, lambda: c.op.conv(c.x, c.w, c.b, *_geometry(c), "linear"))
     dx = dw = None
     if c.needs("x"):
         spatial = c.shape_of("x")[1:-1]
         dx = c.op.conv_transpose(
-            dz, c.w, _none(c, dz), spatial, *_geometry(c), "linear"
+            dz, c.w, no_bias(c, dz), spatial, *_geometry(c), "linear"
         )
     if c.needs("w"):
         size = c.shape_of("w")[:-2]
         dw = c.op.conv_grad_kernel(c.x, dz, size, *_geometry(c))
-    return dx, dw, _bias_gradient(c, dz)
+    return dx, dw, bias_gradient(c, dz)
 
 
 op(
@@ -356,7 +346,7 @@ op(
     kind=CONTRACT,
     ref=_conv_ref,
     vjp=_conv_vjp,
-    saves=("x", "w", "y"),
+    saves=("x", "w", "b", "y"),
     samples=_conv_samples,
     typical=typical(_conv_samples, cases=TYPICAL),
     tol=GEMM_TOL,
@@ -374,19 +364,22 @@ def _transpose_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     shape = (x.shape[0], *spatial, w.shape[-2] * geometry[3])
     _check_channels(name, shape, w.shape, x.shape, geometry[3])
     _check_size(name, shape, w.shape, x.shape, geometry)
-    _check_bias(name, b, shape[-1])
+    check_bias(name, b, shape[-1])
     return [Spec(shape, x.dtype)]
 
 
 def _transpose_vjp(c: Any, dy: Any) -> Any:
-    dz = gradient(c, c.activation, dy, c.y)
+    def z() -> Any:
+        return c.op.conv_transpose(c.x, c.w, c.b, c.shape, *_geometry(c), "linear")
+
+    dz = gradient(c, dy, z)
     dx = dw = None
     if c.needs("x"):
-        dx = c.op.conv(dz, c.w, _none(c, dz), *_geometry(c), "linear")
+        dx = c.op.conv(dz, c.w, no_bias(c, dz), *_geometry(c), "linear")
     if c.needs("w"):
         size = c.shape_of("w")[:-2]
         dw = c.op.conv_grad_kernel(dz, c.x, size, *_geometry(c))
-    return dx, dw, _bias_gradient(c, dz)
+    return dx, dw, bias_gradient(c, dz)
 
 
 op(
@@ -397,7 +390,7 @@ op(
     kind=CONTRACT,
     ref=_conv_transpose_ref,
     vjp=_transpose_vjp,
-    saves=("x", "w", "y"),
+    saves=("x", "w", "b", "y"),
     samples=_transpose_samples,
     typical=typical(_transpose_samples, cases=TYPICAL),
     tol=GEMM_TOL,
@@ -420,7 +413,7 @@ def _grad_kernel_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
 
 def _grad_kernel_vjp(c: Any, g: Any) -> Any:
     # dw is linear in x and in dy: g takes the place of the kernel.
-    none = _none(c, g)
+    none = no_bias(c, g)
     dx = d_dy = None
     if c.needs("x"):
         spatial = c.shape_of("x")[1:-1]
@@ -460,14 +453,14 @@ def _grad_input_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
 
 def _grad_input_vjp(c: Any, g: Any) -> Any:
     # out = u * act'(y) with u the plain input gradient, as linear_grad_input.
-    gu = gradient(c, c.activation, g, c.y)
-    d_dy = c.op.conv(gu, c.w, _none(c, g), *_geometry(c), "linear")
+    gu = gradient(c, g)
+    d_dy = c.op.conv(gu, c.w, no_bias(c, g), *_geometry(c), "linear")
     dw = c.op.conv_grad_kernel(gu, c.dy, c.shape_of("w")[:-2], *_geometry(c))
 
     def u() -> Any:
         spatial = c.shape_of("y")[1:-1]
         return c.op.conv_transpose(
-            c.dy, c.w, _none(c, g), spatial, *_geometry(c), "linear"
+            c.dy, c.w, no_bias(c, g), spatial, *_geometry(c), "linear"
         )
 
     return d_dy, dw, slope_of_output(c, g, u)
@@ -477,7 +470,7 @@ op(
     "conv_grad_input",
     inputs="dy w y",
     outputs="dx",
-    attrs=GEOMETRY + ACTIVATION,
+    attrs=GEOMETRY + GRADIENT,
     infer=_grad_input_infer,
     kind=CONTRACT,
     ref=_grad_input_ref,

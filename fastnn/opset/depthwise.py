@@ -16,11 +16,21 @@ from fastnn.opset._opdef import ROW, Attr, Sample, Spec, Tol, op
 from fastnn.opset._samples import uniform
 from fastnn.opset._spatial import (
     Ints,
+    bias_gradient,
     check_axes,
+    check_bias,
     check_extent,
+    no_bias,
     same_or_valid,
     sizes_of,
     spatial_rank,
+)
+from fastnn.opset.gemm import (
+    ACTIVATION,
+    EPILOGUES,
+    apply_activation,
+    case_alpha,
+    gradient,
 )
 
 if TYPE_CHECKING:
@@ -59,11 +69,12 @@ def _misfit(name: str, specs: list[Spec]) -> ShapeError:
 def _forward_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
     name = "depthwise_conv"
     rank = _check(name, specs, attrs)
-    x, w = specs
+    x, w, b = specs
     if len(w.shape) != rank + 2 or w.shape[-2] != x.shape[-1]:
-        raise _misfit(name, specs)
+        raise _misfit(name, specs[:2])
     check_extent(name, x.shape[1:-1], w.shape[:-2], *attrs[:3])
     channels = w.shape[-2] * w.shape[-1]
+    check_bias(name, b, channels)
     return [Spec((x.shape[0], *attrs[3], channels), x.dtype)]
 
 
@@ -114,13 +125,22 @@ def _taps(
 
 
 def _forward_ref(
-    x: Any, w: Any, strides: Ints, dilation: Ints, low: Ints, sizes: Ints
+    x: Any,
+    w: Any,
+    b: Any,
+    strides: Ints,
+    dilation: Ints,
+    low: Ints,
+    sizes: Ints,
+    act: str,
+    alpha: float,
 ) -> Any:
     y = np.zeros((x.shape[0], *sizes, *w.shape[-2:]), x.dtype)
     window = w.shape[:-2]
     for tap, i, o in _taps(sizes_of(x), sizes, window, strides, dilation, low):
         y[o] += x[i][..., None] * w[tap]
-    return y.reshape(*y.shape[:-2], -1) if y.size else y.reshape(_flat(y.shape))
+    y = y.reshape(_flat(y.shape))
+    return apply_activation(act, y + b if b.size else y, alpha)
 
 
 def _flat(shape: Ints) -> Ints:
@@ -169,7 +189,8 @@ CASES: tuple = (
 
 def _samples(first: str, second: str, result: str) -> Any:
     def make(rng: Any, dtype: str) -> Iterator[Sample]:
-        for shape, (*window, multiplier), strides, dilation, padding in CASES:
+        for i, case in enumerate(CASES):
+            shape, (*window, multiplier), strides, dilation, padding = case
             sizes = shape[1:-1]
             low, out = same_or_valid(sizes, tuple(window), strides, dilation, padding)
             channels = shape[-1] * multiplier
@@ -180,7 +201,14 @@ def _samples(first: str, second: str, result: str) -> Any:
             }
             operands = [uniform(rng, shapes[k], dtype, -1, 1) for k in (first, second)]
             wanted = {"x": sizes, "w": tuple(window), "y": out}[result]
-            yield Sample(tuple(operands), (strides, dilation, low, wanted))
+            attrs = (strides, dilation, low, wanted)
+            if result != "y":
+                yield Sample(tuple(operands), attrs)
+                continue
+            for act in EPILOGUES if i == 3 else ("linear", "relu")[i % 2 :]:
+                size = 0 if act == "linear" else channels
+                bias = uniform(rng, (size,), dtype, -1, 1)
+                yield Sample((*operands, bias), (*attrs, act, case_alpha(act)))
 
     return make
 
@@ -205,22 +233,29 @@ def _sizes(c: Any, name: str, *, kernel: bool = False) -> Ints:
     return shape[:-2] if kernel else shape[1:-1]
 
 
+def _convolve(c: Any, x: Any, w: Any, sizes: Ints, bias: Any = None) -> Any:
+    """Without an activation; no `bias`: without one."""
+    b = no_bias(c, x) if bias is None else bias
+    return c.op.depthwise_conv(x, w, b, c.strides, c.dilation, c.low, sizes)
+
+
 def _forward_vjp(c: Any, dy: Any) -> Any:
     at = (c.strides, c.dilation, c.low)
+    dz = gradient(c, dy, lambda: _convolve(c, c.x, c.w, c.sizes, c.b))
     dx = dw = None
     if c.needs("x"):
-        dx = c.op.depthwise_conv_grad_input(dy, c.w, *at, _sizes(c, "x"))
+        dx = c.op.depthwise_conv_grad_input(dz, c.w, *at, _sizes(c, "x"))
     if c.needs("w"):
         sizes = _sizes(c, "w", kernel=True)
-        dw = c.op.depthwise_conv_grad_kernel(c.x, dy, *at, sizes)
-    return dx, dw
+        dw = c.op.depthwise_conv_grad_kernel(c.x, dz, *at, sizes)
+    return dx, dw, bias_gradient(c, dz)
 
 
 def _grad_input_vjp(c: Any, g: Any) -> Any:
     at = (c.strides, c.dilation, c.low)
     ddy = dw = None
     if c.needs("dy"):
-        ddy = c.op.depthwise_conv(g, c.w, *at, _sizes(c, "dy"))
+        ddy = _convolve(c, g, c.w, _sizes(c, "dy"))
     if c.needs("w"):
         sizes = _sizes(c, "w", kernel=True)
         dw = c.op.depthwise_conv_grad_kernel(g, c.dy, *at, sizes)
@@ -233,23 +268,23 @@ def _grad_kernel_vjp(c: Any, g: Any) -> Any:
     if c.needs("x"):
         dx = c.op.depthwise_conv_grad_input(c.dy, g, *at, _sizes(c, "x"))
     if c.needs("dy"):
-        ddy = c.op.depthwise_conv(c.x, g, *at, _sizes(c, "dy"))
+        ddy = _convolve(c, c.x, g, _sizes(c, "dy"))
     return dx, ddy
 
 
 op(
     "depthwise_conv",
-    inputs="x w",
-    attrs=WINDOW,
+    inputs="x w b",
+    attrs=WINDOW + ACTIVATION,
     infer=_forward_infer,
     kind=ROW,
     ref=_forward_ref,
     vjp=_forward_vjp,
-    saves=("x", "w"),
+    saves=("x", "w", "b", "y"),
     samples=_samples("x", "w", "y"),
     tol=TOL,
     cost=_cost,
-    doc="y[o, c m] = sum_k x[o * stride - low + k * dilation, c] w[k, c, m]",
+    doc="activation(b + sum_k x[o * stride - low + k * dilation, c] w[k, c, m])",
 )
 op(
     "depthwise_conv_grad_input",

@@ -17,9 +17,26 @@ from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import CONTRACT, Attr, Sample, Spec, Tol, get_op, op
 from fastnn.opset._samples import uniform
 
-# Activations that the epilogue applies; their derivative is a function of the output.
-EPILOGUES = ("linear", "relu", "sigmoid", "tanh", "elu", "selu")
-ACTIVATION = (Attr("activation", "enum", "linear", EPILOGUES),)
+# Activations that the epilogue applies. The derivatives of the first group are
+# functions of the output: a training step fuses these, and their gradients with the
+# product that feeds them. Those of the second group need the pre-activation, so a step
+# that trains keeps it in memory and applies them as an op; inference fuses them too.
+BY_OUTPUT = (
+    "linear",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "elu",
+    "selu",
+    "leaky_relu",
+    "softplus",
+    "relu6",
+)
+BY_INPUT = ("hard_sigmoid", "hard_silu", "silu", "gelu", "gelu_tanh")
+EPILOGUES = BY_OUTPUT + BY_INPUT
+ALPHA = Attr("alpha", "float", 1.0)  # of elu; the negative slope of leaky_relu
+ACTIVATION = (Attr("activation", "enum", "linear", EPILOGUES), ALPHA)
+GRADIENT = (Attr("activation", "enum", "linear", BY_OUTPUT), ALPHA)
 GEMM_TOL = Tol(4e-6, 2e-14, 4e-5)
 NS_PER_FLOP = 0.015  # 65 GFLOP/s on one core, the lower end of what kernels reach
 
@@ -95,33 +112,58 @@ op(
 )
 
 
-def apply_activation(name: str, x: Any) -> Any:
+def _own_attrs(name: str, alpha: float) -> tuple[str, tuple]:
+    """The op that an epilogue stands for, and its attributes."""
+    if name in ("elu", "leaky_relu"):
+        return name, (alpha,)
+    if name in ("gelu", "gelu_tanh"):
+        return "gelu", (name == "gelu_tanh",)
+    return name, ()
+
+
+def apply_activation(name: str, x: Any, alpha: float = 1.0) -> Any:
     if name == "linear":
         return x
-    return get_op(name).ref(x, 1.0) if name == "elu" else get_op(name).ref(x)
+    op_name, attrs = _own_attrs(name, alpha)
+    return get_op(op_name).ref(x, *attrs)
 
 
-def apply_gradient(name: str, dy: Any, y: Any) -> Any:
+def apply_gradient(name: str, dy: Any, y: Any, alpha: float = 1.0) -> Any:
     if name == "linear":
         return dy
-    ref = get_op(f"{name}_grad").ref
-    return ref(dy, y, 1.0) if name == "elu" else ref(dy, y)
+    op_name, attrs = _own_attrs(name, alpha)
+    return get_op(f"{op_name}_grad").ref(dy, y, *attrs)
 
 
-def gradient(c: Any, name: str, dy: Any, y: Any) -> Any:
-    """act'(z) * dy written with ops; y = act(z)."""
-    return dy if name == "linear" else getattr(c.op, f"{name}_grad")(dy, y)
+def gradient(c: Any, dy: Any, preactivation: Any = None) -> Any:
+    """act'(z) * dy written with ops; c.y = act(z), `preactivation()` = z."""
+    if c.activation == "linear":
+        return dy
+    op_name, attrs = _own_attrs(c.activation, c.alpha)
+    saved = c.y if c.activation in BY_OUTPUT else preactivation()
+    return getattr(c.op, f"{op_name}_grad")(dy, saved, *attrs)
+
+
+def case_alpha(name: str) -> float:
+    """For samples: one that is not the default where it means something."""
+    return 0.3 if name in ("elu", "leaky_relu") else 1.0
+
+
+# Their slope does not change with the output.
+FLAT = ("linear", "relu", "leaky_relu", "relu6")
 
 
 def slope_of_output(c: Any, g: Any, u: Any) -> Any:
     """What g gives to y, in u() * act'(y) with y = act(z); None where it is 0."""
-    if not c.needs("y") or c.activation in ("linear", "relu"):
+    if not c.needs("y") or c.activation in FLAT:
         return None
     gux = c.op.multiply(g, u())
     if c.activation == "sigmoid":
         return c.op.multiply(gux, c.op.subtract(1.0, c.op.multiply(c.y, 2)))
     if c.activation == "tanh":
         return c.op.multiply(gux, c.op.multiply(c.y, -2))
+    if c.activation == "softplus":
+        return c.op.multiply(gux, c.op.exp(c.op.negative(c.y)))
     # elu, selu: y + constant below 0, constant above
     return c.op.where(c.op.greater(c.y, 0), 0, gux)
 
@@ -140,7 +182,9 @@ def _linear_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
 
 
 def _linear_vjp(c: Any, dy: Any) -> Any:
-    dz = gradient(c, c.activation, dy, c.y)
+    # Only a second differentiation of a fused graph gets here with an activation that
+    # needs z: the passes fuse those where nobody asks for a gradient.
+    dz = gradient(c, dy, lambda: c.op.linear(c.x, c.w, c.b, "linear"))
     dx = c.op.matmul(dz, swap(c, c.w)) if c.needs("x") else None
     # Not one op for both: the plan runs the product block by block with the update
     # that reads it (graph/chains.py), so dw never goes through memory.
@@ -155,7 +199,8 @@ def _linear_samples(rng: Any, dtype: str) -> Any:
         for act in EPILOGUES if m == 5 else ("linear", "relu"):
             x = uniform(rng, (m, k), dtype, -1, 1)
             w = uniform(rng, (k, n), dtype, -1, 1)
-            yield Sample((x, w, uniform(rng, (n,), dtype, -1, 1)), (act,))
+            b = uniform(rng, (n,), dtype, -1, 1)
+            yield Sample((x, w, b), (act, case_alpha(act)))
 
 
 op(
@@ -164,9 +209,9 @@ op(
     attrs=ACTIVATION,
     infer=_linear_infer,
     kind=CONTRACT,
-    ref=lambda x, w, b, activation: apply_activation(activation, x @ w + b),
+    ref=lambda x, w, b, act, alpha: apply_activation(act, x @ w + b, alpha),
     vjp=_linear_vjp,
-    saves=("x", "w", "y"),
+    saves=("x", "w", "b", "y"),
     samples=_linear_samples,
     tol=GEMM_TOL,
     cost=_flops,
@@ -190,7 +235,7 @@ def _grad_input_infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
 def _grad_input_vjp(c: Any, g: Any) -> Any:
     # out = u * act'(y), u = dy w^T. act' is linear in u, so the gradient op serves
     # for both factors; the dependence on y goes through the gradient op's own vjp.
-    gu = gradient(c, c.activation, g, c.y)
+    gu = gradient(c, g)
     dy = c.op.matmul(gu, c.w)
     dw = c.op.matmul(swap(c, gu), c.dy)
     d_y = slope_of_output(c, g, lambda: c.op.matmul(c.dy, swap(c, c.w)))
@@ -199,21 +244,22 @@ def _grad_input_vjp(c: Any, g: Any) -> Any:
 
 def _grad_input_samples(rng: Any, dtype: str) -> Any:
     for m, k, n in ((1, 1, 1), (0, 3, 4), (5, 19, 3), (33, 70, 50), (4, 30, 1)):
-        for act in EPILOGUES if m == 5 else ("linear", "relu"):
+        for act in BY_OUTPUT if m == 5 else ("linear", "relu"):
             y = uniform(rng, (m, k), dtype, -0.9, 0.9)
             y = np.where(np.abs(y) < 0.1, y + np.copysign(0.2, y), y).astype(dtype)
             dy = uniform(rng, (m, n), dtype, -1, 1)
-            yield Sample((dy, uniform(rng, (k, n), dtype, -1, 1), y), (act,))
+            w = uniform(rng, (k, n), dtype, -1, 1)
+            yield Sample((dy, w, y), (act, case_alpha(act)))
 
 
 op(
     "linear_grad_input",
     inputs="dy w y",
     outputs="dx",
-    attrs=ACTIVATION,
+    attrs=GRADIENT,
     infer=_grad_input_infer,
     kind=CONTRACT,
-    ref=lambda dy, w, y, activation: apply_gradient(activation, dy @ w.T, y),
+    ref=lambda dy, w, y, act, alpha: apply_gradient(act, dy @ w.T, y, alpha),
     vjp=_grad_input_vjp,
     saves=("dy", "w", "y"),
     samples=_grad_input_samples,

@@ -155,9 +155,10 @@ void run_case(const Case& q, Layout layout) {
   });
   const Ints stride = q.tail(q.stride), dilation = q.tail(q.dilation);
   const Ints pad = q.tail(q.pad);
-  Attrs attrs = {list(stride), list(dilation), list(pad),
-                 attr(static_cast<int>(q.groups)), attr(0)};
-  const Attrs filter(attrs.begin(), attrs.end() - 1);
+  Attrs attrs = {list(stride), list(dilation),
+                 list(pad),    attr(static_cast<int>(q.groups)),
+                 attr(0),      attr(1.0)};
+  const Attrs filter(attrs.begin(), attrs.end() - 2);
   const Moved<T> mx(x, layout), mw(w, layout == kChannelsFirst ? kBackwards : layout);
   const Moved<T> mdy(dy, layout);
   run("conv", {mx.view, mw.view, b.view}, {y.view}, attrs);
@@ -262,7 +263,7 @@ TEST("conv: nothing to sum or to write") {
 
 TEST("conv: errors name the kernel and the sizes") {
   const Ints ones = {1, 1}, pads = {0, 0};
-  const Attrs attrs = {list(ones), list(ones), list(pads), attr(1), attr(0)};
+  const Attrs attrs = {list(ones), list(ones), list(pads), attr(1), attr(0), attr(1.0)};
   Array<float> x({1, 4, 4, 3}), w({3, 3, 2, 5}), b({0}), y({1, 2, 2, 5});
   REQUIRE_THROWS(run("conv", {x.view, w.view, b.view}, {y.view}, attrs),
                  "[conv] the channels of x is 3, expected 2");

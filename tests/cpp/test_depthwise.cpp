@@ -67,17 +67,25 @@ void check_case(const Case& c) {
     want_dx[static_cast<size_t>(i)] += g * static_cast<double>(w[k]);
     want_dw[static_cast<size_t>(k)] += g * static_cast<double>(x[i]);
   });
-  Attrs attrs(3);
+  // With a bias and ReLU, which the other two do not know.
+  const Array<T> bias = uniform<T>({outputs[3]}, -1, 1, 6);
+  for (size_t o = 0; o < want_y.size(); ++o) {
+    const int64_t c = static_cast<int64_t>(o) % outputs[3];
+    want_y[o] = std::max(want_y[o] + static_cast<double>(bias[c]), 0.0);
+  }
+  Attrs attrs(5);
+  attrs[3].i = 1, attrs[4].f = 1;
   attrs[0].ints = c.strides.data();
   attrs[1].ints = c.dilation.data();
   attrs[2].ints = c.low.data();
-  run("depthwise_conv", {x.view, w.view}, {y.view}, attrs);
+  run("depthwise_conv", {x.view, w.view, bias.view}, {y.view}, attrs);
   run("depthwise_conv_grad_input", {dy.view, w.view}, {dx.view}, attrs);
   run("depthwise_conv_grad_kernel", {x.view, dy.view}, {dw.view}, attrs);
   check_close(y, want_y, "depthwise_conv");
   check_close(dx, want_dx, "depthwise_conv_grad_input");
   check_close(dw, want_dw, "depthwise_conv_grad_kernel");
-  require_same_for_all_parts("depthwise_conv", {x.view, w.view}, {y.view}, attrs);
+  require_same_for_all_parts("depthwise_conv", {x.view, w.view, bias.view}, {y.view},
+                             attrs);
   require_same_for_all_parts("depthwise_conv_grad_input", {dy.view, w.view}, {dx.view},
                              attrs);
   require_same_for_all_parts("depthwise_conv_grad_kernel", {x.view, dy.view}, {dw.view},

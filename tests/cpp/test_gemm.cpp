@@ -12,100 +12,12 @@
 
 #include "check.hpp"
 #include "kernels/table.hpp"
+#include "matrix.hpp"
 
 namespace {
 
 using namespace fastnn;
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
-  uint64_t below(uint64_t n) {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return (state_ >> 33) % n;
-  }
-  double value() { return static_cast<double>(below(2001)) / 1000.0 - 1.0; }
-
- private:
-  uint64_t state_;
-};
-
-enum Layout { kRowMajor, kTransposed, kPadded, kEveryOther, kReversed, kLayouts };
-
-// A matrix in memory of its own. Every byte around its elements is NaN or a canary.
-template <class T>
-class Matrix {
- public:
-  Matrix(int64_t rows, int64_t cols, Layout layout, Random* random) {
-    const int64_t pad = layout == kRowMajor || layout == kTransposed ? 0 : 5;
-    const int64_t step = layout == kEveryOther ? 2 : 1;
-    int64_t rs = cols * step + pad, cs = step, first = random ? random->below(16) : 16;
-    if (layout == kTransposed) rs = 1, cs = rows;
-    const int64_t span = (rows + 1) * (cols + 1) * step + (rows + 1) * pad + first + 64;
-    storage_.assign(span, std::numeric_limits<T>::quiet_NaN());
-    if (layout == kReversed && rows) first += (rows - 1) * rs, rs = -rs;
-    view_.data = storage_.data() + first;
-    view_.ndim = 2;
-    view_.shape[0] = rows, view_.shape[1] = cols;
-    view_.stride[0] = rs, view_.stride[1] = cs;
-    view_.dtype = dtype_of<T>();
-    if (!random) return;
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < cols; ++j)
-        at(i, j) = static_cast<T>(random->value());
-    }
-  }
-  T& at(int64_t i, int64_t j) {
-    return view_.ptr<T>()[i * view_.stride[0] + j * view_.stride[1]];
-  }
-  const TensorView& view() const { return view_; }
-  int64_t rows() const { return view_.shape[0]; }
-  int64_t cols() const { return view_.shape[1]; }
-  TensorView vector_view() const {  // the single row of a 1 x n matrix
-    TensorView v = view_;
-    v.ndim = 1;
-    v.shape[0] = view_.shape[1], v.stride[0] = view_.stride[1];
-    return v;
-  }
-
- private:
-  std::vector<T> storage_;
-  TensorView view_;
-};
-
-double act(int64_t kind, double x) {
-  const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
-  switch (kind) {
-    case 1:
-      return x > 0 ? x : 0;
-    case 2:
-      return 1 / (1 + std::exp(-x));
-    case 3:
-      return std::tanh(x);
-    case 4:
-      return x > 0 ? x : std::expm1(x);
-    case 5:
-      return scale * (x > 0 ? x : alpha * std::expm1(x));
-  }
-  return x;
-}
-
-double act_gradient(int64_t kind, double y) {
-  const double alpha = 1.67326324235437728481, scale = 1.05070098735548049342;
-  switch (kind) {
-    case 1:
-      return y > 0;
-    case 2:
-      return y * (1 - y);
-    case 3:
-      return 1 - y * y;
-    case 4:
-      return y > 0 ? 1 : y + 1;
-    case 5:
-      return y > 0 ? scale : y + scale * alpha;
-  }
-  return 1;
-}
+using namespace matrix_test;
 
 // a[i, :] . b[:, j] and the sum of the magnitudes, which bounds the rounding error.
 template <class T>
@@ -137,9 +49,10 @@ void launch(const char* name, const std::vector<TensorView>& in,
             bool alone = false) {
   const KernelEntry* entry = find_kernel(name);
   REQUIRE_MSG(entry, name);
-  const AttrValue attr = {option};
+  AttrValue attrs[2];
+  attrs[0].i = option, attrs[1].f = kAlpha;
   for (int index = 0; index < parts; ++index) {
-    entry->fn({in.data(), out.data(), &attr, {index, parts, alone}});
+    entry->fn({in.data(), out.data(), attrs, {index, parts, alone}});
   }
 }
 
@@ -255,7 +168,9 @@ template <class T>
 void test_all(const Case& t, Random& random) {
   test_matmul<T>(t, random);
   test_linear<T>(t, random);
-  test_grad_input<T>(t, random);
+  Case gradient = t;
+  gradient.activation %= kGradients;
+  test_grad_input<T>(gradient, random);
 }
 
 Layout any_layout(Random& random) {
@@ -272,7 +187,7 @@ TEST("gemm: every pair of edge sizes, float32 and float64") {
   for (int64_t m : kEdges) {
     for (int64_t n : kEdges) {
       Case t = {m, n, kEdges[random.below(std::size(kEdges))]};
-      t.activation = random.below(6);
+      t.activation = random.below(kActivations);
       test_all<float>(t, random);
       test_all<double>(t, random);
     }
@@ -285,7 +200,7 @@ TEST("gemm: any layout of any operand") {
     Case t = {int64_t(random.below(71)), int64_t(random.below(71)),
               int64_t(random.below(71))};
     t.a = any_layout(random), t.b = any_layout(random), t.c = any_layout(random);
-    t.activation = random.below(6);
+    t.activation = random.below(kActivations);
     test_all<float>(t, random);
     test_all<double>(t, random);
   }
@@ -335,7 +250,7 @@ TEST("gemm: blocks of k, packed operands and the transposed form") {
       {784, 10, 32},
   };
   for (Case t : cases) {
-    for (int64_t activation : {0, 1, 3}) {
+    for (int64_t activation : {0, 1, 3, 6, 12}) {
       t.activation = activation;
       test_all<float>(t, random);
     }
@@ -484,6 +399,10 @@ TEST("gemm: wrong operands are refused") {
   w.shape[0] = 4;
   REQUIRE_THROWS(launch("linear", {a.view(), w, b.view()}, {out}, 0, 1),
                  "[linear] the bias is float32 of rank 2, expected float32 of rank 1");
-  REQUIRE_THROWS(launch("linear", {a.view(), w, b.vector_view()}, {out}, 9, 1),
-                 "[linear] activation is 9, expected 0 to 5");
+  REQUIRE_THROWS(launch("linear", {a.view(), w, b.vector_view()}, {out}, 14, 1),
+                 "[linear] activation is 14, expected 0 to 13");
+  Matrix<float> kernel(4, 6, kRowMajor, &random), dy(3, 6, kRowMajor, &random);
+  REQUIRE_THROWS(launch("linear_grad_input", {dy.view(), kernel.view(), a.view()},
+                        {output<float>({3, 4})}, 9, 1),
+                 "[linear_grad_input] activation is 9, expected 0 to 8");
 }

@@ -21,6 +21,7 @@ from fastnn.graph.plan import Plan
 from fastnn.graph.schedule import schedule
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
+from fastnn.opset.gemm import BY_INPUT, BY_OUTPUT, EPILOGUES
 
 
 def names(graph: Graph) -> list[str]:
@@ -86,7 +87,7 @@ def test_dce_keeps_what_outputs_and_updates_need() -> None:
     assert sorted(names(graph)) == ["multiply", "sum"]
 
 
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "selu", "elu"])
+@pytest.mark.parametrize("name", BY_OUTPUT[1:])
 def test_fuse_puts_activations_and_their_gradients_into_the_product(name: str) -> None:
     w1, b1 = Variable(X.T @ X), Variable(np.zeros(6, "f"))
     w2, b2 = Variable(X.T.copy()), Variable(np.zeros(4, "f"))
@@ -107,11 +108,39 @@ def test_fuse_puts_activations_and_their_gradients_into_the_product(name: str) -
     assert name not in found and f"{name}_grad" not in found
 
 
-def test_elu_with_another_alpha_is_not_fused() -> None:
-    w, b = Variable(X.T.copy()), Variable(np.zeros(4, "f"))
-    graph = traced(lambda x: ops.elu(raw.linear(x, w, b), alpha=0.5), X)
+@pytest.mark.parametrize(
+    ("name", "attrs"),
+    [(name, {}) for name in EPILOGUES[1:] if name != "gelu_tanh"]
+    + [
+        ("elu", {"alpha": 0.5}),
+        ("leaky_relu", {"negative_slope": 0.01}),
+        ("gelu", {"approximate": True}),
+        ("gelu", {"approximate": False}),
+    ],
+)
+def test_inference_fuses_every_epilogue(name: str, attrs: dict) -> None:
+    w, b = Variable(X.T.copy()), Variable(np.ones(4, "f"))
+    graph = traced(lambda x: getattr(raw, name)(raw.linear(x, w, b), **attrs), X)
     check_same(graph, fuse.run, X)
-    assert names(graph) == ["linear", "elu"]
+    assert names(graph) == ["linear"]
+
+
+@pytest.mark.parametrize("name", BY_INPUT[:-1])
+def test_training_keeps_the_preactivation_where_the_gradient_reads_it(
+    name: str,
+) -> None:
+    w, b = Variable(X.T.copy()), Variable(np.ones(4, "f"))
+
+    def f(x):
+        with GradientTape() as tape:
+            loss = ops.sum(ops.square(getattr(raw, name)(raw.linear(x, w, b))))
+        return tape.gradient(loss, [w, b])
+
+    graph = traced(f, X)
+    check_same(graph, lambda g: (fuse.run(g), dce.run(g)), X)
+    found = names(graph)
+    assert name in found and f"{name}_grad" in found
+    assert found.count("linear") == 1
 
 
 @pytest.mark.parametrize(("hidden", "out"), [(3, 3), (9, 2)])
@@ -143,7 +172,24 @@ def test_convolutions_take_bias_activation_and_its_gradient(
     assert "add" not in found
     assert name not in found
     biased = [n for n in graph.nodes if n.op.name in ("conv", "conv_transpose")]
-    assert [n.inputs[2].shape for n in biased if n.attrs[-1] == name] == [(hidden,)]
+    assert [n.inputs[2].shape for n in biased if n.attrs[-2] == name] == [(hidden,)]
+
+
+@pytest.mark.parametrize("name", ["relu6", "silu", "gelu"])
+def test_depthwise_convolutions_take_bias_and_activation(name: str) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(2, 6, 5, 3)).astype("f")
+    w = Variable(rng.normal(size=(3, 3, 3, 2)).astype("f"))
+    b = Variable(rng.normal(size=6).astype("f"))
+
+    def f(x):
+        z = ops.depthwise_conv(x, w, 1, "same") + ops.reshape(b, (1, 1, 1, 6))
+        return getattr(raw, name)(z)
+
+    graph = traced(f, image)
+    fold.run(graph)
+    check_same(graph, lambda g: (fuse.run(g), dce.run(g)), image)
+    assert [n.op.name for n in graph.nodes if n.op.kind != "view"] == ["depthwise_conv"]
 
 
 def test_the_activation_gradient_joins_the_input_gradient_of_a_convolution() -> None:

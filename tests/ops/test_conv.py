@@ -273,14 +273,14 @@ def test_windows_blocks_of_k_and_parts_give_the_same_bits(
     y = ops.conv(x, w, 1, "same").numpy()
     none = np.zeros(0, "f")
     ints = [np.array(v, np.int64) for v in ((1, 1), (1, 1), (size // 2,) * 2)]
-    attrs = [*[a.ctypes.data for a in ints], 1, 1]
+    attrs = [*[a.ctypes.data for a in ints], 1, 1, 1.0]
     refs = {name: all_ops()[name].ref for name in ("conv", "conv_transpose")}
     geometry = ((1, 1), (1, 1), ((size - 1) // 2,) * 4, 1)
     wide = [a.astype("d") for a in (x, w, b, y, none)]
     exact = {
-        "conv": refs["conv"](*wide[:3], *geometry, "relu"),
+        "conv": refs["conv"](*wide[:3], *geometry, "relu", 1.0),
         "conv_transpose": refs["conv_transpose"](
-            wide[3], wide[1], wide[4], x.shape[1:-1], *geometry, "relu"
+            wide[3], wide[1], wide[4], x.shape[1:-1], *geometry, "relu", 1.0
         ),
         "conv_grad_kernel": all_ops()["conv_grad_kernel"].ref(
             wide[0], wide[3], (size, size), *geometry

@@ -128,6 +128,7 @@ void convolve(const char* name, const KernelArgs& args, bool gradient) {
   for_float(name, a.dtype, [&]<class T>() {
     Correlation<T> op = correlation_of<T>(g, gradient, a, w, out);
     op.epilogue.activation = activation;
+    op.epilogue.alpha = args.attrs[5].f;
     if (b.shape[0]) op.epilogue.bias = b.ptr<const T>();
     op.bias_stride = b.stride[0];
     run(op, args.part);
@@ -146,10 +147,11 @@ void conv_grad_input(const KernelArgs& args) {
                "[%s] y must have the rank and dtype of the result", name);
   for (int i = 0; i < y.ndim; ++i)
     require_size(name, "a size of y", y.shape[i], dx.shape[i]);
-  const int64_t activation = activation_of(name, args.attrs[4]);
+  const int64_t activation = activation_of(name, args.attrs[4], kGradients);
   for_float(name, dy.dtype, [&]<class T>() {
     Correlation<T> op = correlation_of<T>(g, true, dy, w, dx);
     op.epilogue.activation = activation;
+    op.epilogue.alpha = args.attrs[5].f;
     if (activation != kLinear) {
       op.y = image_field<const T>(y);
       op.epilogue.y = op.y.data;
@@ -174,7 +176,7 @@ void conv_grad_kernel(const KernelArgs& args) {
   });
 }
 
-constexpr const char* kAttrs = "strides dilations pads groups activation";
+constexpr const char* kAttrs = "strides dilations pads groups activation alpha";
 constexpr KernelEntry kEntries[] = {
     {"conv", conv, Split::kRows, "raa", 1, kAttrs, kMinImages},
     {"conv_transpose", conv_transpose, Split::kRows, "raa", 1, kAttrs, kMinImages},

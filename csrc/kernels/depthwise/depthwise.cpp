@@ -4,6 +4,7 @@
 // channel c * multiplier + m belongs to input channel c. A multiplier above 1 works on
 // images whose channels are repeated.
 #include "kernels/depthwise/lines.hpp"
+#include "kernels/gemm/epilogue.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/table.hpp"
 
@@ -105,6 +106,18 @@ FASTNN_OUTLINE int64_t taps_of_line(const Geometry& g, int64_t channels, int64_t
   return count;
 }
 
+// Bias and activation, applied to every line while it is in L1. A bias of size 0 is
+// none.
+template <class T>
+Epilogue<T> epilogue_of(const KernelArgs& args, Pieces& pieces) {
+  const TensorView& bias = args.in[2];
+  Epilogue<T> e = {};
+  e.activation = activation_of("depthwise_conv", args.attrs[3]);
+  e.alpha = args.attrs[4].f;
+  if (bias.shape[0]) e.bias = weights_of<T>(bias, pieces);
+  return e;
+}
+
 template <class T>
 void forward(const KernelArgs& args) {
   const TensorView &x = args.in[0], &w = args.in[1], &y = args.out[0];
@@ -112,10 +125,12 @@ void forward(const KernelArgs& args) {
   const Range lines = line_range(g.out, args.part);
   if (lines.begin >= lines.end || y.numel() == 0) return;
   Pieces pieces(2 * scratch_bytes<Tap>(g.taps()) + scratch_bytes<T>(w.numel()) +
+                scratch_bytes<T>(args.in[2].numel()) +
                 Repeated<T>::bytes(x, g.multiplier));
   Tap* taps = pieces.take<Tap>(g.taps());
   Tap* some = pieces.take<Tap>(g.taps());
   const T* weights = weights_of<T>(w, pieces);
+  const Epilogue<T> epilogue = epilogue_of<T>(args, pieces);
   Repeated<T> images(x, g.multiplier, pieces);
   const int64_t channels = g.out.channels;
   for (int64_t at = lines.begin; at < lines.end; ++at) {
@@ -127,6 +142,7 @@ void forward(const KernelArgs& args) {
         g.in.size[2],  g.axis[2].stride, channels,
         g.out.size[2], channels,         {0, channels}};
     run_line<Convolve>(line, taps, count, some);
+    finish<T>({line.y, channels, 0, 0, g.out.size[2], channels}, epilogue, true);
   }
 }
 
@@ -252,7 +268,8 @@ FASTNN_DEPTHWISE(depthwise_conv_grad_kernel, grad_kernel)
 
 constexpr const char* kAttrs = "strides dilation low";
 constexpr KernelEntry kEntries[] = {
-    {"depthwise_conv", depthwise_conv, Split::kRows, "ra", 1, kAttrs, 1},
+    {"depthwise_conv", depthwise_conv, Split::kRows, "raa", 1,
+     "strides dilation low activation alpha", 1},
     {"depthwise_conv_grad_input", depthwise_conv_grad_input, Split::kRows, "ra", 1,
      kAttrs, 1},
     {"depthwise_conv_grad_kernel", depthwise_conv_grad_kernel, Split::kAny, "aa", 1,

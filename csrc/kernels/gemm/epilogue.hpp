@@ -11,21 +11,47 @@
 
 FASTNN_BEGIN_NAMESPACE
 
-// The values of the attribute `activation`, in the order of fastnn/opset/gemm.py.
-enum Activation : int64_t { kLinear, kRelu, kSigmoid, kTanh, kElu, kSelu };
-inline constexpr int64_t kActivations = 6;
+// The values of the attribute `activation`, in the order of fastnn/opset/gemm.py. Up to
+// kRelu6 the derivative is a function of the output, so gradients can have it too.
+enum Activation : int64_t {
+  kLinear,
+  kRelu,
+  kSigmoid,
+  kTanh,
+  kElu,
+  kSelu,
+  kLeakyRelu,
+  kSoftplus,
+  kRelu6,
+  kHardSigmoid,
+  kHardSilu,
+  kSilu,
+  kGelu,
+  kGeluTanh,
+};
+inline constexpr int64_t kGradients = kRelu6 + 1;
+inline constexpr int64_t kActivations = kGeluTanh + 1;
 
-FASTNN_INLINE int64_t activation_of(const char* op, AttrValue attr) {
-  FASTNN_CHECK(attr.i >= 0 && attr.i < kActivations,
+FASTNN_INLINE int64_t activation_of(const char* op, AttrValue attr,
+                                    int64_t count = kActivations) {
+  FASTNN_CHECK(attr.i >= 0 && attr.i < count,
                "[%s] activation is %lld, expected 0 to %d", op,
-               static_cast<long long>(attr.i), static_cast<int>(kActivations) - 1);
+               static_cast<long long>(attr.i), static_cast<int>(count) - 1);
   return attr.i;
 }
+
+struct Identity {
+  template <class V>
+  FASTNN_HD V operator()(V x) const {
+    return x;
+  }
+};
 
 template <class T>
 struct Epilogue {
   const T* bias = nullptr;       // one per column of C, unit stride
   int64_t activation = kLinear;  // applied to C + bias, or with y: C * act'(y)
+  double alpha = 1;              // of elu, the slope of leaky_relu
   const T* y = nullptr;          // element (i, j) at y[i * rsy + j * csy]
   int64_t rsy = 0, csy = 0;
 
@@ -94,18 +120,17 @@ void finish_gradient(const Region<T>& r, const Epilogue<T>& e) {
     case kTanh:
       return map_gradient(r, e, TanhGrad{});
     case kElu:
-      return map_gradient(r, e, EluGrad{1.0});
+      return map_gradient(r, e, EluGrad{e.alpha});
     case kSelu:
       return map_gradient(r, e, SeluGrad{});
+    case kLeakyRelu:
+      return map_gradient(r, e, LeakyReluGrad{e.alpha});
+    case kSoftplus:
+      return map_gradient(r, e, SoftplusGrad{});
+    case kRelu6:
+      return map_gradient(r, e, Relu6Grad{});
   }
 }
-
-struct Identity {
-  template <class V>
-  FASTNN_HD V operator()(V x) const {
-    return x;
-  }
-};
 
 // The second pass. `with_bias`: the bias was not added in registers.
 template <class T>
@@ -122,9 +147,25 @@ void finish(const Region<T>& r, const Epilogue<T>& e, bool with_bias) {
     case kTanh:
       return map_forward(r, bias, Tanh{});
     case kElu:
-      return map_forward(r, bias, Elu{1.0});
+      return map_forward(r, bias, Elu{e.alpha});
     case kSelu:
       return map_forward(r, bias, Selu{});
+    case kLeakyRelu:
+      return map_forward(r, bias, LeakyRelu{e.alpha});
+    case kSoftplus:
+      return map_forward(r, bias, Softplus{});
+    case kRelu6:
+      return map_forward(r, bias, Relu6{});
+    case kHardSigmoid:
+      return map_forward(r, bias, HardSigmoid{});
+    case kHardSilu:
+      return map_forward(r, bias, HardSilu{});
+    case kSilu:
+      return map_forward(r, bias, Silu{});
+    case kGelu:
+      return map_forward(r, bias, Gelu{0});
+    case kGeluTanh:
+      return map_forward(r, bias, Gelu{1});
   }
 }
 

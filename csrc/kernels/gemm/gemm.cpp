@@ -260,6 +260,7 @@ void linear(const KernelArgs& args) {
     const bool transposed = prefers_transposed(p);
     T* buffer = scratch_for(p, transposed, unit ? 0 : p.n);
     p.epilogue.activation = activation;
+    p.epilogue.alpha = args.attrs[1].f;
     p.epilogue.bias = b.ptr<const T>();
     if (!unit) {
       T* bias = buffer + scratch_elements(p, transposed);
@@ -279,10 +280,12 @@ void linear_grad_input(const KernelArgs& args) {
   check_equal("linear_grad_input", "the rows of dy and of y", dy.shape[0], y.shape[0]);
   check_equal("linear_grad_input", "the rows of w and the columns of y", w.shape[0],
               y.shape[1]);
-  const int64_t activation = activation_of("linear_grad_input", args.attrs[0]);
+  const int64_t activation =
+      activation_of("linear_grad_input", args.attrs[0], kGradients);
   for_float("linear_grad_input", dy.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(dy, w, false, true, args.out[0]);
     p.epilogue.activation = activation;
+    p.epilogue.alpha = args.attrs[1].f;
     p.epilogue.y = y.ptr<const T>();
     p.epilogue.rsy = y.stride[0], p.epilogue.csy = y.shape[1] == 1 ? 1 : y.stride[1];
     const bool transposed = prefers_transposed(p);
@@ -293,8 +296,8 @@ void linear_grad_input(const KernelArgs& args) {
 
 constexpr KernelEntry kEntries[] = {
     {"matmul", matmul, Split::kRows, "ra", 1, "", kMinRows},
-    {"linear", linear, Split::kRows, "raa", 1, "activation", kMinRows},
-    {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation",
+    {"linear", linear, Split::kRows, "raa", 1, "activation alpha", kMinRows},
+    {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation alpha",
      kMinRows},
 };
 

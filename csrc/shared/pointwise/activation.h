@@ -17,7 +17,7 @@ FASTNN_UNARY(Tanh, tanh(x))
 FASTNN_BINARY(TanhGrad, (a * (constant<V>(1) - b * b)))
 
 FASTNN_UNARY(Softplus, softplus(x))
-FASTNN_BINARY(SoftplusGrad, (a * sigmoid(b)))
+FASTNN_BINARY(SoftplusGrad, (-a * expm1(-b)))  // from y
 
 FASTNN_UNARY(Softsign, x / (constant<V>(1) + absolute(x)))
 struct SoftsignGrad {

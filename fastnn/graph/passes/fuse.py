@@ -2,7 +2,8 @@
 """Fusion: neighbours that one kernel does in one pass over memory.
 
 1. conv + bias                       -> conv(bias)
-2. linear or conv + activation       -> linear or conv(activation=...)
+2. linear or conv + activation       -> linear or conv(activation=...), where nobody
+   else reads what the activation does: not where its gradient needs that
 3. matmul(dy, w^T) + activation grad -> linear_grad_input(activation=...);
    conv_transpose the same           -> conv_grad_input(activation=...)
 4. softmax(z) beside a fused cross-entropy of z -> that op's second output
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn.opset import Spec, get_op
-from fastnn.opset.gemm import EPILOGUES
+from fastnn.opset.gemm import BY_OUTPUT, EPILOGUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     Found = tuple[OpDef, list[Value], tuple[Any, ...], Node] | None
 
 CROSS_ENTROPIES = ("softmax_cross_entropy", "sparse_softmax_cross_entropy")
-CONVOLUTIONS = ("conv", "conv_transpose")  # their last attribute is the activation
-GRADIENTS = {f"{name}_grad": name for name in EPILOGUES[1:]}
+# Their last attributes are the activation and its parameter.
+CONVOLUTIONS = ("conv", "conv_transpose", "depthwise_conv")
 
 
 def run(graph: Graph) -> None:
@@ -35,9 +36,11 @@ def run(graph: Graph) -> None:
         graph.sort()
 
 
-def _plain(node: Node) -> bool:
-    """elu is in the epilogue with its default alpha only."""
-    return node.op.name not in ("elu", "elu_grad") or node.attrs == (1.0,)
+def _epilogue(name: str, attrs: tuple[Any, ...]) -> tuple[str, float]:
+    """The activation `name` as attributes of a product."""
+    if name == "gelu":
+        return ("gelu_tanh" if attrs[0] else "gelu"), 1.0
+    return name, attrs[0] if name in ("elu", "leaky_relu") else 1.0
 
 
 def _sole_reader(graph: Graph, users: dict[Value, list[Node]], value: Value) -> bool:
@@ -93,7 +96,7 @@ def _find_bias(node: Node) -> Found:
         below = z.node
         if below is None or below.op.name not in CONVOLUTIONS:
             continue
-        if below.attrs[-1] != "linear" or below.inputs[2].shape != (0,):
+        if below.attrs[-2] != "linear" or below.inputs[2].shape != (0,):
             continue
         vector = (z.shape[-1],)
         if (
@@ -113,14 +116,15 @@ def _activation(graph: Graph) -> None:
 
 def _find_activation(node: Node) -> Found:
     name = node.op.name
-    if name not in EPILOGUES[1:] or not _plain(node):
+    if name not in EPILOGUES[1:]:
         return None
     below = node.inputs[0].node
     if below is None or below.op.name not in ("linear", *CONVOLUTIONS):
         return None
-    if below.attrs[-1] != "linear":
+    if below.attrs[-2] != "linear":
         return None
-    return below.op, list(below.inputs), (*below.attrs[:-1], name), below
+    attrs = (*below.attrs[:-2], *_epilogue(name, node.attrs))
+    return below.op, list(below.inputs), attrs, below
 
 
 def _activation_gradient(graph: Graph) -> None:
@@ -128,18 +132,19 @@ def _activation_gradient(graph: Graph) -> None:
 
 
 def _find_gradient(node: Node) -> Found:
-    name = GRADIENTS.get(node.op.name)
-    if name is None or not _plain(node):
+    name = node.op.name.removesuffix("_grad")
+    if name == node.op.name or name not in BY_OUTPUT:
         return None
+    epilogue = _epilogue(name, node.attrs)
     dz, y = node.inputs
     below = dz.node
     if below is None:
         return None
     if below.op.name == "conv_transpose":
         dy, w, b = below.inputs
-        if below.attrs[-1] != "linear" or b.shape != (0,) or y.shape != dz.shape:
+        if below.attrs[-2] != "linear" or b.shape != (0,) or y.shape != dz.shape:
             return None
-        attrs = (*below.attrs[1:-1], name)
+        attrs = (*below.attrs[1:-2], *epilogue)
         return get_op("conv_grad_input"), [dy, w, y], attrs, below
     if below.op.name != "matmul" or len(dz.shape) != 2:
         return None
@@ -147,4 +152,4 @@ def _find_gradient(node: Node) -> Found:
     if swap is None or swap.op.name != "transpose" or swap.attrs[0] != (1, 0):
         return None
     inputs = [below.inputs[0], swap.inputs[0], y]
-    return get_op("linear_grad_input"), inputs, (name,), below
+    return get_op("linear_grad_input"), inputs, epilogue, below
