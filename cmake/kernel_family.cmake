@@ -17,11 +17,18 @@ file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/kernels/isas.hpp CONTENT
 set(FASTNN_FLAGS_sse42 -march=x86-64-v2)
 set(FASTNN_FLAGS_avx2 -march=x86-64-v2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(FASTNN_FLAGS_avx512 ${FASTNN_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+# On top of avx512, for single units chosen at run time.
+set(FASTNN_FLAGS_avx512bf16 ${FASTNN_FLAGS_avx512} -mavx512bf16)
 set(FASTNN_FLAGS_neon "")
 set(FASTNN_BYTES_sse42 16)
 set(FASTNN_BYTES_avx2 32)
 set(FASTNN_BYTES_avx512 64)
+set(FASTNN_BYTES_avx512bf16 64)
 set(FASTNN_BYTES_neon 16)
+set(FASTNN_UNITS ${FASTNN_ISAS}) # and instruction sets that have only units
+if(avx512 IN_LIST FASTNN_ISAS)
+  list(APPEND FASTNN_UNITS avx512bf16)
+endif()
 
 # Never -ffast-math: it links start-up code that flushes denormals for the whole
 # process, and it breaks NaN handling.
@@ -40,15 +47,20 @@ function(fastnn_isa_flags target isa)
                       -fno-trapping-math)
 endfunction()
 
+# fastnn_isa_sources(<isa> <source>...): adds the sources to libfastnn, for one ISA.
+function(fastnn_isa_sources isa)
+  set(target fastnn_kernels_${isa})
+  add_library(${target} OBJECT ${ARGN})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
+  fastnn_isa_flags(${target} ${isa})
+  fastnn_warnings(${target})
+  fastnn_sanitize(${target})
+  target_sources(fastnn PRIVATE $<TARGET_OBJECTS:${target}>)
+endfunction()
+
 # fastnn_kernel_sources(<source>...): adds the sources to libfastnn once per ISA.
 function(fastnn_kernel_sources)
   foreach(isa IN LISTS FASTNN_ISAS)
-    set(target fastnn_kernels_${isa})
-    add_library(${target} OBJECT ${ARGN})
-    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
-    fastnn_isa_flags(${target} ${isa})
-    fastnn_warnings(${target})
-    fastnn_sanitize(${target})
-    target_sources(fastnn PRIVATE $<TARGET_OBJECTS:${target}>)
+    fastnn_isa_sources(${isa} ${ARGN})
   endforeach()
 endfunction()

@@ -90,11 +90,11 @@ bool cpu_supports(std::string_view isa) {
   if (isa == "sse42") return v2;
   // Every CPU with FMA3 and AVX2 also has F16C.
   if (isa == "avx2") return v3;
-  if (isa == "avx512") {
-    return v3 && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-  }
+  const bool v4 =
+      v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (isa == "avx512") return v4;
+  if (isa == "avx512bf16") return v4 && __builtin_cpu_supports("avx512bf16");
   return false;
 #else
   return isa == "neon";

@@ -170,9 +170,9 @@ void concatenate(const KernelArgs& args) {
 }
 
 constexpr KernelEntry kEntries[] = {
-    {"copy", copy, Split::kRows, "r", 1, "", 0, false, true},
-    {"cast", cast, Split::kRows, "r", 1, "dtype", 0, false, true},
-    {"concatenate", concatenate, Split::kRows, "aa", 1, "axis", 0, false, true},
+    {"copy", copy, Split::kRows, "r", 1, "", 0, false, Halves::kAll},
+    {"cast", cast, Split::kRows, "r", 1, "dtype", 0, false, Halves::kAll},
+    {"concatenate", concatenate, Split::kRows, "aa", 1, "axis", 0, false, Halves::kAll},
 };
 
 }  // namespace

@@ -51,6 +51,13 @@ enum class Split : uint8_t {
   kSerial,  // part 0 does everything
 };
 
+// Which 16-bit floats a kernel computes on itself.
+enum class Halves : uint8_t {
+  kNone,
+  kBFloat16,  // when all its 16-bit operands are bfloat16
+  kAll,
+};
+
 // One row of a family's kernel table. `reads` has one letter per input: 'r' the kernel
 // reads only the rows it owns, 'a' it may read anything, 'k' only the rows it owns when
 // the leading axis is kept (reductions; the first attribute names the reduced axes).
@@ -61,8 +68,8 @@ enum class Split : uint8_t {
 // row, a convolution of one image. A kernel that `groups` may be called for several
 // applications of equal attributes and equal 'a' inputs at once: the operands of the
 // next follow those of the one before, inputs and outputs in turn.
-// `reads_half`: the kernel handles bfloat16 and float16 itself; the runtime hands all
-// others float32 copies of them (runtime/half.hpp).
+// `halves`: the 16-bit floats that the kernel takes as they are. For the others the
+// runtime hands it float32 copies and rounds its results (runtime/half.hpp).
 struct KernelEntry {
   const char* name;
   Kernel fn;
@@ -72,7 +79,7 @@ struct KernelEntry {
   const char* attrs;
   int min_rows = 0;
   bool groups = false;
-  bool reads_half = false;
+  Halves halves = Halves::kNone;
 };
 
 struct Range {

@@ -74,6 +74,12 @@ TensorView seen_as(const TensorView& view, const TensorView& kept,
   return seen;
 }
 
+// Whether the kernel reads only the rows it owns of an input with this letter.
+bool reads_own_rows(char letter, const AttrValue* attrs) {
+  const bool keeps_rows = letter == 'k' && !(attrs[0].i & 1);  // axes as a bit mask
+  return letter == 'r' || keeps_rows;
+}
+
 }  // namespace
 
 void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
@@ -100,7 +106,7 @@ void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
     if (!dtype_is_half(view.dtype)) continue;
     const TensorView kept = output ? view : stored(view);
     const bool by_rows = kept.ndim > 0 && kept.shape[0] == rows && part.count > 1 &&
-                         (output || kernel.reads[i] == 'r');
+                         (output || reads_own_rows(kernel.reads[i], args.attrs));
     range[i] = by_rows ? own : Range{0, kept.rows()};
     total += padded(rows_of(kept, range[i]).numel());
   }

@@ -44,75 +44,6 @@ void require_close(T got, double want, double magnitude, int64_t k,
       where + ": got " + std::to_string(got) + ", expected " + std::to_string(want));
 }
 
-void launch(const char* name, const std::vector<TensorView>& in,
-            const std::vector<TensorView>& out, int64_t option, int parts,
-            bool alone = false) {
-  const KernelEntry* entry = find_kernel(name);
-  REQUIRE_MSG(entry, name);
-  AttrValue attrs[2];
-  attrs[0].i = option, attrs[1].f = kAlpha;
-  for (int index = 0; index < parts; ++index) {
-    entry->fn({in.data(), out.data(), attrs, {index, parts, alone}});
-  }
-}
-
-constexpr int64_t kGuard = 16;  // elements around an output, NaN before and after
-
-// The outputs of one part; 2, 3 and 7 parts must give the same bits, and so must parts
-// that are alone (negative), which may share columns. Nothing outside
-// the outputs may change, and all of the inside must.
-template <class T>
-std::vector<std::vector<T>> run(const char* name, const std::vector<TensorView>& in,
-                                std::vector<TensorView> out, int64_t option,
-                                const std::string& where) {
-  std::vector<std::vector<T>> first;
-  for (int parts : {1, 2, 3, 7, -2, -6}) {
-    std::vector<std::vector<T>> memory;
-    for (TensorView& o : out) {
-      memory.emplace_back(o.numel() + 2 * kGuard, std::numeric_limits<T>::quiet_NaN());
-      o.data = memory.back().data() + kGuard;
-    }
-    launch(name, in, out, option, std::abs(parts), parts < 0);
-    if (parts == 1) first = memory;
-    for (size_t i = 0; i < out.size(); ++i) {
-      const int64_t end = kGuard + out[i].numel();
-      for (int64_t q = 0; q < end + kGuard && parts == 1; ++q) {
-        const bool inside = q >= kGuard && q < end;
-        REQUIRE_MSG(inside == !std::isnan(memory[i][q]), where + " writes outside");
-      }
-      REQUIRE_MSG(
-          !std::memcmp(memory[i].data(), first[i].data(), memory[i].size() * sizeof(T)),
-          where + " differs with parts=" + std::to_string(parts));
-    }
-  }
-  return first;
-}
-
-template <class T>
-TensorView output(std::initializer_list<int64_t> shape) {
-  TensorView v;
-  v.dtype = dtype_of<T>();
-  for (int64_t size : shape)
-    v.shape[v.ndim++] = size;
-  int64_t stride = 1;
-  for (int d = v.ndim - 1; d >= 0; --d)
-    v.stride[d] = stride, stride *= v.shape[d];
-  return v;
-}
-
-struct Case {
-  int64_t m, n, k;
-  Layout a = kRowMajor, b = kRowMajor, c = kRowMajor;
-  int64_t activation = 0;
-};
-
-std::string show(const char* name, const Case& t) {
-  return std::string(name) + " m=" + std::to_string(t.m) + " n=" + std::to_string(t.n) +
-         " k=" + std::to_string(t.k) + " layouts " + std::to_string(t.a) +
-         std::to_string(t.b) + std::to_string(t.c) +
-         " activation=" + std::to_string(t.activation);
-}
-
 template <class T>
 void test_matmul(const Case& t, Random& random) {
   Matrix<T> a(t.m, t.k, t.a, &random), b(t.k, t.n, t.b, &random);
@@ -394,7 +325,7 @@ TEST("gemm: wrong operands are refused") {
   TensorView bytes_b = b.view();
   bytes_b.shape[0] = 4, bytes_b.dtype = DType::kUInt8;
   REQUIRE_THROWS(launch("matmul", {bytes, bytes_b}, {out}, 0, 1),
-                 "[matmul] dtype uint8 is not supported (float32, float64)");
+                 "[matmul] dtype uint8 is not supported (float32, float64, bfloat16)");
   TensorView w = b.view();
   w.shape[0] = 4;
   REQUIRE_THROWS(launch("linear", {a.view(), w, b.view()}, {out}, 0, 1),

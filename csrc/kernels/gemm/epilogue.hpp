@@ -49,7 +49,8 @@ struct Identity {
 
 template <class T>
 struct Epilogue {
-  const T* bias = nullptr;       // one per column of C, unit stride
+  const T* bias = nullptr;       // one per column of C
+  int64_t bias_step = 1;         // anything else in bfloat16 only
   int64_t activation = kLinear;  // applied to C + bias, or with y: C * act'(y)
   double alpha = 1;              // of elu, the slope of leaky_relu
   const T* y = nullptr;          // element (i, j) at y[i * rsy + j * csy]

@@ -4,6 +4,7 @@
 // Every output element is one chain of multiply-adds over k in ascending order, so the
 // bits depend neither on the partition nor on the tiles (kernels/gemm/product.hpp).
 #include "base/error.hpp"
+#include "kernels/gemm/bf16.hpp"
 #include "kernels/gemm/product.hpp"
 #include "kernels/table.hpp"
 
@@ -87,10 +88,24 @@ void take_share(Product<T>& p, const Share& share) {
   p.col += cols.begin;
 }
 
+// The form of the loops; bfloat16 has one.
+template <class T>
+bool takes_transposed(const Product<T>& p) {
+  if constexpr (kIsBFloat16<T>) {
+    return false;
+  } else {
+    return prefers_transposed(p);
+  }
+}
+
 template <class T>
 T* scratch_for(const Product<T>& whole, bool transposed, int64_t extra = 0) {
-  const int64_t elements = scratch_elements(whole, transposed) + extra;
-  return static_cast<T*>(scratch(elements * sizeof(T)));
+  if constexpr (kIsBFloat16<T>) {
+    return nullptr;  // run_half takes its own
+  } else {
+    const int64_t elements = scratch_elements(whole, transposed) + extra;
+    return static_cast<T*>(scratch(elements * sizeof(T)));
+  }
 }
 
 // Sums of products of integers, modulo 2^32 or 2^64 as in NumPy.
@@ -117,11 +132,19 @@ void multiply_integers(const Product<T>& p) {
   }
 }
 
+template <class F>
+void for_product(const char* op, DType dtype, F f) {
+  dispatch(op, dtype, Types<float, double, BFloat16>{},
+           [&](auto tag) { f.template operator()<typename decltype(tag)::type>(); });
+}
+
 // A share of a product. The form is chosen on the whole product.
 template <class T>
 void run_share(Product<T> p, bool transposed, const Share& share, T* buffer) {
   take_share(p, share);
-  if constexpr (kIsFloat<T>) {
+  if constexpr (kIsBFloat16<T>) {
+    run_half(half_product(p));
+  } else if constexpr (kIsFloat<T>) {
     if (transposed) transpose_operands(p);
     run_product(p, transposed, buffer);
   } else {
@@ -164,7 +187,7 @@ bool merge_batch(const Batch& batch, Product<T>& p) {
 template <class T>
 void run_batch(const Batch& batch, const Product<T>& p, Range range, Part inside,
                T* buffer) {
-  const bool transposed = prefers_transposed(p);
+  const bool transposed = takes_transposed(p);
   const Share share = share_of<T>(p.m, p.n, inside);
   Product<T> q = p;
   int64_t at[kMaxRank], rest = range.begin;
@@ -215,7 +238,7 @@ void matmul_of(const KernelArgs& args) {
   const Batch batch = batch_of(a, b);
   if (batch.count == 0 || p.m == 0 || p.n == 0) return;
   if (batch.ndim == 0) {
-    const bool transposed = prefers_transposed(p);
+    const bool transposed = takes_transposed(p);
     T* buffer = scratch_for(p, transposed);
     return run_share(p, transposed, share_of<T>(p.m, p.n, args.part), buffer);
   }
@@ -224,13 +247,13 @@ void matmul_of(const KernelArgs& args) {
     const Range range = share.range;
     Product<T> merged = p;
     if (merge_batch(batch, merged)) {
-      const bool transposed = prefers_transposed(merged);
+      const bool transposed = takes_transposed(merged);
       T* buffer = scratch_for(merged, transposed);
       const Range rows = {range.begin * p.m, range.end * p.m};
       return run_share(merged, transposed, {rows, {0, p.n}}, buffer);
     }
   }
-  run_batch(batch, p, share.range, share.inside, scratch_for(p, prefers_transposed(p)));
+  run_batch(batch, p, share.range, share.inside, scratch_for(p, takes_transposed(p)));
 }
 
 void matmul(const KernelArgs& args) {
@@ -242,7 +265,7 @@ void matmul(const KernelArgs& args) {
               b.shape[a.ndim - 2]);
   if (a.dtype == DType::kInt32) return matmul_of<uint32_t>(args);
   if (a.dtype == DType::kInt64) return matmul_of<uint64_t>(args);
-  for_float("matmul", a.dtype, [&]<class T>() { matmul_of<T>(args); });
+  for_product("matmul", a.dtype, [&]<class T>() { matmul_of<T>(args); });
 }
 
 void linear(const KernelArgs& args) {
@@ -254,14 +277,14 @@ void linear(const KernelArgs& args) {
   check_equal("linear", "the columns of x and the rows of w", x.shape[1], w.shape[0]);
   check_equal("linear", "the columns of w and the size of b", w.shape[1], b.shape[0]);
   const int64_t activation = activation_of("linear", args.attrs[0]);
-  for_float("linear", x.dtype, [&]<class T>() {
+  for_product("linear", x.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(x, w, false, false, args.out[0]);
-    const bool unit = b.stride[0] == 1;
-    const bool transposed = prefers_transposed(p);
+    const bool unit = b.stride[0] == 1 || kIsBFloat16<T>;
+    const bool transposed = takes_transposed(p);
     T* buffer = scratch_for(p, transposed, unit ? 0 : p.n);
     p.epilogue.activation = activation;
     p.epilogue.alpha = args.attrs[1].f;
-    p.epilogue.bias = b.ptr<const T>();
+    p.epilogue.bias = b.ptr<const T>(), p.epilogue.bias_step = b.stride[0];
     if (!unit) {
       T* bias = buffer + scratch_elements(p, transposed);
       for (int64_t j = 0; j < p.n; ++j)
@@ -282,23 +305,24 @@ void linear_grad_input(const KernelArgs& args) {
               y.shape[1]);
   const int64_t activation =
       activation_of("linear_grad_input", args.attrs[0], kGradients);
-  for_float("linear_grad_input", dy.dtype, [&]<class T>() {
+  for_product("linear_grad_input", dy.dtype, [&]<class T>() {
     Product<T> p = product_of<T>(dy, w, false, true, args.out[0]);
     p.epilogue.activation = activation;
     p.epilogue.alpha = args.attrs[1].f;
     p.epilogue.y = y.ptr<const T>();
     p.epilogue.rsy = y.stride[0], p.epilogue.csy = y.shape[1] == 1 ? 1 : y.stride[1];
-    const bool transposed = prefers_transposed(p);
+    const bool transposed = takes_transposed(p);
     T* buffer = scratch_for(p, transposed);
     run_share(p, transposed, share_of<T>(p.m, p.n, args.part), buffer);
   });
 }
 
 constexpr KernelEntry kEntries[] = {
-    {"matmul", matmul, Split::kRows, "ra", 1, "", kMinRows},
-    {"linear", linear, Split::kRows, "raa", 1, "activation alpha", kMinRows},
+    {"matmul", matmul, Split::kRows, "ra", 1, "", kMinRows, false, Halves::kBFloat16},
+    {"linear", linear, Split::kRows, "raa", 1, "activation alpha", kMinRows, false,
+     Halves::kBFloat16},
     {"linear_grad_input", linear_grad_input, Split::kRows, "rar", 1, "activation alpha",
-     kMinRows},
+     kMinRows, false, Halves::kBFloat16},
 };
 
 }  // namespace
