@@ -145,7 +145,9 @@ def _gemm(document: dict[str, Any]) -> str:
         rows.append(line)
     threads, probe = document["machine"]["threads"], document["probe"]
     title = f"### Matrix products, float32, {threads} threads (peak probe: {probe})"
-    return f"{title}\n\n{table(head, rows)}"
+    notes = document.get("versions", {}).get("fastnn_bf16", {})
+    note = f"\n\nbfloat16: {notes['bfloat16']}" if notes else ""
+    return f"{title}\n\n{table(head, rows)}{note}"
 
 
 def _gemm_cell(cell: dict[str, Any] | None) -> str:

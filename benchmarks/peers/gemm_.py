@@ -13,8 +13,13 @@ Call = Callable[[], Any]
 # Only the order of magnitude matters: from it `launch` guesses the time of a product.
 _GFLOPS_PER_THREAD = 100.0
 
+# A dot product of k terms is off by about sqrt(k) roundings of the result.
+WORST_ERROR = {"fastnn_bf16": 1e-2}
+WORST_FLOAT32 = 1e-5
+
 LABELS = {
     "fastnn": "fastnn",
+    "fastnn_bf16": "fastnn, bfloat16",
     "numpy": "NumPy",
     "numpy_skylakex": "NumPy (SkylakeX)",
     "torch": "torch",
@@ -82,10 +87,16 @@ class JaxGemm:
 
 
 class FastnnGemm:
+    dtype = "float32"
+
     def bind(self, a: np.ndarray, b: np.ndarray) -> Call:
+        import ml_dtypes  # noqa: F401  (NumPy then knows bfloat16)
+
         from fastnn import _core
 
-        out = np.empty((a.shape[0], b.shape[1]), np.float32)
+        dtype = np.dtype(self.dtype)
+        a, b = a.astype(dtype), b.astype(dtype)
+        out = np.empty((a.shape[0], b.shape[1]), dtype)
         # `cost` (nanoseconds on one thread) decides how many threads take part.
         cost = 2.0 * out.size * a.shape[1] / _GFLOPS_PER_THREAD
 
@@ -101,8 +112,22 @@ class FastnnGemm:
         return {"fastnn": fastnn.__version__}
 
 
+class FastnnBfloat16(FastnnGemm):
+    """The same products of operands rounded to bfloat16, as mixed precision has them."""
+
+    dtype = "bfloat16"
+
+    def versions(self) -> dict[str, str]:
+        from fastnn import _core
+
+        native = _core.isa() == "avx512" and _core.cpu_supports("avx512bf16")
+        how = "AVX512_BF16" if native else "no AVX512_BF16 here: widened pairs"
+        return super().versions() | {"bfloat16": how}
+
+
 LIBRARIES = {
     "fastnn": FastnnGemm,
+    "fastnn_bf16": FastnnBfloat16,
     "numpy": NumpyGemm,
     "numpy_skylakex": NumpyGemm,
     "torch": TorchGemm,

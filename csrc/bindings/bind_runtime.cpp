@@ -72,6 +72,8 @@ void bind_runtime(py::module_& m) {
   m.attr("version") = FASTNN_VERSION;
   m.def("isa", &active_isa, "The instruction set in use.");
   m.def("available_isas", &isa_list, "What FASTNN_ISA may name here, best first.");
+  m.def("cpu_supports", &cpu_supports, py::arg("isa"),
+        "Whether this CPU can run an instruction set, also \"avx512bf16\".");
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
   m.def("prepare_threads", &prepare_threads, py::arg("threads"),

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ml_dtypes
 import numpy as np
 import pytest
 from op_cases import KERNEL_OPS, OPS, run, samples
 
 import fastnn
-from fastnn import ops
+from fastnn import _core, ops
 from fastnn.autodiff import raw
 from fastnn.opset._dtypes import HALVES, result_type
 from fastnn.opset._opdef import UPDATE
@@ -67,9 +65,7 @@ PRODUCTS = ("matmul", "linear", "linear_grad_input")
 
 
 def _has_bf16() -> bool:
-    cpu = Path("/proc/cpuinfo")
-    known = cpu.exists() and "avx512_bf16" in cpu.read_text()
-    return known and fastnn._core.active_isa() == "avx512"
+    return _core.isa() == "avx512" and _core.cpu_supports("avx512bf16")
 
 
 @pytest.mark.parametrize(
