@@ -113,7 +113,7 @@ class FastnnGemm:
 
 
 class FastnnBfloat16(FastnnGemm):
-    """The same products of operands rounded to bfloat16, as mixed precision has them."""
+    """The same products of operands rounded to bfloat16."""
 
     dtype = "bfloat16"
 

@@ -5,6 +5,7 @@
 
 #include "base/arena.hpp"
 #include "base/buffers.hpp"
+#include "base/cpu.hpp"
 #include "base/error.hpp"
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"

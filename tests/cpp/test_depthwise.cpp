@@ -70,8 +70,8 @@ void check_case(const Case& c) {
   // With a bias and ReLU, which the other two do not know.
   const Array<T> bias = uniform<T>({outputs[3]}, -1, 1, 6);
   for (size_t o = 0; o < want_y.size(); ++o) {
-    const int64_t c = static_cast<int64_t>(o) % outputs[3];
-    want_y[o] = std::max(want_y[o] + static_cast<double>(bias[c]), 0.0);
+    const int64_t channel = static_cast<int64_t>(o) % outputs[3];
+    want_y[o] = std::max(want_y[o] + static_cast<double>(bias[channel]), 0.0);
   }
   Attrs attrs(5);
   attrs[3].i = 1, attrs[4].f = 1;
