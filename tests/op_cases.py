@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import ml_dtypes
+import numpy as np
+
 from fastnn.opset import all_ops
-from fastnn.opset._opdef import HOST, KERNELLESS
+from fastnn.opset._opdef import HOST, KERNELLESS, Sample
 from fastnn.selftest.cases import DTYPES as DTYPES
 from fastnn.selftest.cases import assert_close as assert_close
 from fastnn.selftest.cases import reference as reference
@@ -16,3 +19,11 @@ OPS = all_ops()
 KERNEL_OPS = [name for name, op in OPS.items() if op.kind not in KERNELLESS]
 PLANNED = [name for name, op in OPS.items() if op.kind != HOST]
 DIFFERENTIABLE = [name for name, op in OPS.items() if op.vjp is not None]
+
+
+def narrowed(sample: Sample, half: str) -> Sample:
+    """A float32 sample with `half` in the place of float32."""
+    dtype = ml_dtypes.bfloat16 if half == "bfloat16" else np.float16
+    inputs = (a.astype(dtype) if a.dtype == np.float32 else a for a in sample.inputs)
+    attrs = (half if a == "float32" else a for a in sample.attrs)
+    return Sample(tuple(inputs), tuple(attrs))

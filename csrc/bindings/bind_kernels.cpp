@@ -65,8 +65,8 @@ void launch_by_name(const std::string& name, const py::sequence& inputs,
   check_arity(kernel, in.size(), out.size(), attrs.size());
   const py::gil_scoped_release release;
   if (part) {
-    const Part share{part->first, part->second};
-    kernel.fn({in.data(), out.data(), attrs.data(), share});
+    launch_part(&kernel, in.data(), out.data(), attrs.data(),
+                {part->first, part->second});
   } else {
     launch(&kernel, in.data(), out.data(), attrs.data(), cost);
   }

@@ -45,8 +45,8 @@ using Kernel = void (*)(const KernelArgs&);
 
 // How a kernel divides its work between parts.
 enum class Split : uint8_t {
-  kRows,    // part owns rows `row_range(out[0].rows(), part)` of every output, unless
-            // `min_rows` says that there are too few
+  kRows,    // part owns rows `row_range(out[0].rows(), part)` of every output (in
+            // proportion where one has fewer), unless `min_rows` says: too few
   kAny,     // some other partition of the output elements, each written by one part
   kSerial,  // part 0 does everything
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/half.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -69,8 +70,10 @@ TensorView seen_as(const TensorView& view, const TensorView& kept,
   for (int d = 0; d < seen.ndim; ++d) {
     seen.stride[d] = kept.shape[d] != view.shape[d] ? 0 : wide.stride[d];
   }
+  // Row 0 may lie before the buffer: an address, never a pointer to something.
   const int64_t skipped = seen.ndim ? begin * seen.stride[0] : 0;
-  seen.data = wide.ptr<char>() - skipped * static_cast<int64_t>(sizeof(float));
+  const auto bytes = static_cast<uintptr_t>(skipped) * sizeof(float);
+  seen.data = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(wide.data) - bytes);
   return seen;
 }
 
@@ -80,7 +83,24 @@ bool reads_own_rows(char letter, const AttrValue* attrs) {
   return letter == 'r' || keeps_rows;
 }
 
+// The rows of an operand that go through the float copy.
+Range converted_rows(const TensorView& kept, bool by_rows, int64_t rows, Range own) {
+  if (!by_rows || kept.ndim == 0) return {0, kept.rows()};
+  const int64_t lead = kept.shape[0];
+  return {lead * own.begin / rows, lead * own.end / rows};
+}
+
 }  // namespace
+
+int widened_parts(const KernelEntry& kernel, const TensorView* out, int count) {
+  const int64_t rows = out[0].rows();
+  if (kernel.split != Split::kRows || rows == 0) return 1;
+  for (int i = 0; i < kernel.n_out; ++i) {
+    if (out[i].ndim == 0 && rows > 1) return 1;
+  }
+  if (kernel.min_rows == 0) return count;
+  return static_cast<int>(std::clamp<int64_t>(rows / kernel.min_rows, 1, count));
+}
 
 void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
   const size_t n_in = std::strlen(kernel.reads);
@@ -88,14 +108,10 @@ void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
   FASTNN_CHECK(n <= kMaxViews, "[%s] %zu operands are too many for 16-bit floats",
                kernel.name, n);
   const int64_t rows = args.out[0].rows();
-  Part part = {args.part.index, args.part.count};
-  const bool owned =
-      kernel.split == Split::kRows && owns_rows(rows, part, kernel.min_rows);
-  if (!owned || part.count == 1) {
-    if (part.index != 0) return;
-    part = {};
-  }
+  const Part part = {args.part.index, widened_parts(kernel, args.out, args.part.count)};
+  if (part.index >= part.count) return;
   const Range own = row_range(rows, part);
+  if (part.count > 1 && own.begin == own.end) return;
   TensorView views[kMaxViews];
   Range range[kMaxViews];
   int64_t total = 0;
@@ -105,9 +121,10 @@ void call_widened(const KernelEntry& kernel, const KernelArgs& args) {
     views[i] = view;
     if (!dtype_is_half(view.dtype)) continue;
     const TensorView kept = output ? view : stored(view);
-    const bool by_rows = kept.ndim > 0 && kept.shape[0] == rows && part.count > 1 &&
-                         (output || reads_own_rows(kernel.reads[i], args.attrs));
-    range[i] = by_rows ? own : Range{0, kept.rows()};
+    const bool private_input = !output && kept.ndim > 0 && kept.shape[0] == rows &&
+                               reads_own_rows(kernel.reads[i], args.attrs);
+    range[i] =
+        converted_rows(kept, part.count > 1 && (output || private_input), rows, own);
     total += padded(rows_of(kept, range[i]).numel());
   }
   float* to = buffer_of(total);

@@ -24,10 +24,13 @@ inline bool needs_widening(const KernelEntry& kernel, const TensorView* in, size
   return float16 || (bfloat16 && kernel.halves != Halves::kBFloat16);
 }
 
-// Computes a part of a kernel's work. A part that owns rows converts only those of the
-// operands of which it reads no others (letters 'r', and 'k' where the reduction keeps
-// rows: another part may still be writing the rest); where parts own no rows, part 0
-// does all.
+// How many of `count` parts compute something: 1 unless they own rows (kAny), and no
+// more than have `min_rows` each.
+int widened_parts(const KernelEntry& kernel, const TensorView* out, int count);
+
+// Computes a part of a kernel's work. A part converts the rows that it owns of every
+// output, and only those of the inputs of which it reads no others (letters 'r', and
+// 'k' where the reduction keeps rows: another part may still be writing the rest).
 void call_widened(const KernelEntry& kernel, const KernelArgs& args);
 
 }  // namespace fastnn

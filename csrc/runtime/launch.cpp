@@ -115,6 +115,7 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
     }
   }
   if (needs_widening(*kernel, in, std::strlen(kernel->reads), out)) {
+    parts = widened_parts(*kernel, out, parts);
     const auto call = [&](int index, int count) {
       call_widened(*kernel, {in, out, attrs, Part{index, count}});
     };
@@ -127,6 +128,16 @@ void launch(const KernelEntry* kernel, const TensorView* in, const TensorView* o
   run_paced(parts, cost, [&](int index, int count) {
     kernel->fn({in, out, attrs, Part{index, count, true}});
   });
+}
+
+void launch_part(const KernelEntry* kernel, const TensorView* in, const TensorView* out,
+                 const AttrValue* attrs, Part part) {
+  const KernelArgs args = {in, out, attrs, part};
+  if (needs_widening(*kernel, in, std::strlen(kernel->reads), out)) {
+    call_widened(*kernel, args);
+  } else {
+    kernel->fn(args);
+  }
 }
 
 }  // namespace fastnn

@@ -16,4 +16,8 @@ FASTNN_API void check_arity(const KernelEntry& kernel, size_t n_in, size_t n_out
 FASTNN_API void launch(const KernelEntry* kernel, const TensorView* in,
                        const TensorView* out, const AttrValue* attrs, double cost);
 
+// Computes one part on the calling thread: for tests.
+FASTNN_API void launch_part(const KernelEntry* kernel, const TensorView* in,
+                            const TensorView* out, const AttrValue* attrs, Part part);
+
 }  // namespace fastnn

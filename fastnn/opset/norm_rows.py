@@ -114,7 +114,11 @@ def _layer_samples(rng: Any, dtype: str, cases: Any = LAYER) -> Any:
             yield Sample((x, *params), (axis, 1e-2, centered))
 
 
-def _layer_grad_samples(rng: Any, dtype: str, cases: Any = LAYER) -> Any:
+# Enough rows for three parts that own theirs.
+LAYER_GRAD = (*LAYER, ((97, 2), 1))
+
+
+def _layer_grad_samples(rng: Any, dtype: str, cases: Any = LAYER_GRAD) -> Any:
     for shape, axis in cases:
         dy, x = (uniform(rng, shape, dtype, -2, 2) for _ in range(2))
         gamma = uniform(rng, shape[axis:], dtype, -2, 2)

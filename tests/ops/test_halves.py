@@ -6,11 +6,12 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from op_cases import KERNEL_OPS, OPS, run, samples
+from op_cases import KERNEL_OPS, OPS, narrowed, run, samples
 
 import fastnn
 from fastnn import _core, ops
 from fastnn.autodiff import raw
+from fastnn.autodiff._tape import encode_attrs
 from fastnn.opset._dtypes import HALVES, result_type
 from fastnn.opset._opdef import UPDATE
 
@@ -146,6 +147,37 @@ def test_threads_and_plans_give_the_same_bits(half: str) -> None:
     assert results[0].dtype == DTYPE[half]
     for other in results[1:]:
         np.testing.assert_array_equal(results[0].view(np.uint16), other.view(np.uint16))
+
+
+ROW_OWNERS = [row["name"] for row in _core.kernels() if row["split"] == "rows"]
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("name", [n for n in KERNEL_OPS if n in ROW_OWNERS])
+def test_teams_give_the_bits_of_one_thread(name: str, half: str) -> None:
+    op = OPS[name]
+    threads = fastnn.config.get_num_threads()
+    try:
+        _core.set_pacing(False)
+        for wide in samples(op, "float32"):
+            given, options = narrowed(wide, half)
+            like = run(op, given, options)
+            attrs = encode_attrs(op, options)
+            shape = like[0].shape
+            inputs = [
+                np.broadcast_to(a, op.operand_shape(a.shape, shape)) for a in given
+            ]
+            results = []
+            for count in (1, 2, 3):
+                fastnn.config.set_num_threads(count)
+                out = [np.full_like(e, 7) for e in like]
+                _core.launch(name, inputs, out, attrs, 1e9)
+                results.append([o.tobytes() for o in out])
+            message = f"{name} {half} {[a.shape for a in given]} {options}"
+            assert results[0] == results[1] == results[2], message
+    finally:
+        fastnn.config.set_num_threads(threads)
+        _core.set_pacing(True)
 
 
 @pytest.mark.parametrize("half", HALVES)
