@@ -47,7 +47,7 @@ FASTNN_INLINE void store_result(char* to, V v) {
 }
 
 // A chain of several vectors at once (pack.hpp), as long as there are so many; returns
-// how many vectors are done. Only for functors that say that they are worth it.
+// how many vectors are done. For functors that are deep (shared/pointwise/functor.h).
 template <class F, int n_in, class T>
 FASTNN_INLINE int64_t packed_tile(const TileArgs& args, int64_t vectors, const F& f) {
   using V = Vec<T>;

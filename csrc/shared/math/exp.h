@@ -27,6 +27,7 @@ FASTNN_HD ExpReduction<V> reduce_exp(V x) {
   const V r = x - n * ln2_high<V>();
   return {r - n * ln2_low<V>(), n};
 }
+
 // e^r - 1 for the reduced argument.
 template <class V>
 FASTNN_HD V expm1_reduced(V r) {
@@ -70,7 +71,7 @@ FASTNN_HD V exp(V x) {
 
 // e^-|x|.
 template <class V>
-FASTNN_HD V exp_of_negative(V x) {
+FASTNN_HD V exp_minus_absolute(V x) {
   const V low = constant<V>(kIsFloat32<V> ? -105 : -746);
   const auto [r, n] = reduce_exp(at_least(minus_absolute(x), low));
   return scale_by_power(exp_reduced(r), n);
@@ -112,7 +113,7 @@ FASTNN_HD V tanh(V x) {
 // 1 / (1 + e^-x). 3 ULP.
 template <class V>
 FASTNN_HD V sigmoid(V x) {
-  const V one = constant<V>(1), e = exp_of_negative(x);
+  const V one = constant<V>(1), e = exp_minus_absolute(x);
   return select(x < constant<V>(0), e, one) / (one + e);
 }
 
@@ -124,8 +125,7 @@ FASTNN_HD V silu(V x) {
   const V low = at_least(minus_absolute(x), constant<V>(kIsFloat32<V> ? -110 : -760));
   const auto [r, n] = reduce_exp(low);
   const V p = exp_reduced(r), tail = scale_by_power(fma(p, low, x - x), n);
-  const V e = scale_by_power(p, n);
-  return select(x < constant<V>(0), tail, x) / (one + e);  // infinity is no numerator
+  return select(x < constant<V>(0), tail, x) / (one + scale_by_power(p, n));
 }
 
 // e^|x| / 2, which overflows no earlier than sinh and cosh.

@@ -115,8 +115,8 @@ FASTNN_HD V log1p(V x) {
 
 // log(1 + e^-|x|): the sum is at most 2, its power of two 0 or 1.
 template <class V>
-FASTNN_HD V log1p_exp_of_negative(V x) {
-  const V t = exp_of_negative(x), one = constant<V>(1), zero = constant<V>(0);
+FASTNN_HD V log1p_exp_minus_absolute(V x) {
+  const V t = exp_minus_absolute(x), one = constant<V>(1), zero = constant<V>(0);
   const auto upper = t > constant<V>(0.414213562373095049);
   const V f = select(upper, constant<V>(0.5) * (t - one), t);
   const V low = log1p_tail(f) + select(upper, ln2_low<V>(), zero);
@@ -125,13 +125,13 @@ FASTNN_HD V log1p_exp_of_negative(V x) {
 // log(1 + e^x). 2 ULP.
 template <class V>
 FASTNN_HD V softplus(V x) {
-  return at_least(x, constant<V>(0)) + log1p_exp_of_negative(x);
+  return at_least(x, constant<V>(0)) + log1p_exp_minus_absolute(x);
 }
 // log(e^a + e^b), without overflow. 3 ULP where a and b have one sign.
 template <class V>
 FASTNN_HD V logaddexp(V a, V b) {
   const V top = maximum(a, b), gap = a - b;
-  const V y = top + log1p_exp_of_negative(gap);
+  const V y = top + log1p_exp_minus_absolute(gap);
   return select(a == b, a + constant<V>(0.693147180559945309), y);  // infinities
 }
 

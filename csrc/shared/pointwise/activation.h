@@ -189,7 +189,7 @@ struct SigmoidCrossEntropy {
   template <class V>
   FASTNN_HD V operator()(V logits, V target) const {
     const V linear = maximum(logits, constant<V>(0)) - logits * target;
-    return linear + log1p_exp_of_negative(logits);
+    return linear + log1p_exp_minus_absolute(logits);
   }
 };
 struct SigmoidCrossEntropyGrad {
