@@ -152,7 +152,7 @@ void run_tiles(Tile<T> t, Source source, int64_t width, const T* a, T* c,
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t own = height + (i < taller);
     t.a = a, t.c = c;
-    kTileTable<T>.fn[source][width][own](t);
+    tile_table<T>().fn[source][width][own](t);
     a += own;
     c += own * t.ldc;
   }

@@ -116,7 +116,7 @@ void multiply_narrow(const Narrow<T>& s, const T* a, int64_t pixels) {
       const int64_t rows = divide(s.rows + i, tiles);
       t.a = s.weights + begin * t.rsa;
       t.c = s.products + begin * t.ldc + j;
-      kTileTable<T>.fn[kPanel][width][rows](t);
+      tile_table<T>().fn[kPanel][width][rows](t);
       begin += rows;
     }
     j += cols;

@@ -74,7 +74,7 @@ FASTNN_INLINE void run_row(const Pass<T>& s, Panel<T>& panel, const T* a, T* c,
     t.c = c + begin * t.ldc;
     if (y && panel.last && !second_pass) t.y = y + begin * t.ldy;
     if (panel.fetch) fetch_tile(t, rows, panel.width);
-    kTileTable<T>.fn[panel.source][panel.width][rows](t);
+    tile_table<T>().fn[panel.source][panel.width][rows](t);
     if (panel.source == kCopy) {  // the others read the copy
       panel.source = kPanel;
       panel.tile.b = t.b = t.copy;

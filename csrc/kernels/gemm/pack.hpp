@@ -3,7 +3,7 @@
 // and for the sizes where a contiguous copy pays.
 #pragma once
 
-#include "kernels/gemm/ukernel.hpp"
+#include "kernels/gemm/tile.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 
@@ -32,12 +32,44 @@ FASTNN_INLINE void transpose(Vec<T>* v) {
   }
 }
 
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+// 16 rows of 16 floats by quarters: loads put rows r, r + 4, r + 8, r + 12 into one
+// vector, which leaves half of the shuffles, on the one port that has them.
+FASTNN_INLINE void load_square(const float* src, int64_t ld, Vec<float>* out) {
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) {
+    __m512 w[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+      const float* p = src + r * ld + 4 * q;
+      w[r] = _mm512_castps128_ps512(_mm_loadu_ps(p));
+      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 4 * ld), 1);
+      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 8 * ld), 2);
+      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 12 * ld), 3);
+    }
+    const __m512d low0 = (__m512d)_mm512_unpacklo_ps(w[0], w[1]);
+    const __m512d high0 = (__m512d)_mm512_unpackhi_ps(w[0], w[1]);
+    const __m512d low1 = (__m512d)_mm512_unpacklo_ps(w[2], w[3]);
+    const __m512d high1 = (__m512d)_mm512_unpackhi_ps(w[2], w[3]);
+    out[4 * q] = (Vec<float>)_mm512_unpacklo_pd(low0, low1);
+    out[4 * q + 1] = (Vec<float>)_mm512_unpackhi_pd(low0, low1);
+    out[4 * q + 2] = (Vec<float>)_mm512_unpacklo_pd(high0, high1);
+    out[4 * q + 3] = (Vec<float>)_mm512_unpackhi_pd(high0, high1);
+  }
+}
+#endif
+
 // Up to `lanes` rows of `cols` elements, src(r, c) = src[r * ld + c], as vectors of
 // columns: out[c] holds column c, zero-padded.
 template <class T>
 FASTNN_INLINE void load_transposed(const T* src, int64_t ld, int rows, int cols,
                                    Vec<T>* out) {
   constexpr int n = lanes<T>;
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    if (rows == n && cols == n) return load_square(src, ld, out);
+  }
+#endif
   if (rows == n && cols == n) {
 #pragma GCC unroll 16
     for (int r = 0; r < n; ++r)

@@ -42,6 +42,7 @@ void normalise(Product<T>& p) {
 template <class T>
 bool prefers_transposed(const Product<T>& p) {
   const int64_t n = lanes<T>;
+  if (p.n == 1 && p.csa == 1) return p.m > 1;  // single_row.hpp
   if (p.k > kMaxTransposedK) return false;
   const double rows =
       0.5 * p.m * ceil_div(p.n, n) * p.k + (p.csb == 1 ? 0 : 0.4) * p.k * p.n;

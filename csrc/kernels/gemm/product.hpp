@@ -5,7 +5,7 @@
 // the operand with free strides) stored transposed.
 #pragma once
 
-#include "kernels/gemm/plan.hpp"
+#include "kernels/gemm/single_row.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 
@@ -67,7 +67,7 @@ FASTNN_INLINE void multiply_tiles(const Block<T>& block, Tile<T>& t, Source& sou
       t.y = e.y + (block.p.row + begin) * e.rsy + block.p.col + j;
       t.ldy = e.rsy;
     }
-    kTileTable<T>.fn[source][width][height](t);
+    tile_table<T>().fn[source][width][height](t);
     if (second_pass) {
       finish<T>({t.c, t.ldc, block.p.row + begin, block.p.col + j, height, cols}, e,
                 false);
@@ -224,7 +224,7 @@ void run_transposed(const Product<T>& p, T* buffer) {
         const int64_t end = divide(rows * (s + 1), blocks);
         t.a = p.a + (i + begin) * p.rsa;
         t.c = strip + begin * ld;
-        kTileTable<T>.fn[source][w][end - begin](t);
+        tile_table<T>().fn[source][w][end - begin](t);
       }
       store_strip(p, strip, ld, i, rows, j, cols);
     }
@@ -237,6 +237,7 @@ template <class T>
 void run_product(Product<T> p, bool transposed, T* buffer) {
   if (p.m == 0 || p.n == 0) return;
   normalise(p);
+  if (is_single_row(p, transposed)) return run_single_row(p, transposed);
   if (transposed) return run_transposed(p, buffer);
   run_rows(p, buffer);
 }

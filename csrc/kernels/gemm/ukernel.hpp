@@ -3,44 +3,24 @@
 // k may be cut in segments between which A jumps: the kernel rows of a convolution.
 #pragma once
 
-#include "kernels/gemm/tiles.hpp"
-#include "kernels/simd/vec.hpp"
+#include "kernels/gemm/tile.hpp"
 #include "shared/pointwise.h"
 
 FASTNN_BEGIN_NAMESPACE
 
-inline constexpr int64_t kNoJump = 0;
-
-template <class T>
-struct Tile {
-  int64_t k;   // of one segment
-  const T* a;  // element (i, p) at a[i * rsa + p * csa]: any strides
-  int64_t rsa, csa;
-  int64_t segments;     // B goes on where the segment before ended
-  const int64_t* jump;  // segment s of A begins at a + jump[s]
-  const T* b;           // element (p, j) at b[p * ldb + j]
-  int64_t ldb;
-  T* c;
-  int64_t ldc;
-  const T* bias;   // added before the activation; nullptr: none
-  const T* ahead;  // kPanel: a line to fetch into L2 per k, `ahead_step` apart;
-  int64_t ahead_step, ahead_pair;  // kAhead: it and the pair per kAheadSteps of k
-  T* copy;                         // kCopy: where B's vectors go
-  int tail;                        // columns of the last vector, 1..lanes
-  bool accumulate;                 // start from C instead of 0
-  bool relu;
-  const T* y;  // ReLU's gradient: C is 0 where y <= 0; nullptr: none
-  int64_t ldy;
-};
-
-// How a tile reads B.
-enum Source {
-  kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
-  kPanel,    // a copy without gaps: the hardware fetches it
-  kCopy,     // in place, and leaves the copy behind
-  kAhead,    // in place, and fetches lines of the next panel
-  kSources,
-};
+// The lines that the tile will be stored to. A result beyond L2 (784 x 784 gradients)
+// would else wait for them at the end of every tile, longer than the tile takes.
+template <class T, int MR, int NV>
+FASTNN_INLINE void fetch_result(const Tile<T>& t) {
+  constexpr int n = lanes<T>, kPerLine = 64 / FASTNN_VECTOR_BYTES;
+#pragma GCC unroll 32
+  for (int i = 0; i < MR; ++i) {
+    const T* c = t.c + i * t.ldc;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j += kPerLine)
+      __builtin_prefetch(c + j * n, 1, 3);
+  }
+}
 
 template <class T, int MR, int NV>
 FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
@@ -61,6 +41,7 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
       for (int j = 0; j < NV; ++j)
         acc[i][j] = Vec<T>{};
     }
+    fetch_result<T, MR, NV>(t);
   }
 }
 
@@ -191,37 +172,24 @@ void ukr(const Tile<T>& t) {
   end_tile(t, acc);
 }
 
+template <class T, int NV, int... MR>
+constexpr void fill_rows(TileTable<T>& table, Ints<MR...>) {
+  ((table.fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
+  ((table.fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
+  ((table.fn[kCopy][NV][MR] = ukr<T, MR, NV, kCopy>), ...);
+  ((table.fn[kAhead][NV][MR] = ukr < T, MR, NV,
+    MR * NV < kAheadSums ? kInPlace : kAhead >),
+   ...);
+}
+template <class T, int... NV>
+constexpr void fill_widths(TileTable<T>& table, Ints<NV...>) {
+  (fill_rows<T, NV>(table, typename Upto<kTileRows[NV]>::Type{}), ...);
+}
 template <class T>
-using TileFn = void (*)(const Tile<T>&);
-
-template <int... I>
-struct Ints {};
-template <int N, int... I>
-struct Upto : Upto<N - 1, N, I...> {};
-template <int... I>
-struct Upto<0, I...> {
-  using Type = Ints<I...>;  // 1..N
-};
-
-template <class T>
-struct TileTable {
-  TileFn<T> fn[kSources][kMaxWidth + 1][kTileRows[1] + 1] = {};
-
-  template <int NV, int... MR>
-  constexpr void fill_rows(Ints<MR...>) {
-    ((fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
-    ((fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
-    ((fn[kCopy][NV][MR] = ukr<T, MR, NV, kCopy>), ...);
-    ((fn[kAhead][NV][MR] = ukr < T, MR, NV, MR * NV < kAheadSums ? kInPlace : kAhead >),
-     ...);
-  }
-  template <int... NV>
-  constexpr void fill(Ints<NV...>) {
-    (fill_rows<NV>(typename Upto<kTileRows[NV]>::Type{}), ...);
-  }
-  constexpr TileTable() { fill(typename Upto<kMaxWidth>::Type{}); }
-};
-template <class T>
-inline constexpr TileTable<T> kTileTable;
+constexpr TileTable<T> filled_table() {
+  TileTable<T> table = {};
+  fill_widths<T>(table, typename Upto<kMaxWidth>::Type{});
+  return table;
+}
 
 FASTNN_END_NAMESPACE
