@@ -215,6 +215,10 @@ void lamb_direction(const KernelArgs& args) {
                   0);
 }
 
+void moving_average(const KernelArgs& args) {
+  run_group<false>("moving_average", args, 0, MovingAverage{args.attrs[0].f}, 0);
+}
+
 // The sum of a short vector of `square_sums`, in its order.
 FASTNN_INLINE double total(const TensorView& x) {
   double sum = 0;
@@ -299,6 +303,7 @@ constexpr KernelEntry kEntries[] = {
                   "learning_rate_power l1 l2 l2_shrinkage beta weight_decay"),
     FASTNN_UPDATE(lion, "rrra", 2, "beta_1 beta_2 weight_decay"),
     FASTNN_UPDATE(lamb_direction, "rrra", 3, "beta_1 beta_2 epsilon"),
+    FASTNN_UPDATE(moving_average, "rr", 1, "rate"),
     {"lamb", lamb, Split::kRows, "rraaa", 1, ""},
     {"square_sums", square_sums, Split::kRows, "a", 1, ""},
 };

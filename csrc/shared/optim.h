@@ -49,6 +49,16 @@ FASTNN_HD V moved(V a, V x, double beta) {
   return a + (x - a) * constant<V>(1 - beta);
 }
 
+// Statistics of batch normalization: w = rate w + (1 - rate) x.
+struct MovingAverage {
+  static constexpr int kSlots = 0;
+  double rate;
+  template <class V>
+  FASTNN_HD void operator()(V& w, V x, V*) const {
+    w = average(w, x, rate);
+  }
+};
+
 // v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon). `centered` subtracts the
 // square of the average gradient from v; `with_momentum` adds up the steps.
 template <bool centered, bool with_momentum>

@@ -7,11 +7,20 @@ from typing import Any
 
 from fastnn._registry import exported
 from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastnn.layers.adaptive_pooling import *  # noqa: F403  (its __all__ is explicit)
+from fastnn.layers.adaptive_pooling import __all__ as _adaptive_pooling
+from fastnn.layers.batch_normalization import BatchNormalization
+from fastnn.layers.conv import *  # noqa: F403
+from fastnn.layers.conv import __all__ as _conv
 from fastnn.layers.dense import Dense
 from fastnn.layers.dropout import Dropout
+from fastnn.layers.global_pooling import *  # noqa: F403
+from fastnn.layers.global_pooling import __all__ as _global_pooling
 from fastnn.layers.input import Input, InputLayer
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
+from fastnn.layers.pooling import *  # noqa: F403
+from fastnn.layers.pooling import __all__ as _pooling
 from fastnn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
@@ -41,7 +50,12 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Layer:
 
 
 __all__ = [
+    *_adaptive_pooling,
+    *_conv,
+    *_global_pooling,
+    *_pooling,
     "Activation",
+    "BatchNormalization",
     "Dense",
     "Dropout",
     "ELU",

@@ -6,13 +6,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from fastnn import activations, constraints, initializers, ops, regularizers
+from fastnn import activations, ops
 from fastnn._registry import export
 from fastnn.autodiff import raw
-from fastnn.errors import ShapeError
-from fastnn.layers.input_spec import InputSpec, format_shape
+from fastnn.layers import _parts
+from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
 
 
@@ -52,48 +50,27 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)):
-            units_ok = False
-        else:
-            units_ok = units > 0
-        if not units_ok:
-            raise ValueError(
-                f"[Dense] units must be a positive integer, received {units!r}."
-            )
-        self.units = int(units)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.units = _parts.positive("Dense", "units", units)
+        _parts.keep(
+            self,
+            activation=activation,
+            use_bias=bool(use_bias),
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        features = input_shape[-1]
-        if features is None:
-            raise ShapeError(
-                f"[Dense] layer '{self.name}' needs the size of the last axis; "
-                f"received shape {format_shape(input_shape)}."
-            )
-        self.kernel = self.add_weight(
-            (features, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        features = _parts.known_size(self, input_shape, -1)
+        shape = (features, self.units)
+        self.kernel = _parts.add_weight(self, "kernel", shape)
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+            self.bias = _parts.add_weight(self, "bias", (self.units,))
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, inputs: Any) -> Any:
@@ -119,16 +96,9 @@ class Dense(Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "activation": activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
-        }
+        names = (
+            "units activation use_bias kernel_initializer bias_initializer "
+            "kernel_regularizer bias_regularizer activity_regularizer "
+            "kernel_constraint bias_constraint"
+        )
+        return {**super().get_config(), **_parts.config_of(self, names)}

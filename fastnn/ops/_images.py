@@ -38,6 +38,13 @@ def channels_first(x: Tensor) -> Tensor:
     return raw.transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
+def bias_of(x: Tensor, bias: Any) -> Tensor:
+    """The bias of a convolution of x: of no elements where there is none."""
+    if bias is None:
+        return Tensor(np.zeros(0, x.dtype))
+    return bias if bias.dtype == x.dtype else raw.cast(bias, x.dtype)
+
+
 def per_axis(name: str, label: str, value: Any, rank: int, *, least: int = 1) -> Ints:
     """An integer for each of `rank` axes from one or as many (arrays too)."""
     given = value.tolist() if isinstance(value, np.ndarray) else value

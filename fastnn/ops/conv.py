@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._images import (
     Ints,
+    bias_of,
     channels_first,
     channels_last,
     is_channels_first,
@@ -95,6 +94,19 @@ def conv(
         (batch, *output, filters), or channels first:
         y[o] = sum_k x[o * stride + k * dilation - pad] kernel[k].
     """
+    return convolve(inputs, kernel, None, strides, padding, data_format, dilation_rate)
+
+
+def convolve(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+    dilation_rate: Any,
+) -> Tensor:
+    """`conv` plus a bias (filters,), or None: one op, as layers want it."""
     x, w, rank = _operands("conv", inputs, kernel)
     first = is_channels_first("conv", data_format)
     steps = per_axis("conv", "strides", strides, rank)
@@ -105,8 +117,7 @@ def conv(
     if not inside or channels % inside:
         raise _no_multiple(x, w, first)
     pads = conv_pads(padding, x.shape[1:-1], w.shape[:-2], steps, rates)
-    none = Tensor(np.zeros(0, x.dtype))
-    y = raw.conv(x, w, none, steps, rates, pads, channels // inside)
+    y = raw.conv(x, w, bias_of(x, bias), steps, rates, pads, channels // inside)
     return channels_first(y) if first else y
 
 
@@ -128,7 +139,7 @@ def transpose_shape(
     return (size - 1) * stride + total - reach + 2, reach - 1 - left
 
 
-def _extra(name: str, value: Any, strides: Ints) -> tuple[int | None, ...]:
+def output_padding_of(name: str, value: Any, strides: Ints) -> tuple[int | None, ...]:
     """The output padding of every axis."""
     if value is None:
         return (None,) * len(strides)
@@ -167,12 +178,35 @@ def conv_transpose(
     Returns:
         (batch, *output, filters), or channels first.
     """
+    return convolve_transpose(
+        inputs,
+        kernel,
+        None,
+        strides,
+        padding,
+        output_padding,
+        data_format,
+        dilation_rate,
+    )
+
+
+def convolve_transpose(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Any,
+    padding: str,
+    output_padding: Any,
+    data_format: str | None,
+    dilation_rate: Any,
+) -> Tensor:
+    """`conv_transpose` plus a bias (filters,), or None."""
     name = "conv_transpose"
     x, w, rank = _operands(name, inputs, kernel)
     first = is_channels_first(name, data_format)
     steps = per_axis(name, "strides", strides, rank)
     rates = per_axis(name, "dilation_rate", dilation_rate, rank)
-    extra = _extra(name, output_padding, steps)
+    extra = output_padding_of(name, output_padding, steps)
     if first:
         x = channels_last(x)
     size, width = x.shape[1:-1], w.shape[:-2]
@@ -193,8 +227,8 @@ def conv_transpose(
             size, width, steps, rates, shape, low, strict=True
         )
     )
-    none = Tensor(np.zeros(0, x.dtype))
-    y = raw.conv_transpose(x, w, none, shape, steps, rates, low + high)
+    b = bias_of(x, bias)
+    y = raw.conv_transpose(x, w, b, shape, steps, rates, low + high)
     return channels_first(y) if first else y
 
 

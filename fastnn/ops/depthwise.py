@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._images import (
+    bias_of,
     channels_first,
     channels_last,
     is_channels_first,
@@ -21,7 +20,13 @@ from fastnn.ops._promote import promote, to_float
 
 
 def _depthwise(
-    name: str, x: Tensor, w: Tensor, strides: Any, padding: str, dilation_rate: Any
+    name: str,
+    x: Tensor,
+    w: Tensor,
+    bias: Any,
+    strides: Any,
+    padding: str,
+    dilation_rate: Any,
 ) -> Tensor:
     """x with channels last."""
     rank = x.ndim - 2
@@ -40,8 +45,7 @@ def _depthwise(
         )
     window = w.shape[:-2]
     low, out = placement(name, x.shape[1:-1], window, moves, dilation, padding)
-    none = Tensor(np.zeros(0, x.dtype))
-    return raw.depthwise_conv(x, w, none, moves, dilation, low, out)
+    return raw.depthwise_conv(x, w, bias_of(x, bias), moves, dilation, low, out)
 
 
 def depthwise_conv(
@@ -66,11 +70,26 @@ def depthwise_conv(
         Images with channels * multiplier channels; those of one input channel are
         neighbours.
     """
+    return convolve_depthwise(
+        inputs, kernel, None, strides, padding, data_format, dilation_rate
+    )
+
+
+def convolve_depthwise(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+    dilation_rate: Any,
+) -> Tensor:
+    """`depthwise_conv` plus a bias (channels * multiplier,), or None."""
     name = "depthwise_conv"
     x, w = promote(to_float(inputs), to_float(kernel))
     first = is_channels_first(name, data_format)
     x = channels_last(x) if first else x
-    y = _depthwise(name, x, w, strides, padding, dilation_rate)
+    y = _depthwise(name, x, w, bias, strides, padding, dilation_rate)
     return channels_first(y) if first else y
 
 
@@ -93,19 +112,46 @@ def separable_conv(
     Returns:
         Images with `filters` channels (arXiv:1610.02357).
     """
+    return convolve_separable(
+        inputs,
+        depthwise_kernel,
+        pointwise_kernel,
+        None,
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
+    )
+
+
+def convolve_separable(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    bias: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+    dilation_rate: Any,
+) -> Tensor:
+    """`separable_conv` plus a bias (filters,), or None."""
     name = "separable_conv"
     operands = (to_float(t) for t in (inputs, depthwise_kernel, pointwise_kernel))
     x, w, mix = promote(*operands)
     first = is_channels_first(name, data_format)
     x = channels_last(x) if first else x
-    y = _depthwise(name, x, w, strides, padding, dilation_rate)
+    y = _depthwise(name, x, w, None, strides, padding, dilation_rate)
     if mix.ndim != x.ndim or mix.shape[:-1] != (*[1] * (x.ndim - 2), y.shape[-1]):
         raise ShapeError(
             f"[{name}] pointwise_kernel must be (1, ..., 1, {y.shape[-1]}, filters), "
             f"received {mix.shape}"
         )
     flat = raw.reshape(y, (_product(y.shape[:-1]), y.shape[-1]))
-    mixed = raw.matmul(flat, raw.reshape(mix, mix.shape[-2:]))
+    matrix = raw.reshape(mix, mix.shape[-2:])
+    if bias is None:
+        mixed = raw.matmul(flat, matrix)
+    else:
+        mixed = raw.linear(flat, matrix, bias_of(flat, bias))
     y = raw.reshape(mixed, (*y.shape[:-1], mix.shape[-1]))
     return channels_first(y) if first else y
 

@@ -413,3 +413,27 @@ update_op(
     cost=0.4,
     doc="w - lr sign(beta_1 m + (1 - beta_1) g); Chen et al. 2023, arXiv:2302.06675",
 )
+
+
+def _moving_average_samples(rng: Any, dtype: str) -> Any:
+    for shape in SHAPES:
+        for rate in (0.99, 0.0, 1.0):
+            yield Sample(
+                tuple(uniform(rng, shape, dtype, -2, 2) for _ in "ax"), (rate,)
+            )
+
+
+op(
+    "moving_average",
+    inputs="a x",
+    outputs="a1",
+    attrs=(Attr("rate", "float", 0.99),),
+    infer=_infer("moving_average", 2),
+    kind=UPDATE,
+    ref=_average,
+    samples=_moving_average_samples,
+    tol=TOL,
+    inplace=(0,),
+    cost=0.3,
+    doc="rate a + (1 - rate) x",
+)

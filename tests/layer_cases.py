@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table of layers: class, arguments, input shapes.
+
+tools/record_keras_layers.py runs it in Keras, test_against_keras.py in fastnn. Both
+draw the same weights and inputs from a seed, so the golden file has only results.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+IMAGE = (2, 7, 6, 4)
+FIRST = {"data_format": "channels_first"}
+
+
+class Case(NamedTuple):
+    """A layer and what it is called on.
+
+    Attributes:
+        name: class and number, the key in the golden file.
+        layer: class in `keras.layers`.
+        shapes: of the inputs; more than one are given as a list.
+        arguments: of the constructor.
+        training: given to the call.
+        classes: inputs are integers below it, 0 for floats.
+    """
+
+    name: str
+    layer: str
+    shapes: tuple[tuple[int, ...], ...]
+    arguments: dict[str, Any]
+    training: bool | None
+    classes: int
+
+    def rng(self) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(crc32(self.name.encode())))
+
+    def inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        if self.classes:
+            return [rng.integers(0, self.classes, shape) for shape in self.shapes]
+        return [uniform(rng, shape) for shape in self.shapes]
+
+
+def uniform(rng: np.random.Generator, shape: Any) -> np.ndarray:
+    """Doubles in [-1, 1)."""
+    return rng.random(tuple(shape)) * 2 - 1
+
+
+def weight(rng: np.random.Generator, name: str, shape: Any) -> np.ndarray:
+    """A weight; variances are positive."""
+    value = uniform(rng, shape)
+    return np.abs(value) + 0.5 if "variance" in name else value
+
+
+def plain(config: Any) -> Any:
+    """The config without what depends on the run: names, seeds, dtype objects."""
+    if isinstance(config, dict):
+        if "class_name" in config and "config" in config:
+            return [config["class_name"], plain(config["config"])]
+        # fastnn does not quantize.
+        skipped = ("name", "dtype", "trainable", "seed", "quantization_config")
+        return {k: plain(v) for k, v in config.items() if k not in skipped}
+    if isinstance(config, (list, tuple)):
+        return [plain(v) for v in config]
+    return config
+
+
+CASES: list[Case] = []
+
+
+def case(
+    layer: str,
+    *shapes: tuple[int, ...],
+    training: bool | None = None,
+    classes: int = 0,
+    **arguments: Any,
+) -> None:
+    number = sum(c.layer == layer for c in CASES)
+    name = f"{layer}-{number}"
+    CASES.append(Case(name, layer, shapes, arguments, training, classes))
+
+
+# Convolutions
+case("Conv1D", (2, 9, 4), filters=3, kernel_size=3)
+case("Conv1D", (2, 9, 4), filters=3, kernel_size=4, padding="causal", dilation_rate=2)
+case("Conv1D", (2, 9, 4), filters=4, kernel_size=4, padding="causal", strides=2)
+case("Conv1D", (2, 4, 9), filters=4, kernel_size=3, padding="same", groups=2, **FIRST)
+case("Conv1D", (2, 4, 9), filters=3, kernel_size=2, padding="causal", **FIRST)
+case("Conv2D", IMAGE, filters=5, kernel_size=3, activation="relu")
+case("Conv2D", IMAGE, filters=3, kernel_size=(2, 3), strides=(2, 1), padding="same")
+case("Conv2D", IMAGE, filters=3, kernel_size=3, padding="SAME", dilation_rate=(1, 2))
+case("Conv2D", IMAGE, filters=4, kernel_size=3, groups=2, use_bias=False)
+case("Conv2D", (2, 4, 7, 6), filters=3, kernel_size=3, activation="tanh", **FIRST)
+case("Conv2D", IMAGE, filters=3, kernel_size=1, activation="softmax")
+case("Conv3D", (2, 5, 4, 6, 2), filters=3, kernel_size=2)
+case("Conv3D", (2, 5, 4, 6, 2), filters=3, kernel_size=3, strides=2, padding="same")
+case("Conv3D", (2, 2, 5, 4, 6), filters=3, kernel_size=(1, 2, 3), **FIRST)
+
+# Pooling
+for _kind, _size in (("Max", {}), ("Average", {"pool_size": 2})):
+    case(f"{_kind}Pooling1D", (2, 7, 3), **_size)
+    case(f"{_kind}Pooling1D", (2, 7, 3), pool_size=3, strides=2, padding="same")
+    case(f"{_kind}Pooling1D", (2, 3, 7), pool_size=3, strides=1, **FIRST)
+    case(f"{_kind}Pooling2D", IMAGE, **_size)
+    case(f"{_kind}Pooling2D", IMAGE, pool_size=(3, 2), strides=(1, 2), padding="same")
+    case(f"{_kind}Pooling2D", (2, 4, 7, 6), pool_size=2, padding="same", **FIRST)
+    case(f"{_kind}Pooling3D", (2, 5, 4, 6, 2), **_size)
+    case(f"{_kind}Pooling3D", (2, 2, 5, 4, 6), pool_size=(2, 1, 3), **FIRST)
+    for _rank in (1, 2, 3):
+        _shape = (2, *(4, 3, 5)[:_rank], 3)
+        case(f"Global{_kind}Pooling{_rank}D", _shape)
+        case(f"Global{_kind}Pooling{_rank}D", _shape, keepdims=True)
+        case(f"Global{_kind}Pooling{_rank}D", _shape, **FIRST)
+        case(f"Adaptive{_kind}Pooling{_rank}D", _shape, output_size=(3, 2, 2)[:_rank])
+        case(f"Adaptive{_kind}Pooling{_rank}D", _shape, output_size=2, **FIRST)
+
+# Normalization
+case("BatchNormalization", (5, 3))
+case("BatchNormalization", (5, 3), training=True)
+case("BatchNormalization", (2, 3, 4, 3), training=True, epsilon=0.1, momentum=0.5)
+case("BatchNormalization", (2, 3, 4, 3), training=True, axis=1)
+case("BatchNormalization", (2, 3, 4, 3), training=True, center=False, scale=False)
+case("BatchNormalization", (2, 3, 4, 3), center=False)
+case("BatchNormalization", (4, 3, 2), training=True, scale=False)
+
+# Activations
+case("ELU", (3, 5), alpha=0.7)
+case("LeakyReLU", (3, 5))
+case("LeakyReLU", (3, 5), negative_slope=0.1)
+case("PReLU", (3, 4, 5))
+case("PReLU", (3, 4, 5), shared_axes=[1])
+case("ReLU", (3, 5))
+case("ReLU", (3, 5), max_value=0.5, negative_slope=0.2, threshold=0.1)
+case("Softmax", (3, 4, 5))
+case("Softmax", (3, 4, 5), axis=1)
+case("Softmax", (3, 4, 5), axis=[1, 2])
+case("Activation", (3, 5), activation="gelu")
+
+# Core and reshaping
+case("Dense", (3, 5), units=4, activation="sigmoid")
+case("Dense", (3, 2, 5), units=4, use_bias=False)
+case("Flatten", (2, 3, 4))
+case("Flatten", (2, 3, 4), **FIRST)
+case("Permute", (2, 3, 4), dims=(2, 1))
+case("RepeatVector", (2, 3), n=4)
+case("Reshape", (2, 3, 4), target_shape=(2, -1))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every layer of layer_cases.py against Keras: results, gradients, weights, configs.
+
+The golden file is written by tools/record_keras_layers.py.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from layer_cases import CASES, Case, plain, uniform, weight
+
+import fastnn
+from fastnn import layers, ops
+from fastnn.autodiff.grad import GradientTape
+from fastnn.autodiff.tensor import Tensor
+
+GOLDEN = Path(__file__).parent / "golden"
+FACTS = json.loads((GOLDEN / "keras_layers.json").read_text())
+ARRAYS = np.load(GOLDEN / "keras_layers.npz")
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+
+
+class Run:
+    """A built layer with the case's weights, and what it is called on."""
+
+    def __init__(self, case: Case, dtype: str) -> None:
+        rng = case.rng()
+        self.case = case
+        self.layer = getattr(layers, case.layer)(**case.arguments, dtype=dtype)
+        self.inputs = [a if case.classes else a.astype(dtype) for a in case.inputs(rng)]
+        shapes = [(None, *a.shape[1:]) for a in self.inputs]
+        self.shape: Any = shapes if len(shapes) > 1 else shapes[0]
+        self.layer.build(self.shape)
+        self.layer.set_weights(
+            [weight(rng, w.name, w.shape) for w in self.layer.weights]
+        )
+        self._rng, self._dtype, self._c = rng, dtype, None
+
+    def call(self, inputs: list[Any]) -> Any:
+        given = inputs if len(inputs) > 1 else inputs[0]
+        training = self.case.training
+        return self.layer(given, **({} if training is None else {"training": training}))
+
+    def results(self, *inputs: Tensor) -> dict[str, Any]:
+        """Outputs and gradients, by their names in the golden file."""
+        watched = [] if self.case.classes else list(inputs)
+        trained = self.layer.trainable_weights
+        with GradientTape() as tape:
+            tape.watch(watched)
+            y = self.call(list(inputs))
+            if self._c is None:
+                self._c = uniform(self._rng, y.shape).astype(self._dtype)
+            total = ops.sum(ops.multiply(y, self._c))
+        sources = [*watched, *trained]
+        gradients = tape.gradient(total, sources) if sources else []
+        names = [f"dx{i}" for i in range(len(watched))]
+        names += [f"d{w.name}" for w in trained]
+        return {"y": y, **dict(zip(names, gradients, strict=True))}
+
+    def eagerly(self) -> dict[str, np.ndarray]:
+        results = self.results(*(ops.convert_to_tensor(a) for a in self.inputs))
+        return {name: value.numpy() for name, value in results.items()}
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Weights that a call while training changes."""
+        if not self.case.training:
+            return {}
+        return {w.name: w.numpy() for w in self.layer.non_trainable_weights}
+
+
+def recorded(case: Case) -> dict[str, np.ndarray]:
+    prefix = f"{case.name}/"
+    return {k[len(prefix) :]: ARRAYS[k] for k in ARRAYS.files if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize(("dtype", "tol"), [("float64", 3e-7), ("float32", 1e-5)])
+@every_case
+def test_results_and_gradients(case: Case, dtype: str, tol: float) -> None:
+    run = Run(case, dtype)
+    got, expected = run.eagerly(), recorded(case)
+    assert all(value.dtype == dtype for value in got.values())
+    got |= run.statistics()
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, tol, tol, err_msg=name)
+
+
+@every_case
+def test_weights_and_output_shape(case: Case) -> None:
+    run, facts = Run(case, "float32"), FACTS[case.name]
+    assert [[w.name, list(w.shape)] for w in run.layer.weights] == facts["weights"]
+    assert list(run.layer.compute_output_shape(run.shape)) == facts["output_shape"]
+    y = run.call(run.inputs)
+    assert (None, *y.shape[1:]) == tuple(facts["output_shape"])
+
+
+@every_case
+def test_plan_equals_eager(case: Case) -> None:
+    eager, planned = Run(case, "float64"), Run(case, "float64")
+    expected = eager.eagerly()
+    got = fastnn.function(planned.results)(*planned.inputs)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name].numpy(), value, 1e-12, 1e-13, err_msg=name)
+    for name, value in eager.statistics().items():
+        np.testing.assert_allclose(planned.statistics()[name], value, 1e-13, 1e-14)
+
+
+@every_case
+def test_config_round_trip(case: Case) -> None:
+    layer = getattr(layers, case.layer)(**case.arguments)
+    config = layers.serialize(layer)
+    again = layers.deserialize(json.loads(json.dumps(config)))
+    assert type(again) is type(layer)
+    assert plain(again.get_config()) == plain(layer.get_config())
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if "config" in FACTS[c.name]], ids=lambda c: c.layer
+)
+def test_config_is_that_of_keras(case: Case) -> None:
+    layer = getattr(layers, case.layer)(**case.arguments)
+    expected, got = FACTS[case.name]["config"], plain(layer.get_config())
+    assert {k: got.get(k, "missing") for k in expected} == expected

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record what Keras computes for the table tests/layer_cases.py.
+
+Run with a Python that has Keras and torch (make bench makes one), from the repository's
+root:
+
+    KERAS_BACKEND=torch PYTHONPATH=tests \\
+        .venv-bench/bin/python tools/record_keras_layers.py
+
+Layers compute in float64 (torch computes channels_first and all gradients on a CPU);
+results are kept in float32. For each case: outputs, and the gradients of sum(outputs c)
+with random c in the inputs and the trainable weights. For each class the first case's
+config; for each case names and shapes of the weights and the output's shape.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from layer_cases import CASES, Case, plain, uniform, weight
+
+GOLDEN = Path("tests/layers/golden")
+
+
+def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Puts the results of a case into `arrays`; returns what is no array."""
+    rng = case.rng()
+    layer = getattr(keras.layers, case.layer)(**case.arguments, dtype="float64")
+    inputs: list[Any] = []
+    for array in case.inputs(rng):
+        tensor = torch.from_numpy(array)
+        inputs.append(tensor if case.classes else tensor.requires_grad_())
+    given = inputs if len(inputs) > 1 else inputs[0]
+    options = {} if case.training is None else {"training": case.training}
+    shapes = [tuple(x.shape) for x in inputs]
+    layer.build(shapes if len(shapes) > 1 else shapes[0])
+    layer.set_weights([weight(rng, w.name, w.shape) for w in layer.weights])
+    y = layer(given, **options)
+    c = torch.from_numpy(uniform(rng, y.shape))
+    wanted = [] if case.classes else inputs
+    trained = [w.value for w in layer.trainable_weights]
+    gradients = torch.autograd.grad((y * c).sum(), [*wanted, *trained])
+    names = [f"dx{i}" for i in range(len(wanted))]
+    names += [f"d{w.name}" for w in layer.trainable_weights]
+    for name, value in zip(["y", *names], [y, *gradients], strict=True):
+        arrays[f"{case.name}/{name}"] = value.detach().numpy().astype("f")
+    for w in layer.non_trainable_weights:
+        if case.training:
+            arrays[f"{case.name}/{w.name}"] = keras.ops.convert_to_numpy(w).astype("f")
+    open_shapes = [(None, *shape[1:]) for shape in shapes]
+    result = layer.compute_output_shape(
+        open_shapes if len(open_shapes) > 1 else open_shapes[0]
+    )
+    facts = {"weights": [[w.name, list(w.shape)] for w in layer.weights]}
+    facts["output_shape"] = list(result)
+    if case.name.endswith("-0"):
+        facts["config"] = plain(layer.get_config())
+    return facts
+
+
+def main() -> None:
+    arrays: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {"keras": keras.__version__}
+    for case in CASES:
+        try:
+            facts[case.name] = record(case, arrays)
+        except Exception:
+            print(f"in {case}", file=sys.stderr)
+            raise
+    GOLDEN.mkdir(exist_ok=True)
+    np.savez_compressed(GOLDEN / "keras_layers.npz", **arrays)
+    text = json.dumps(facts, indent=None, separators=(",", ":"))
+    (GOLDEN / "keras_layers.json").write_text(text.replace('},"', '},\n"') + "\n")
+    for path in sorted(GOLDEN.glob("keras_layers.*")):
+        print(path, path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
