@@ -106,9 +106,15 @@ void run(PyPlan& self, int64_t steps, int threads) {
   self.plan.run(steps, threads);
 }
 
-std::vector<double> run_profiled(PyPlan& self, int64_t steps, int threads) {
-  const py::gil_scoped_release release;
-  return self.plan.run_profiled(steps, threads);
+py::tuple run_timed(PyPlan& self, int64_t steps, int threads) {
+  Timeline seen;
+  {
+    const py::gil_scoped_release release;
+    seen = self.plan.run_timed(steps, threads);
+  }
+  const std::vector<py::ssize_t> shape{seen.threads, seen.steps, seen.entries, 3};
+  return py::make_tuple(py::array_t<int64_t>(shape, seen.moments.data()),
+                        seen.allocations);
 }
 
 py::array arena_view(const py::object& self, int64_t offset, int dtype_code,
@@ -170,8 +176,9 @@ void bind_plan(py::module_& m) {
       .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
       .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
-      .def("run_profiled", &run_profiled, py::arg("steps") = 1, py::arg("threads") = 1,
-           "Average nanoseconds of each instruction.")
+      .def("run_timed", &run_timed, py::arg("steps") = 1, py::arg("threads") = 1,
+           "(times, allocations): nanoseconds (thread, step, instruction, [arrived, "
+           "began, done]), the barrier between steps last; allocations meanwhile.")
       .def("arena_view", &arena_view, py::arg("offset"), py::arg("dtype_code"),
            py::arg("shape"))
       .def("instructions", &instruction_list)

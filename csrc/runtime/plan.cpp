@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/buffers.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
@@ -17,6 +18,12 @@ namespace {
 
 constexpr int kMaxSlots = 1 << 20;
 constexpr size_t kMaxOperands = 16;  // of one instruction in a chain
+
+int64_t allocations() {
+  const MemoryStats stats = memory_stats();
+  return stats.arena_allocations + stats.scratch_allocations +
+         buffer_stats().allocations;
+}
 
 // Tells a plan's pacer what its steps cost; used by the first thread only.
 class Meter {
@@ -56,7 +63,7 @@ class Plan::Traversal {
  public:
   Traversal(Plan& plan, int64_t steps) : plan_(plan), steps_(steps), end_(steps) {}
 
-  std::vector<double>* times = nullptr;
+  Timeline* timeline = nullptr;
   Meter* meter = nullptr;  // with it, thread 0 may end the run early: steps_done()
 
   int64_t steps_done() const { return end_.load(std::memory_order_relaxed); }
@@ -65,14 +72,17 @@ class Plan::Traversal {
     try {
       // Thread 0 moves the end before it meets the others, so all see it in time.
       for (int64_t step = 0; step < end_.load(std::memory_order_relaxed); ++step) {
-        if (!one_step(index, count, barrier)) return;
+        int64_t* clock = moments(index, count, step);
+        if (!one_step(index, count, barrier, clock)) return;
         if (index == 0 && meter && meter->record(count, 1)) {
           end_.store(step + 1, std::memory_order_relaxed);
         }
+        if (clock) clock += 3 * plan_.instructions_.size(), clock[0] = now_ns();
         if (plan_.step_barrier_ && count > 1 && step + 1 < steps_ &&
             !barrier.wait(count)) {
           return;
         }
+        if (clock) clock[1] = clock[2] = now_ns();
       }
     } catch (...) {
       barrier.abort();
@@ -81,18 +91,26 @@ class Plan::Traversal {
   }
 
  private:
-  bool one_step(int index, int count, Barrier& barrier) const {
-    int64_t before = times && index == 0 ? now_ns() : 0;
-    size_t position = 0;
+  // Where a thread notes its times of a step, or nullptr.
+  int64_t* moments(int index, int count, int64_t step) const {
+    if (!timeline) return nullptr;
+    if (index == 0) timeline->threads = count;
+    return timeline->moments.data() +
+           3 * timeline->entries * (index * timeline->steps + step);
+  }
+
+  bool one_step(int index, int count, Barrier& barrier, int64_t* clock) const {
+    int64_t before = clock ? now_ns() : 0;
     for (const Instruction& instruction : plan_.instructions_) {
-      if (instruction.chained || instruction.grouped) {
-        ++position;  // its time is counted at the head of the chain or group
-        continue;
-      }
+      int64_t* const at = clock;
+      if (clock) clock += 3;
+      if (instruction.chained || instruction.grouped) continue;
+      if (at) at[0] = at[1] = before;
       if (count > 1) {
         if (instruction.barrier_before ? !barrier.wait(count) : barrier.aborted()) {
           return false;
         }
+        if (at && instruction.barrier_before) at[1] = now_ns();
       }
       if (instruction.block_rows > 0) {
         run_chain(&instruction, index, count);
@@ -103,11 +121,7 @@ class Plan::Traversal {
                            plan_.attrs_.data() + instruction.first_attr,
                            serial ? Part{} : Part{index, count}, instruction.group});
       }
-      if (times && index == 0) {
-        const int64_t after = now_ns();
-        (*times)[position++] += static_cast<double>(after - before);
-        before = after;
-      }
+      if (at) at[2] = before = now_ns();
     }
     return true;
   }
@@ -359,18 +373,21 @@ void Plan::run(int64_t steps, int threads) {
   }
 }
 
-std::vector<double> Plan::run_profiled(int64_t steps, int threads) {
+Timeline Plan::run_timed(int64_t steps, int threads) {
   const std::lock_guard lock(running_);
   FASTNN_CHECK(steps >= 1, "[plan] expected at least 1 step, received %lld",
                static_cast<long long>(steps));
-  std::vector<double> times(instructions_.size());
   threads = check_run(threads);
+  Timeline timeline;
+  timeline.steps = steps;
+  timeline.entries = static_cast<int64_t>(instructions_.size()) + 1;
+  timeline.moments.resize(static_cast<size_t>(3 * threads * steps * timeline.entries));
   Traversal traversal(*this, steps);
-  traversal.times = &times;
+  traversal.timeline = &timeline;
+  const int64_t before = allocations();
   execute(traversal, threads);
-  for (double& time : times)
-    time /= static_cast<double>(steps);
-  return times;
+  timeline.allocations = allocations() - before;
+  return timeline;
 }
 
 }  // namespace fastnn

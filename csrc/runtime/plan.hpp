@@ -45,6 +45,18 @@ struct Instruction {
   size_t first_attr = 0;
 };
 
+// What a timed run saw. For each thread, step and instruction, in nanoseconds of one
+// clock: when the thread arrived, when it began (later, where it met the others first)
+// and when it was done. The last entry of a step is the barrier to the next step; a
+// chain or group is timed at its first instruction, the others have zeros.
+struct Timeline {
+  int threads = 0;
+  int64_t steps = 0;
+  int64_t entries = 0;
+  int64_t allocations = 0;  // arenas, scratch and results made meanwhile, by anybody
+  std::vector<int64_t> moments;  // [thread][step][entry][arrived, began, done]
+};
+
 class FASTNN_API Plan {
  public:
   static constexpr int kArenaSlot = 0;
@@ -69,8 +81,8 @@ class FASTNN_API Plan {
   // for the others costs more than they contribute (base/pacer.hpp). Allocates nothing.
   void run(int64_t steps, int threads);
 
-  // Average nanoseconds of each instruction on thread 0, waiting included.
-  std::vector<double> run_profiled(int64_t steps, int threads);
+  // As run, never paced, with the clock read around each instruction and barrier.
+  Timeline run_timed(int64_t steps, int threads);
 
   // Whether threads meet between one step and the next (default true).
   void set_step_barrier(bool enabled) { step_barrier_ = enabled; }

@@ -49,9 +49,15 @@ class Value:
 
 
 class Node:
-    """An op applied to values. `where` is the user's line, for errors."""
+    """An op applied to values.
 
-    __slots__ = ("attrs", "inputs", "op", "outputs", "where")
+    Attributes:
+        where: the user's line, for errors.
+        region: number of the rematerialized block, or of its gradient, that the node
+            belongs to; 0 for none. Regions run one after the other.
+    """
+
+    __slots__ = ("attrs", "inputs", "op", "outputs", "region", "where")
 
     def __init__(
         self, op: OpDef, inputs: list[Value], attrs: tuple, where: str
@@ -61,6 +67,7 @@ class Node:
         self.attrs = attrs
         self.outputs: list[Value] = []
         self.where = where
+        self.region = 0
 
 
 class Graph:
@@ -73,6 +80,9 @@ class Graph:
         self.outputs: list[Value] = []
         self.variables: dict[int, tuple[Variable, Value]] = {}
         self.updates: dict[int, Value] = {}
+        # What the passes did: how many nodes each left, and what was fused.
+        self.history: list[tuple[str, int]] = []
+        self.fusions: list[str] = []
 
     def add_input(self, spec: Spec) -> Value:
         value = Value(self, INPUT, spec, payload=len(self.inputs))

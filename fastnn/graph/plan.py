@@ -19,7 +19,11 @@ from fastnn.opset import Spec
 from fastnn.opset._dtypes import CODES, ITEMSIZE, NAMES
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    from fastnn.autodiff.tensor import Variable
     from fastnn.graph.ir import Graph, Node, Value
+    from fastnn.graph.report import Profile
     from fastnn.graph.schedule import Chain, Step
 
 # A second thread costs two or three barriers a step (~1 us each when its core is its
@@ -32,6 +36,10 @@ class Plan:
 
     Slots: 0 the arena, 1 the constants, then variables, then inputs. Variables are
     updated in place; `bind` replaces what an input slot points to.
+
+    Attributes:
+        cycle: (variable, n) when the variable must be zero again after n steps, as the
+            position in the data; None when steps may go on for ever.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -50,6 +58,7 @@ class Plan:
         self._used: set[int] = set()  # slots that an instruction reads or writes
         consts = self._pack_constants(layout)
         self.cost = 0.0
+        self.cycle: tuple[Variable, int] | None = None
         self._emit(steps)
         self.phases = max((s.phase for s in steps), default=-1) + 1
         if consts is not None:
@@ -174,10 +183,13 @@ class Plan:
         """Let go of the arrays bound as inputs; the next run binds them again."""
         with self._lock:
             first = 2 + len(self._variables)
-            for slot in [s for s in self._bound if s >= first]:
-                if slot in self._used:
-                    self._native.unbind(slot)
-                del self._bound[slot]
+            self._unbind([s for s in self._bound if s >= first])
+
+    def _unbind(self, slots: list[int]) -> None:
+        for slot in slots:
+            if slot in self._used:
+                self._native.unbind(slot)
+            del self._bound[slot]
 
     def threads(self) -> int:
         """How many threads a step is worth."""
@@ -209,54 +221,85 @@ class Plan:
         strides = [s * flat.itemsize for s in view.strides]
         return np.lib.stride_tricks.as_strided(flat, output.shape, strides).copy()
 
-    def profile(
-        self, steps: int = 10, inputs: list[np.ndarray] | None = None
-    ) -> list[tuple[str, float]]:
-        """(op name, nanoseconds) of each instruction; variables advance as in run.
+    # -- inspecting ------------------------------------------------------------------
 
-        A chain or group is timed at its first instruction. `inputs` as for `run`.
+    def profile(
+        self, steps: int = 20, inputs: list[np.ndarray] | None = None
+    ) -> Profile:
+        """Times steps, instruction by instruction; variables keep their values.
+
+        Args:
+            steps: how many, after one that warms up.
+            inputs: as for `run`; what is not bound is taken as zeros.
+
+        Returns:
+            A Profile: `print` it, or read its `times`.
         """
         with self._lock:
             self._bind_all(inputs)
-            times = self._native.run_profiled(steps, self.threads())
-        return [(s.node.op.name, t) for s, t in zip(self._steps, times, strict=True)]
+            first = 2 + len(self._variables)
+            lent = []
+            for i, value in enumerate(self.graph.inputs):
+                if first + i not in self._bound:
+                    lent.append(first + i)
+                    self._bind(first + i, np.zeros(value.shape, value.dtype))
+            try:
+                return self._timed(steps)
+            finally:
+                self._unbind(lent)
 
-    def summary(self) -> str:
-        """Instructions with shapes, places and phases, as text."""
-        lines = [
-            f"plan {self.graph.name}: {len(self._steps)} instructions, "
-            f"{self.phases} phases, arena {self._native.arena_bytes} bytes"
-        ]
-        phase, chain = -1, None
-        for step in self._steps:
-            if step.phase != phase:
-                phase = step.phase
-                lines.append(f"-- phase {phase}")
-            if step.chain is not None and step.chain is not chain:
-                lines.append(f"-- chain, blocks of {step.chain.block_rows} rows")
-            elif step.chain is None and chain is not None:
-                lines.append("-- end of chain")
-            chain = step.chain
-            ins = ", ".join(self._describe(v) for v in step.node.inputs)
-            outs = ", ".join(self._describe(v) for v in step.node.outputs)
-            attrs = "".join(
-                f" {a.name}={v}"
-                for a, v in zip(step.node.op.attrs, step.node.attrs, strict=True)
-                if a.kind != "static"
-            )
-            lines.append(f"{outs} = {step.node.op.name}({ins}){attrs}")
-        return "\n".join(lines) + "\n"
+    def _timed(self, steps: int) -> Profile:
+        from fastnn.graph.report import Profile
 
-    def _describe(self, value: Value) -> str:
-        view = self._layout.views[value]
-        storage = view.storage
-        if storage.home == VARIABLES:
-            place = f"@{self._variables[storage.key].path}"
-        elif storage.home == ARENA:
-            place = f"a{storage.offset + view.offset}"
-        else:
-            place = f"{storage.home}{storage.key}"
-        return f"{place}{list(value.shape)}"
+        pairs = zip(self._variables, self._written, strict=True)
+        written = [var._array for var, changes in pairs if changes]
+        before = [array.copy() for array in written]
+        cursor, cycle = self.cycle or (None, steps)
+        runs = []
+        try:
+            for start in (-1, *range(0, steps, cycle)):
+                if cursor is not None:
+                    cursor._array.fill(0)
+                count = 1 if start < 0 else min(cycle, steps - start)
+                runs.append(self._native.run_timed(count, self.threads()))
+        finally:
+            for array, old in zip(written, before, strict=True):
+                array[...] = old
+        del runs[0]
+        threads = min(len(times) for times, _ in runs)
+        times = np.concatenate([t[:threads] for t, _ in runs], axis=1)
+        return Profile(self, times, sum(count for _, count in runs))
+
+    def summary(self, profile: bool = False, steps: int = 20) -> str:
+        """Instructions with shapes, places and phases, as text.
+
+        Args:
+            profile: add the time of each instruction and the waiting at each barrier.
+            steps: how many steps to time; see `profile`.
+        """
+        from fastnn.graph import report
+
+        timed = self.profile(steps) if profile else None
+        parts = report.header(self)
+        if timed is not None:
+            parts += report.totals(timed)
+        return "".join(f"{line}\n" for line in (*parts, *report.lines(self, timed)))
+
+    def listing(self) -> str:
+        """The part of `summary` that is the same on every machine."""
+        from fastnn.graph import report
+
+        found = [report.title(self), *report.lines(self)]
+        return "".join(f"{line}\n" for line in found)
+
+    def chrome_trace(
+        self,
+        path: str | PathLike[str],
+        steps: int = 3,
+        inputs: list[np.ndarray] | None = None,
+    ) -> None:
+        """Writes timed steps for chrome://tracing or Perfetto; see `profile`."""
+        self.profile(steps, inputs).chrome_trace(path)
 
 
 def node_cost(node: Node) -> float:

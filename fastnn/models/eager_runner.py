@@ -50,6 +50,18 @@ class EagerRunner:
     def release(self, kind: str | None = None) -> None:
         """Nothing: no data is kept."""
 
+    def plan(self, kind: str = "train") -> Any:
+        """There is none.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"[plan] '{self.model.name}' runs eagerly and has no {kind} plan: "
+            "run_eagerly=True was set, or a warning named the line that cannot be "
+            "traced."
+        )
+
     def train_epoch(
         self,
         data: Any,

@@ -62,6 +62,7 @@ class StepRunner:
         self.model = model
         self.logs: dict[str, Any] | None = None
         self._programs: dict[Any, Program] = {}
+        self._latest: dict[str, Program] = {}  # by kind; not those of last batches
         self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
         self._eager: EagerRunner | None = None
         # Kind -> arrays of the data, and what the gather reads in their place.
@@ -107,20 +108,22 @@ class StepRunner:
             )
             self._cursor.assign(np.zeros(1, np.int64))
             full, rest = divmod(count, batch_size)
-            done = 0
-            for steps, size in ((full, batch_size), (1 if rest else 0, rest)):
-                if steps == 0:
-                    continue
+            parts = [(full, batch_size)] * (full > 0) + [(1, rest)] * (rest > 0)
+            programs: list[tuple[int, Program]] = []
+            for steps, size in parts:
                 program = self._epoch_program(kind, data, arrays, size)
                 if program is None:
                     break
-                inputs = [*arrays, order]
-                done = self._run_steps(
-                    program, inputs, steps, done, on_progress, every_batch
-                )
-                if done < 0:
-                    return
+                programs.append((steps, program))
             else:
+                self._latest[kind] = programs[0][1]
+                inputs, done = [*arrays, order], 0
+                for steps, program in programs:
+                    done = self._run_steps(
+                        program, inputs, steps, done, on_progress, every_batch
+                    )
+                    if done < 0:
+                        break
                 return
         runner = self._eager
         assert runner is not None
@@ -182,6 +185,7 @@ class StepRunner:
         """Drop the programs of a kind: what they were traced from has changed."""
         for key in [key for key in self._programs if key[0][0] == kind]:
             del self._programs[key]
+        self._latest.pop(kind, None)
 
     def _epoch_program(
         self, kind: str, data: Any, arrays: list[np.ndarray], batch: int
@@ -197,7 +201,10 @@ class StepRunner:
 
         specs = [Spec(a.shape, a.dtype.name) for a in arrays]
         specs.append(Spec((len(arrays[0]),), "int64"))
-        return self._program((kind, "epoch", batch), data, specs, body)
+        program = self._program((kind, "epoch", batch), data, specs, body)
+        if program is not None:
+            program.plan.cycle = self._cursor, len(arrays[0]) // batch
+        return program
 
     # -- single batches --------------------------------------------------------------
 
@@ -221,6 +228,7 @@ class StepRunner:
                 (kind, "batch"), data, specs, lambda *t: self._step(kind, data, t, True)
             )
             if program is not None:
+                self._latest[kind] = program
                 self.logs = program.run(arrays)
                 program.release()
                 return self.logs
@@ -275,6 +283,7 @@ class StepRunner:
 
             program = self._program(("predict",), x, specs, body)
             if program is not None:
+                self._latest["predict"] = program
                 outputs = program.run(arrays)
                 program.release()
                 return outputs
@@ -313,13 +322,19 @@ class StepRunner:
         return program
 
     def plan(self, kind: str = "train") -> Plan:
-        """The plan of the latest program of a kind ("train", "test", "predict")."""
-        for key in reversed(self._programs):
-            if key[0][0] == kind:
-                return self._programs[key].plan
-        raise ValueError(
-            f"[plan] the model has no {kind} plan yet: call fit, evaluate or predict"
-        )
+        """The plan that ran last for a kind, of whole batches where there were any."""
+        if kind not in ("train", "test", "predict"):
+            raise ValueError(
+                f"[plan] kind must be 'train', 'test' or 'predict', received {kind!r}."
+            )
+        if self._eager is not None:
+            return self._eager.plan(kind)
+        if kind not in self._latest:
+            raise ValueError(
+                f"[plan] '{self.model.name}' has no {kind} plan yet: it is made by the "
+                "first fit, evaluate or predict (kinds 'train', 'test', 'predict')."
+            )
+        return self._latest[kind].plan
 
 
 def _is_traced(value: Any) -> bool:

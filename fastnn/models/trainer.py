@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import optimizers, tree
 from fastnn.autodiff.grad import GradientTape
@@ -18,6 +18,9 @@ from fastnn.models.compile_utils import CompileLoss, CompileMetrics
 from fastnn.models.prepare import PrepareMixin
 from fastnn.models.runners import RunnerCache
 from fastnn.models.sources import as_logs, make_source
+
+if TYPE_CHECKING:
+    from fastnn.graph.plan import Plan
 
 
 class Trainer(PrepareMixin):
@@ -188,6 +191,22 @@ class Trainer(PrepareMixin):
     def _get_runner(self, trains: bool = False) -> Any:
         """What runs the steps, with plans of the model as it is now."""
         return self._runners.get(self, trains)
+
+    def plan(self, kind: str = "train") -> Plan:
+        """The native plan that the model runs, for inspection.
+
+        `print(model.plan().summary(profile=True))` shows its instructions with their
+        times, `model.plan().chrome_trace("trace.json")` draws them.
+
+        Args:
+            kind: "train", "test" or "predict": the plan that `fit`, `evaluate` or
+                `predict` (or their `_on_batch` forms) ran last.
+
+        Raises:
+            ValueError: when nothing of the kind has run yet, or runs eagerly.
+        """
+        plan: Plan = self._get_runner().plan(kind)
+        return plan
 
     # -- training --------------------------------------------------------------------
 

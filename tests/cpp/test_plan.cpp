@@ -168,16 +168,29 @@ TEST("an error in one part stops all threads") {
   REQUIRE(result_of(4, 3, counter).size() == kLength);
 }
 
-TEST("profiling times each instruction") {
+TEST("a timed run has the moments of each thread, instruction and barrier") {
+  set_num_threads(2);
   Plan plan(1024);
   build(plan);
   int64_t counter[2] = {};
   plan.bind(1, counter, sizeof counter, true);
-  const std::vector<double> times = plan.run_profiled(10, 2);
-  REQUIRE(times.size() == plan.instructions().size());
-  for (const double time : times)
-    REQUIRE(time > 0);
+  plan.run(1, 2);
+  const Timeline seen = plan.run_timed(9, 2);
   REQUIRE(counter[1] == 50);
+  REQUIRE(seen.steps == 9 && seen.threads >= 1 && seen.threads <= 2);
+  REQUIRE(seen.entries == static_cast<int64_t>(plan.instructions().size()) + 1);
+  REQUIRE(seen.allocations == 0);
+  const auto per_thread = static_cast<size_t>(9 * seen.entries);
+  for (int thread = 0; thread < seen.threads; ++thread) {
+    int64_t last = 0;
+    for (size_t i = 0; i < per_thread; ++i) {
+      const int64_t* at =
+          seen.moments.data() + 3 * (static_cast<size_t>(thread) * per_thread + i);
+      REQUIRE(last <= at[0] && at[0] <= at[1] && at[1] <= at[2]);
+      last = at[2];
+    }
+    REQUIRE(last > 0);
+  }
 }
 
 TEST("a plan refuses what does not fit") {

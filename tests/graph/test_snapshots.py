@@ -81,7 +81,7 @@ def test_plan_is_as_recorded(make: Callable[[], Any]) -> None:
     model, inputs, targets, batch = make()
     n = 2 * batch
     model.fit(np.zeros((n, inputs), "f"), targets(n), batch_size=batch, verbose=0)
-    text = model._get_runner().plan().summary()
+    text = model.plan().listing()
     path = FOLDER / f"{make.__name__}.plan"
     if os.environ.get("FASTNN_WRITE_SNAPSHOTS"):
         path.write_text(text)

@@ -139,7 +139,9 @@ def test_plan_repeats_its_list(threads):
     assert [row["kernel"] for row in plan.instructions()] == ["add", "add"]
     assert [row["barrier"] for row in plan.instructions()] == [False, True]
     assert plan.instructions()[1]["inputs"][1] == (1, 0, F32, (n,), (0,))
-    assert len(plan.run_profiled(2, threads)) == 2
+    times, allocations = plan.run_timed(2, threads)
+    assert times.shape[1:] == (2, 3, 3) and 1 <= len(times) <= threads
+    assert (np.diff(times.reshape(len(times), -1)) >= 0).all() and allocations == 0
 
 
 def test_plan_keeps_arrays_and_views_keep_the_plan():

@@ -14,8 +14,10 @@ def optimize(graph: Graph) -> Graph:
     from fastnn.graph import spec
     from fastnn.graph.passes import dce, fold, fuse
 
-    for run in (fold.run, dce.run, fuse.run, dce.run):
-        run(graph)
+    graph.history.append(("traced", len(graph.nodes)))
+    for step in (fold, dce, fuse, dce):
+        step.run(graph)
+        graph.history.append((step.__name__.rpartition(".")[2], len(graph.nodes)))
         if spec.CHECK:
             spec.verify(graph)
     return graph

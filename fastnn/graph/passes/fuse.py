@@ -57,6 +57,7 @@ def _softmax_of_cross_entropy(graph: Graph) -> None:
         if n.op.name == "softmax" and n.inputs[0] in probs and n.attrs == (1,)
     }
     graph.nodes = [n for n in graph.nodes if n.outputs[0] not in mapping]
+    graph.fusions += ["softmax + cross_entropy"] * len(mapping)
     graph.replace(mapping)
 
 
@@ -74,12 +75,16 @@ def _replace(graph: Graph, fuse: Callable[[Node], Found]) -> None:
         if found is None or not _sole_reader(graph, users, found[3].outputs[0]):
             continue
         op, inputs, attrs, below = found
+        if below.region != node.region:
+            continue
         out = node.outputs[0]
         fused = graph.make_node(
             op, inputs, attrs, [Spec(out.shape, out.dtype)], node.where
         )
+        fused.region = node.region
         graph.nodes[i] = fused
         gone.add(below)
+        graph.fusions.append(f"{below.op.name} + {node.op.name} -> {op.name}")
         mapping[out] = fused.outputs[0]
     graph.nodes = [n for n in graph.nodes if n not in gone]
     graph.replace(mapping)
