@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fastnn.autodiff.grad import grad as grad
     from fastnn.autodiff.grad import stop_gradient as stop_gradient
     from fastnn.autodiff.grad import value_and_grad as value_and_grad
+    from fastnn.autodiff.remat import RematScope as RematScope
+    from fastnn.autodiff.remat import remat as remat
     from fastnn.autodiff.tensor import Tensor as Tensor
     from fastnn.autodiff.tensor import Variable as Variable
     from fastnn.autodiff.tensor import convert_to_tensor as convert_to_tensor
@@ -60,6 +62,8 @@ _NAMES = {
     "grad": "fastnn.autodiff.grad",
     "stop_gradient": "fastnn.autodiff.grad",
     "value_and_grad": "fastnn.autodiff.grad",
+    "RematScope": "fastnn.autodiff.remat",
+    "remat": "fastnn.autodiff.remat",
     "Tensor": "fastnn.autodiff.tensor",
     "Variable": "fastnn.autodiff.tensor",
     "convert_to_tensor": "fastnn.autodiff.tensor",

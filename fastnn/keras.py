@@ -27,9 +27,11 @@ _NAMES = {
     "Model": "fastnn.models",
     "Optimizer": "fastnn.optimizers",
     "Regularizer": "fastnn.regularizers",
+    "RematScope": "fastnn.autodiff.remat",
     "Sequential": "fastnn.models",
     "Variable": "fastnn.autodiff.tensor",
     "__version__": "fastnn",
+    "remat": "fastnn.autodiff.remat",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])

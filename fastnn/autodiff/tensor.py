@@ -296,6 +296,11 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 _variables: WeakValueDictionary[int, Variable] = WeakValueDictionary()
 
 
+def living_variables() -> list[Variable]:
+    """All variables that exist, in no particular order."""
+    return list(_variables.values())
+
+
 def variables_among(ids: set[int]) -> list[Variable]:
     """The living variables that tapes know by these ids, oldest first."""
     found = (_variables.get(i) for i in sorted(ids))

@@ -74,7 +74,23 @@ def schedule(layout: Layout, max_threads: int) -> list[Step]:
     """Steps in execution order, phases set; right for up to `max_threads` threads."""
     steps = [Step(node, _accesses(layout, node, max_threads)) for node in layout.nodes]
     _link(steps)
+    _link_regions(steps)
     return _phases(steps)
+
+
+def _link_regions(steps: list[Step]) -> None:
+    """Rematerialized blocks and their gradients one after the other: the first would
+    else be computed again at once, and all of them at the same time.
+    """
+    regions: dict[int, list[Step]] = {}
+    for step in steps:
+        if step.node.region:
+            regions.setdefault(step.node.region, []).append(step)
+    before: list[Step] = []
+    for _, members in sorted(regions.items()):
+        for step in members:
+            step.after += [(earlier, True) for earlier in before]
+        before = members
 
 
 def _accesses(layout: Layout, node: Node, max_threads: int) -> list[Access]:

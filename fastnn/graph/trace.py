@@ -28,6 +28,8 @@ class Tracer:
         self._consts: dict[Any, Value] = {}
         self._keep: list[Any] = []  # arrays whose id() is a key above
         self._allow_new_variables = allow_new_variables
+        self._region = 0  # of the nodes being emitted: see fastnn/autodiff/remat.py
+        self._regions = 0
 
     def __enter__(self) -> Tracer:
         current = state()
@@ -47,6 +49,7 @@ class Tracer:
         values = [self.value_of(t) for t in inputs]
         specs = infer_specs(op, inputs, attrs)
         node = self.graph.make_node(op, values, attrs, specs, user_line())
+        node.region = self._region
         self.graph.nodes.append(node)
         return [self.tensor(v) for v in node.outputs]
 
@@ -93,6 +96,29 @@ class Tracer:
                 f"a call that is not the first: create variables once, outside the "
                 f"function or guarded by `if self.v is None`"
             )
+
+    def variable_values(self) -> tuple[dict[int, Value], dict[int, Value]]:
+        """The values of all variables at this point, and those that were assigned."""
+        return dict(self._current), dict(self.graph.updates)
+
+    def set_variable_values(
+        self, values: tuple[dict[int, Value], dict[int, Value]]
+    ) -> None:
+        """Goes on from such a point, as if nothing had been assigned since."""
+        self._current, self.graph.updates = dict(values[0]), dict(values[1])
+
+    # -- rematerialized blocks -------------------------------------------------------
+
+    def open_region(self) -> bool:
+        """Nodes from here on belong together; False inside another region."""
+        if self._region:
+            return False
+        self._regions += 1
+        self._region = self._regions
+        return True
+
+    def close_region(self) -> None:
+        self._region = 0
 
     # -- constants -------------------------------------------------------------------
 

@@ -138,17 +138,19 @@ def shapes_of(inputs: Any) -> Any:
     return tree.map_structure(open_shape, inputs)
 
 
+def is_shape(node: Any) -> bool:
+    """Whether a node of a structure of shapes is a shape itself."""
+    return isinstance(node, (list, tuple)) and all(
+        size is None or isinstance(size, int) for size in node
+    )
+
+
 def probe_output_shape(layer: Layer, input_shape: Any) -> Any:
     """Output shape found by calling the layer on zeros, a batch of two.
 
     Raises:
         ShapeError: when an axis besides the batch is unknown.
     """
-
-    def is_shape(node: Any) -> bool:
-        return isinstance(node, (list, tuple)) and all(
-            size is None or isinstance(size, int) for size in node
-        )
 
     def zeros(node: Any) -> Any:
         if isinstance(node, dict):

@@ -11,10 +11,11 @@ import numpy as np
 
 from fastnn import _names, constraints, initializers, regularizers, tree
 from fastnn._registry import export
+from fastnn.autodiff.remat import current_scope, refuse
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ShapeError
-from fastnn.layers import _call, _changes, _configs
+from fastnn.layers import _call, _changes, _configs, _remat
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
@@ -96,6 +97,7 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
         self._weights: list[Variable] = []
         self._losses: list[Any] = []
         self._layers_with_losses = Untracked([])
+        self._remat_mode = current_scope()
         self._declared_input_shape: tuple[int | None, ...] | None = None
         if batch_shape is not None:
             self._declared_input_shape = tuple(batch_shape)
@@ -201,6 +203,7 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
 
         To be called from `call`; the next outermost call starts with no losses.
         """
+        refuse("add_loss", "return the tensor and add the loss outside")
         self._losses.extend(tree.flatten(loss))
         stack = _call.state.stack
         entry = stack[0] if stack else self
@@ -349,7 +352,10 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
         state.stack.append(self)
         state.training = training
         try:
-            outputs = self.call(*args, **kwargs)
+            if self._remat_mode is None:
+                outputs = self.call(*args, **kwargs)
+            else:
+                outputs = _remat.call(self, args, kwargs)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
                     self.add_loss(self.activity_regularizer(output))

@@ -44,6 +44,7 @@ class Model(Trainer, Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._remat_mode = None  # the layers made in a scope do it, one by one
         self._reset_compilation()
 
     # -- structure -------------------------------------------------------------------

@@ -53,7 +53,7 @@ def _key(node: Node) -> Any:
             inputs.append((v.dtype, v.shape, v.payload.tobytes()))
         else:
             inputs.append(v)
-    return node.op.name, tuple(inputs), node.attrs
+    return node.op.name, tuple(inputs), node.attrs, node.region
 
 
 def _simplify(node: Node) -> None:
