@@ -50,31 +50,6 @@ FASTNN_OUTLINE void read_row(RowSource& s, int64_t index, int64_t start, int64_t
   }
 }
 
-// out[i, :] = data[perm[cursor + i], :]
-void gather_rows(const KernelArgs& args) {
-  const TensorView &data = args.in[0], &perm = args.in[1], &y = args.out[0];
-  const Range rows = row_range(y.rows(), args.part);
-  if (rows.begin >= rows.end) return;
-  const IndexReader cursor("gather_rows", args.in[2]), index("gather_rows", perm);
-  const int64_t first = cursor[0];
-  FASTNN_CHECK(first >= 0 && first + y.rows() <= perm.shape[0],
-               "[gather_rows] rows %lld to %lld of a permutation of %lld",
-               static_cast<long long>(first), static_cast<long long>(first + y.rows()),
-               static_cast<long long>(perm.shape[0]));
-  RowSource source;
-  open_rows(data, source);
-  const CastFn convert_run = find_cast(data.dtype, y.dtype);
-  const int size = dtype_size(y.dtype);
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const int64_t i = index[first + r];
-    FASTNN_CHECK(i >= 0 && i < data.shape[0],
-                 "[gather_rows] row %lld is out of range for data of %lld rows",
-                 static_cast<long long>(i), static_cast<long long>(data.shape[0]));
-    read_row(source, i, 0, source.row_size, convert_run,
-             y.ptr<char>() + r * source.row_size * size, size);
-  }
-}
-
 // Elements [begin, end) of the flat output that this part owns.
 FASTNN_INLINE Range element_range(const TensorView& out, Part part) {
   const Range rows = row_range(out.rows(), part);
@@ -99,6 +74,15 @@ FASTNN_OUTLINE void copy_rows(RowSource& s, const int64_t* rows, int64_t n, char
   if (s.row_size == 1 && s.size == 4) return copy_elements<uint32_t>(s, rows, n, to);
   if (s.row_size == 1 && s.size == 8) return copy_elements<uint64_t>(s, rows, n, to);
   if (s.row_size == 1 && s.size == 1) return copy_elements<uint8_t>(s, rows, n, to);
+  if (s.contiguous && bytes <= FASTNN_VECTOR_BYTES) {
+    const int count = static_cast<int>(bytes);
+    for (int64_t i = 0; i < n; ++i, to += bytes) {
+      const auto* row =
+          reinterpret_cast<const uint8_t*>(s.base + rows[i] * s.row_stride);
+      store_n(reinterpret_cast<uint8_t*>(to), load_n(row, count), count);
+    }
+    return;
+  }
   for (int64_t i = 0; i < n; ++i, to += bytes) {
     const char* row = s.base + rows[i] * s.row_stride;
     if (s.contiguous) {
@@ -107,6 +91,44 @@ FASTNN_OUTLINE void copy_rows(RowSource& s, const int64_t* rows, int64_t n, char
       s.row.base[0] = row;
       gather(to, s.row, 0, 0, s.row_size, s.size);
     }
+  }
+}
+
+// out[i, :] = data[perm[cursor + i], :]
+void gather_rows(const KernelArgs& args) {
+  const TensorView &data = args.in[0], &perm = args.in[1], &y = args.out[0];
+  const Range rows = row_range(y.rows(), args.part);
+  if (rows.begin >= rows.end) return;
+  const IndexReader cursor("gather_rows", args.in[2]), index("gather_rows", perm);
+  const int64_t first = cursor[0];
+  FASTNN_CHECK(first >= 0 && first + y.rows() <= perm.shape[0],
+               "[gather_rows] rows %lld to %lld of a permutation of %lld",
+               static_cast<long long>(first), static_cast<long long>(first + y.rows()),
+               static_cast<long long>(perm.shape[0]));
+  RowSource source;
+  open_rows(data, source);
+  const CastFn convert_run = find_cast(data.dtype, y.dtype);
+  const int size = dtype_size(y.dtype);
+  char* to = y.ptr<char>() + rows.begin * source.row_size * size;
+  int64_t numbers[kIndexBlock];
+  for (int64_t r = rows.begin; r < rows.end; r += kIndexBlock) {
+    const int64_t n = rows.end - r < kIndexBlock ? rows.end - r : kIndexBlock;
+    index.read(first + r, n, numbers);
+    for (int64_t i = 0; i < n; ++i) {
+      FASTNN_CHECK(numbers[i] >= 0 && numbers[i] < data.shape[0],
+                   "[gather_rows] row %lld is out of range for data of %lld rows",
+                   static_cast<long long>(numbers[i]),
+                   static_cast<long long>(data.shape[0]));
+    }
+    if (data.dtype == y.dtype) {
+      copy_rows(source, numbers, n, to);
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        read_row(source, numbers[i], 0, source.row_size, convert_run,
+                 to + i * source.row_size * size, size);
+      }
+    }
+    to += n * source.row_size * size;
   }
 }
 

@@ -56,6 +56,7 @@ struct Epilogue {
   const T* y = nullptr;          // element (i, j) at y[i * rsy + j * csy]
   int64_t rsy = 0, csy = 0;
 
+  bool is_none() const { return !bias && !y && activation == kLinear; }
   // What the microkernel does not do in registers.
   bool second_pass() const {
     return activation > kRelu || (y && activation == kRelu && csy != 1);

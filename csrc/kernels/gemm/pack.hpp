@@ -33,28 +33,41 @@ FASTNN_INLINE void transpose(Vec<T>* v) {
 }
 
 #if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+// Two neighbours of each 16 bytes of a, from element i on, each followed by b's.
+template <int i>
+FASTNN_INLINE Vec<float> unpack(Vec<float> a, Vec<float> b) {
+  return __builtin_shufflevector(a, b, i, 16 + i, i + 1, 17 + i, i + 4, 20 + i, i + 5,
+                                 21 + i, i + 8, 24 + i, i + 9, 25 + i, i + 12, 28 + i,
+                                 i + 13, 29 + i);
+}
+template <int i>
+FASTNN_INLINE Vec<double> unpack(Vec<double> a, Vec<double> b) {
+  return __builtin_shufflevector(a, b, i, 8 + i, i + 2, 10 + i, i + 4, 12 + i, i + 6,
+                                 14 + i);
+}
+
 // 16 rows of 16 floats by quarters: loads put rows r, r + 4, r + 8, r + 12 into one
 // vector, which leaves half of the shuffles, on the one port that has them.
 FASTNN_INLINE void load_square(const float* src, int64_t ld, Vec<float>* out) {
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) {
-    __m512 w[4];
+    Vec<float> w[4];
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const float* p = src + r * ld + 4 * q;
-      w[r] = _mm512_castps128_ps512(_mm_loadu_ps(p));
-      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 4 * ld), 1);
-      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 8 * ld), 2);
-      w[r] = _mm512_insertf32x4(w[r], _mm_loadu_ps(p + 12 * ld), 3);
+      __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(p));
+      x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 4 * ld), 1);
+      x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * ld), 2);
+      w[r] = (Vec<float>)_mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * ld), 3);
     }
-    const __m512d low0 = (__m512d)_mm512_unpacklo_ps(w[0], w[1]);
-    const __m512d high0 = (__m512d)_mm512_unpackhi_ps(w[0], w[1]);
-    const __m512d low1 = (__m512d)_mm512_unpacklo_ps(w[2], w[3]);
-    const __m512d high1 = (__m512d)_mm512_unpackhi_ps(w[2], w[3]);
-    out[4 * q] = (Vec<float>)_mm512_unpacklo_pd(low0, low1);
-    out[4 * q + 1] = (Vec<float>)_mm512_unpackhi_pd(low0, low1);
-    out[4 * q + 2] = (Vec<float>)_mm512_unpacklo_pd(high0, high1);
-    out[4 * q + 3] = (Vec<float>)_mm512_unpackhi_pd(high0, high1);
+    const Vec<double> low0 = (Vec<double>)unpack<0>(w[0], w[1]);
+    const Vec<double> high0 = (Vec<double>)unpack<2>(w[0], w[1]);
+    const Vec<double> low1 = (Vec<double>)unpack<0>(w[2], w[3]);
+    const Vec<double> high1 = (Vec<double>)unpack<2>(w[2], w[3]);
+    out[4 * q] = (Vec<float>)unpack<0>(low0, low1);
+    out[4 * q + 1] = (Vec<float>)unpack<1>(low0, low1);
+    out[4 * q + 2] = (Vec<float>)unpack<0>(high0, high1);
+    out[4 * q + 3] = (Vec<float>)unpack<1>(high0, high1);
   }
 }
 #endif

@@ -83,6 +83,13 @@ FASTNN_INLINE int64_t panel_width(int64_t left, int width) {
 // What is done to A before it meets packed panels of B.
 enum class PackA { kNo, kRows, kColumns };
 
+// Carried out by small.hpp.
+template <class T>
+FASTNN_INLINE bool is_small(const Product<T>& p) {
+  return p.csb == 1 && p.m * p.k * p.n <= kSmallProduct &&
+         (kMaskedLoads || p.n % lanes<T> == 0);
+}
+
 // How the loops treat one product.
 struct Plan {
   PackA pack_a;
@@ -130,7 +137,7 @@ FASTNN_INLINE int64_t panel_elements(int64_t k) {
 }
 template <class T>
 int64_t scratch_elements(const Product<T>& p, bool transposed) {
-  if (transposed) return panel_elements<T>(p.k);
+  if (transposed || is_small(p)) return panel_elements<T>(p.k);
   const Plan plan = plan_rows(p);
   const int64_t panel = panel_elements<T>(plan.block_k);
   if (plan.pack_a == PackA::kNo) return panel;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/gemm/single_row.hpp"
+#include "kernels/gemm/small.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 
@@ -238,7 +239,10 @@ void run_product(Product<T> p, bool transposed, T* buffer) {
   if (p.m == 0 || p.n == 0) return;
   normalise(p);
   if (is_single_row(p, transposed)) return run_single_row(p, transposed);
-  if (transposed) return run_transposed(p, buffer);
+  // A row that is a column of C: stored as it comes.
+  const bool plain = p.m == 1 && p.ldc == 1 && p.epilogue.is_none();
+  if (transposed && !plain) return run_transposed(p, buffer);
+  if (is_small(p)) return run_small(p);
   run_rows(p, buffer);
 }
 

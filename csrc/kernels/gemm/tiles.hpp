@@ -70,6 +70,9 @@ inline constexpr int64_t kPackRows = 64;
 inline constexpr int64_t kPackColumnsK = 16;
 inline constexpr int64_t kPackedGap = 16;  // between packed rows of A
 
+// Up to so many multiply-adds, the choice of loops costs more than it gains.
+inline constexpr int64_t kSmallProduct = 64 * 64 * 64;
+
 // A product with fewer rows per part than this is divided by columns.
 inline constexpr int kMinRows = 4;
 

@@ -104,11 +104,19 @@ FASTNN_OUTLINE void gather(char* to, const Walk& w, int k, int64_t start, int64_
   }
 }
 
+template <class T>
+FASTNN_INLINE void fill_64_of(char* to, T x) {
+  for (int at = 0; at < 64; at += FASTNN_VECTOR_BYTES)
+    store(reinterpret_cast<T*>(to + at), Vec<T>{} + x);
+}
 // 64 bytes filled with one element of `size` bytes.
 FASTNN_INLINE void fill_64(char* to, const char* element, int size) {
-  __builtin_memcpy(to, element, size);
-  for (int have = size; have < 64; have *= 2)
-    __builtin_memcpy(to + have, to, have);
+  uint64_t bits = 0;
+  copy_run(reinterpret_cast<char*>(&bits), element, 0, 1, size);
+  if (size == 8) return fill_64_of<uint64_t>(to, bits);
+  if (size == 4) return fill_64_of<uint32_t>(to, static_cast<uint32_t>(bits));
+  if (size == 1) return fill_64_of<uint8_t>(to, static_cast<uint8_t>(bits));
+  fill_64_of<uint32_t>(to, static_cast<uint32_t>(bits << 16 | bits));
 }
 
 FASTNN_END_NAMESPACE
