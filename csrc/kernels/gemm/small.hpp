@@ -14,6 +14,7 @@ void run_small(const Product<T>& p) {
   const Epilogue<T>& e = p.epilogue;
   const int64_t width = tile_width(p.m);
   const bool second_pass = e.second_pass();
+  const bool relu_gradient = e.y && e.activation == kRelu && !second_pass;
   Tile<T> t = {};
   t.k = p.k;
   t.rsa = p.rsa, t.csa = p.csa;
@@ -30,7 +31,7 @@ void run_small(const Product<T>& p) {
       const int64_t rows = min_of(most, p.m - i);
       t.a = p.a + i * p.rsa;
       t.c = p.c + i * p.ldc + j;
-      if (e.y && !second_pass) {
+      if (relu_gradient) {
         t.y = e.y + (p.row + i) * e.rsy + p.col + j, t.ldy = e.rsy;
       }
       tile_table<T>().fn[kInPlace][vectors][rows](t);
