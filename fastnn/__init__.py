@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer as Optimizer
     from fastnn.random import SeedGenerator as SeedGenerator
     from fastnn.regularizers import Regularizer as Regularizer
+    from fastnn.symbolic.tensor import KerasTensor as KerasTensor
 
 _MODULES = frozenset(
     """activations callbacks config constraints datasets initializers keras layers
@@ -78,6 +79,7 @@ _NAMES = {
     "Optimizer": "fastnn.optimizers",
     "SeedGenerator": "fastnn.random",
     "Regularizer": "fastnn.regularizers",
+    "KerasTensor": "fastnn.symbolic.tensor",
 }
 
 __all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]

@@ -35,6 +35,10 @@ class NotCompiledError(FastnnError, RuntimeError):
     """`fit`, `evaluate` or a train step was called before `compile`."""
 
 
+class SymbolicTensorError(FastnnError, ValueError):
+    """A symbolic tensor of a functional model was asked for its values."""
+
+
 class SerializationError(FastnnError, ValueError):
     """A config cannot be written, or does not describe an object known here."""
 

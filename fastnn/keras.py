@@ -21,6 +21,7 @@ _NAMES = {
     "Initializer": "fastnn.initializers",
     "Input": "fastnn.layers",
     "InputSpec": "fastnn.layers",
+    "KerasTensor": "fastnn.symbolic.tensor",
     "Layer": "fastnn.layers",
     "Loss": "fastnn.losses",
     "Metric": "fastnn.metrics",

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
-from fastnn.errors import DTypeError, PlanError, ShapeError
+from fastnn.errors import DTypeError, PlanError, ShapeError, SymbolicTensorError
 from fastnn.opset import _dtypes
 
 
@@ -459,6 +459,8 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         return _raw().cast(value, dtype)
     try:
         array = np.array(value)
+    except SymbolicTensorError:
+        raise
     except ValueError as error:
         raise ShapeError(f"[convert_to_tensor] not a regular array: {error}") from None
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):

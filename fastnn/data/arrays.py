@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import tree
-from fastnn.errors import DTypeError, ShapeError
+from fastnn.errors import DTypeError, ShapeError, SymbolicTensorError
 
 # Dtypes that kernels read; the others are converted once.
 _KEPT = {
@@ -91,6 +91,8 @@ def to_array(value: Any, what: str, where: str) -> np.ndarray:
     """
     try:
         array = np.asarray(value)
+    except SymbolicTensorError:
+        raise
     except ValueError as error:
         raise ShapeError(
             f"[{where}] {what} is a nested list whose rows have different lengths; "

@@ -16,6 +16,7 @@ from fastnn import ops, tree
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.layers.input_spec import format_shape
+from fastnn.symbolic.tensor import KerasTensor
 
 if TYPE_CHECKING:
     from fastnn.layers.layer import Layer
@@ -78,7 +79,7 @@ def takes_argument(function: Callable[..., Any], name: str) -> bool:
 
 def describe(layer: Layer, inputs: Any) -> str:
     """The line that an error passing through a layer's call carries."""
-    tensors = [x for x in tree.flatten(inputs) if isinstance(x, Tensor)]
+    tensors = [x for x in tree.flatten(inputs) if isinstance(x, (Tensor, KerasTensor))]
     shapes = ", ".join(format_shape(x.shape) for x in tensors) or "nothing"
     return f"in {type(layer).__name__} '{layer.name}', called on {shapes}"
 

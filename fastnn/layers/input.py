@@ -13,6 +13,8 @@ from fastnn._registry import export
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
+from fastnn.symbolic.node import record
+from fastnn.symbolic.tensor import KerasTensor
 
 
 def _sizes(argument: str, shape: Any) -> tuple[int | None, ...]:
@@ -68,6 +70,19 @@ class InputLayer(Layer):
         self._input_dtype = dtype or config.floatx()
         self.input_spec = InputSpec(shape=self.batch_shape)
         self.built = True
+        self._declare()
+
+    def _declare(self) -> None:
+        tensor = KerasTensor(self.batch_shape, self._input_dtype, self.name)
+        record(self, (), {}, tensor)
+
+    @property
+    def output(self) -> KerasTensor:
+        """The symbolic tensor that stands for the input."""
+        if not self._inbound_nodes:  # a copy
+            self._declare()
+        tensor: KerasTensor = self._inbound_nodes[0].output_tensors[0]
+        return tensor
 
     @property
     def dtype(self) -> str:
@@ -102,8 +117,8 @@ def Input(  # noqa: N802 - Keras's public spelling
     dtype: str | None = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-) -> InputLayer:
-    """Declares the input of a Sequential: its first element.
+) -> KerasTensor:
+    """Declares an input of a model: a symbolic tensor.
 
     Args:
         shape: shape of one sample, without the batch: `(784,)`.
@@ -113,10 +128,13 @@ def Input(  # noqa: N802 - Keras's public spelling
         name: name of the input.
 
     Example:
+        x = Input((784,))
+        model = Model(x, Dense(10, activation="softmax")(x))
+        # or
         model = Sequential([Input((784,)), Dense(10, activation="softmax")])
     """
     if shape is not None and not isinstance(shape, Sequence):
         raise ShapeError(
             f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
         )
-    return InputLayer(shape, batch_size, dtype, batch_shape, name)
+    return InputLayer(shape, batch_size, dtype, batch_shape, name).output

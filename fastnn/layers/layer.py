@@ -14,11 +14,12 @@ from fastnn._registry import export
 from fastnn.autodiff.remat import current_scope, refuse
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
-from fastnn.errors import ShapeError
-from fastnn.layers import _call, _changes, _configs, _remat
+from fastnn.errors import ShapeError, SymbolicTensorError
+from fastnn.layers import _call, _changes, _configs, _remat, _symbolic
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
+from fastnn.symbolic.node import Calls, CallsMixin
 
 
 def _wrap_build(build: Any) -> Any:
@@ -30,7 +31,7 @@ def _wrap_build(build: Any) -> Any:
 
 
 @export("keras.layers", "keras")
-class Layer(WeightsMixin, _changes.ChangesMixin):
+class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
     """Base class: make weights in `build`, compute in `call`.
 
     Layers, variables, metrics and seed generators that are attributes (also inside
@@ -55,7 +56,8 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
     _kind = "layer"  # word for error messages
     _init_arguments: Untracked
     _unplanned = frozenset(
-        "built trainable _trainable _building _build_shape _init_arguments".split()
+        """built trainable _trainable _building _build_shape _init_arguments
+        _calls""".split()
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
@@ -98,6 +100,7 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
         self._losses: list[Any] = []
         self._layers_with_losses = Untracked([])
         self._remat_mode = current_scope()
+        self._calls = Calls()
         self._declared_input_shape: tuple[int | None, ...] | None = None
         if batch_shape is not None:
             self._declared_input_shape = tuple(batch_shape)
@@ -121,6 +124,9 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
                 "            super().__init__(**kwargs)     # before anything else\n"
                 "            self.units = units"
             )
+        found = getattr(type(self), name, None)
+        if isinstance(found, property) and found.fget is not None:
+            return found.fget(self)  # raised AttributeError; its text says why
         raise AttributeError(
             f"'{type(self).__name__}' object has no attribute '{name}'"
         )
@@ -334,13 +340,18 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
         call = type(self).call
         if not args:
             args = self._first_argument(call, kwargs)
-        args = tuple([_call.to_tensors(self, value) for value in args])
+        try:
+            args = tuple([_call.to_tensors(self, value) for value in args])
+        except SymbolicTensorError:
+            return _symbolic.call(self, args, kwargs)
         inputs = args[0] if args else None
         state = _call.state
         outer_training = state.training
         training = kwargs.pop("training", None)
         if training is None:
             training = outer_training
+        if kwargs and _symbolic.holds_symbols(kwargs):
+            return _symbolic.call(self, args, kwargs)
         if training is not None and _call.takes_argument(call, "training"):
             kwargs["training"] = training
         if not self.built:
@@ -376,6 +387,14 @@ class Layer(WeightsMixin, _changes.ChangesMixin):
             if self.input_spec is not None:
                 check_inputs(self, self.input_spec, tree.flatten(inputs))
             self.build(_call.shapes_of(inputs))
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Symbolic outputs for symbolic inputs, without a record of the call.
+
+        The shapes follow from `compute_output_shape` for the layers of fastnn, and from
+        a trace of `call` for others.
+        """
+        return _symbolic.specs(self, args, kwargs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the outputs for a shape of the inputs; None is the open batch.

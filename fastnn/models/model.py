@@ -8,17 +8,25 @@ from typing import Any
 
 from fastnn._registry import export, suggest
 from fastnn.layers import _call
-from fastnn.layers._tracking import unique
+from fastnn.layers._tracking import Untracked, unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
+from fastnn.models.functional import FunctionalMixin, split_arguments
 from fastnn.models.trainer import Trainer
 
 
 @export("keras", "keras.models")
-class Model(Trainer, Layer):
+class Model(FunctionalMixin, Trainer, Layer):
     """Groups layers into something that can be trained.
 
-    Make layers in `__init__` and use them in `call`:
+    Call layers on symbolic tensors, and give the ends (tensors, or lists or dicts of
+    them):
+
+        x = Input((8,))
+        hidden = Dense(30, activation="relu")(x)
+        model = Model(x, Dense(1)(ops.concatenate([x, hidden], axis=-1)))
+
+    Or make layers in `__init__` and use them in `call`:
 
         class WideAndDeep(Model):
             def __init__(self, units=30, **kwargs):
@@ -30,6 +38,8 @@ class Model(Trainer, Layer):
                 return self.out(self.hidden(inputs))
 
     Args:
+        inputs, outputs: structures of symbolic tensors. Inputs may be results of layers
+            too: the model then begins there and shares the layers.
         name: unique name; by default the class's name in snake case, numbered.
         trainable: whether `trainable_weights` lists the weights.
         dtype: `"float32"` or `"float64"`.
@@ -42,19 +52,35 @@ class Model(Trainer, Layer):
         _compile_metrics _loss_tracker _runners""".split()
     )
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and split_arguments(args, kwargs)[0] is not None:
+            cls = Functional
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        ends, kwargs = split_arguments(args, kwargs)
+        trainable = kwargs.get("trainable")
         super().__init__(**kwargs)
         self._remat_mode = None  # the layers made in a scope do it, one by one
         self._reset_compilation()
+        if ends is not None:
+            self._init_arguments = Untracked(((), kwargs))  # symbols keep layers alive
+            self._set_graph(*ends)
+            if trainable is not None:
+                self.trainable = trainable
 
     # -- structure -------------------------------------------------------------------
 
     @property
     def layers(self) -> list[Layer]:
-        """Layers one step below the model, without its input."""
-        return [
-            layer for layer in self._sublayers() if not isinstance(layer, InputLayer)
-        ]
+        """Layers one step below the model.
+
+        Those of a functional model are ordered by depth and contain its inputs.
+        """
+        found = self._sublayers()
+        if self._graph is not None:
+            return found
+        return [layer for layer in found if not isinstance(layer, InputLayer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name, or at an index of `layers`.
@@ -103,6 +129,8 @@ class Model(Trainer, Layer):
                 shapes for several inputs.
         """
         super().build(input_shape)
+        if self._graph is not None:
+            return
         try:
             _call.probe_output_shape(self, input_shape)
         except BaseException:
@@ -110,7 +138,7 @@ class Model(Trainer, Layer):
             raise
 
     def _build_for(self, inputs: Any) -> None:
-        if type(self).call is Layer.call or self._builds_itself():
+        if type(self).call is Model.call or self._builds_itself():
             super()._build_for(inputs)
         else:  # `call`, which runs next, makes the weights of the layers it uses
             Layer.build(self, _call.shapes_of(inputs))
@@ -148,3 +176,7 @@ class Model(Trainer, Layer):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
+
+
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes."""

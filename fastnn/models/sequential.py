@@ -6,15 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastnn import ops
 from fastnn._registry import export
 from fastnn.errors import NOT_BUILT, NotBuiltError, ShapeError
 from fastnn.layers import _call
+from fastnn.layers._symbolic import by_rule
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape
 from fastnn.layers.layer import Layer
+from fastnn.models.functional import conform
 from fastnn.models.model import Model
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
+from fastnn.symbolic.node import node_of, record
+from fastnn.symbolic.tensor import KerasTensor
 
 Shape = tuple[int | None, ...]
 
@@ -44,6 +47,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self._layers: list[Layer] = []
+        self._symbols = Symbols()
         self._output_shape: Shape | None = None
         if isinstance(layers, Layer):
             raise TypeError(
@@ -56,14 +60,17 @@ class Sequential(Model):
 
     # -- composition -----------------------------------------------------------------
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Any) -> None:
         """Puts a layer on top; it is built at once when the input shape is known.
+
+        The first may be what `Input` gives.
 
         Raises:
             TypeError: for what is no layer.
             ValueError: for a second input, or a name that is taken.
             ShapeError: when the layer does not fit the output below it.
         """
+        layer = _declaring(layer)
         self._check_addable(layer)
         self._changed()
         if isinstance(layer, InputLayer):
@@ -85,6 +92,7 @@ class Sequential(Model):
             raise
         self._layers.append(layer)
         self._output_shape = shape
+        self._symbols.extend(self._layers, [shape])
         self.built = True
 
     def _check_addable(self, layer: Any) -> None:
@@ -117,6 +125,7 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"[Sequential.pop] '{self.name}' has no layers.")
         layer = self._layers.pop()
+        del self._symbols.tensors[len(self._layers) :]
         if self.layers:
             if self._output_shape is not None:
                 self._output_shape = self._shape_after(self._layers[1:])
@@ -135,6 +144,7 @@ class Sequential(Model):
 
     def _forget_input(self) -> None:
         del self._layers[:1]
+        self._symbols.tensors.clear()
         self._output_shape = self._build_shape = self.input_spec = None
 
     def _stack(self, layer: Layer, shape: Shape) -> Shape:
@@ -181,12 +191,15 @@ class Sequential(Model):
             shape, source = first.batch_shape, first
         else:
             source = InputLayer(batch_shape=shape, dtype=_input_dtype(first, self))
+        shapes = []
         for layer in self.layers:
             shape = self._stack(layer, shape)
+            shapes.append(shape)
         if first is not source:
             self._layers.insert(0, source)
         self._set_input(source)
         self._output_shape = shape
+        self._symbols.extend(self._layers, shapes)
         self.built = True
 
     def _builds_itself(self) -> bool:
@@ -199,10 +212,11 @@ class Sequential(Model):
         super()._build_for(inputs)
         self._build_shape = self._layers[0].batch_shape
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         layers = self._layers
         if layers and isinstance(layers[0], InputLayer):
-            inputs = _conform(inputs, layers[0])
+            source = layers[0]
+            inputs = conform(inputs, source.batch_shape, source.dtype)
             layers = layers[1:]
         for layer in layers:
             inputs = layer(inputs)
@@ -241,6 +255,50 @@ class Sequential(Model):
             text = NOT_BUILT.format(method="output_shape", name=self._described())
             raise NotBuiltError(text)
         return self._output_shape
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic input, in a list.
+
+        Raises:
+            NotBuiltError: when its shape is not known yet.
+        """
+        return self._ends("inputs")[:1]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic output, in a list.
+
+        Raises:
+            NotBuiltError: when the input shape is not known yet.
+        """
+        return self._ends("outputs")[-1:]
+
+    @property
+    def input(self) -> KerasTensor:
+        """The symbolic input, which `Model(inputs, ...)` takes."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> KerasTensor:
+        """The symbolic output of the last layer."""
+        return self.outputs[0]
+
+    @property
+    def input_names(self) -> list[str]:
+        """Name of the input, in a list."""
+        return [tensor.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name of the last layer, in a list."""
+        return [layer.name for layer in self._layers[-1:]]
+
+    def _ends(self, what: str) -> list[KerasTensor]:
+        if not self._layers or not isinstance(self._layers[0], InputLayer):
+            text = NOT_BUILT.format(method=what, name=self._described())
+            raise NotBuiltError(text)
+        return self._symbols.extend(self._layers)
 
     # -- data ------------------------------------------------------------------------
 
@@ -308,6 +366,51 @@ class Sequential(Model):
         return None  # `build_input_shape` of the config says it
 
 
+class Symbols:
+    """The symbolic tensors between the layers of a stack; a copy makes its own."""
+
+    __slots__ = ("tensors",)
+
+    def __init__(self) -> None:
+        self.tensors: list[KerasTensor] = []
+
+    def __reduce__(self) -> Any:
+        return Symbols, ()
+
+    def extend(
+        self, layers: Sequence[Any], shapes: Sequence[Shape] = ()
+    ) -> list[KerasTensor]:
+        """The output of each layer; those missing are recorded as calls.
+
+        Args:
+            layers: an input and what follows.
+            shapes: output shapes of the last layers, as far as they are known.
+        """
+        found = self.tensors
+        if not found:
+            found.append(layers[0].output)
+        for i, layer in enumerate(layers[len(found) :], len(found) - len(layers)):
+            if -i <= len(shapes):
+                output = KerasTensor(shapes[i], layer.compute_dtype)
+            else:
+                output = by_rule(layer, found[-1])
+            found.append(record(layer, (found[-1],), {}, output))
+        return found
+
+
+def _declaring(layer: Any) -> Any:
+    """The input layer behind what `Input` gave; layers as they are."""
+    if not isinstance(layer, KerasTensor):
+        return layer
+    node = node_of(layer)
+    if node is not None and isinstance(node.operation, InputLayer):
+        return node.operation
+    raise ValueError(
+        "[Sequential.add] of symbolic tensors only an Input can be added, received "
+        f"{layer!r}: use Model(inputs, outputs) for graphs of layers."
+    )
+
+
 def _check_fits(layer: Layer, shape: Shape) -> None:
     if not isinstance(layer.input_spec, (list, tuple)):
         check_shape(layer, layer.input_spec, shape)
@@ -323,15 +426,3 @@ def _declared_shape(layer: Layer) -> Shape | None:
 def _input_dtype(first: Layer, model: Layer) -> str:
     """Layers that read integers (an embedding) say so; others get floats."""
     return getattr(first, "input_dtype", model.compute_dtype)
-
-
-def _conform(inputs: Any, source: InputLayer) -> Any:
-    """Inputs of the declared dtype and rank (a last axis of size 1 may differ)."""
-    if inputs.dtype != source.dtype:
-        inputs = ops.cast(inputs, source.dtype)
-    rank, wanted = len(inputs.shape), len(source.batch_shape)
-    if rank == wanted - 1:
-        return ops.reshape(inputs, (*inputs.shape, 1))
-    if rank == wanted + 1:
-        return ops.reshape(inputs, inputs.shape[:-1])
-    return inputs

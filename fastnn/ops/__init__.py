@@ -8,6 +8,7 @@ functions that gradients and layers are made of are `fastnn.autodiff.raw`.
 from fastnn.autodiff import raw as _raw  # noqa: F401  (for layers, losses, optimizers)
 from fastnn.autodiff.grad import custom_gradient as custom_gradient
 from fastnn.autodiff.grad import stop_gradient as stop_gradient
+from fastnn.ops import _symbolic
 from fastnn.ops import image as image
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
@@ -59,3 +60,6 @@ __all__ = [
     "custom_gradient",
     "stop_gradient",
 ]
+
+_symbolic.make_aware(globals(), __all__)
+_symbolic.make_aware(vars(image), image.__all__)

@@ -10,7 +10,9 @@ from typing import Any
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.errors import SymbolicTensorError
 from fastnn.ops._promote import axes_of, axis_of, promote, to_float
+from fastnn.ops._symbolic import symbolic
 from fastnn.opset import OpDef, all_ops
 from fastnn.opset._dtypes import know
 from fastnn.opset._opdef import POINTWISE
@@ -31,6 +33,7 @@ WRITTEN = (
 def _document(function: Any, op: OpDef) -> Any:
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = f"{op.doc}."
+    function.takes_symbols = True
     return function
 
 
@@ -39,7 +42,10 @@ def _unary(op: OpDef) -> Any:
     prepare = convert_to_tensor if op.integers else to_float
 
     def function(x: Any) -> Tensor:
-        return strict(prepare(x))
+        try:
+            return strict(prepare(x))
+        except SymbolicTensorError:
+            return symbolic(function, (x,), {})
 
     return _document(function, op)
 
@@ -52,7 +58,10 @@ def _binary(op: OpDef, prepare: Any) -> Any:
     strict = _strict(op)
 
     def function(x1: Any, x2: Any) -> Tensor:
-        return strict(*prepare(x1, x2))
+        try:
+            return strict(*prepare(x1, x2))
+        except SymbolicTensorError:
+            return symbolic(function, (x1, x2), {})
 
     return _document(function, op)
 

@@ -351,6 +351,6 @@ class TestSubclass:
         assert net.get_layer("o") is net.out
         assert net.get_config()["units"] == 5
 
-    def test_functional_arguments_are_not_ignored(self):
-        with pytest.raises(ValueError, match="unknown keyword arguments: inputs=1"):
+    def test_inputs_without_outputs_are_an_error(self):
+        with pytest.raises(TypeError, match="inputs was given without outputs"):
             Model(inputs=1)
