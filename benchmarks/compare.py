@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import number, table
+from benchmarks.formatting import number, table
 
 
 def cells(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

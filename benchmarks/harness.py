@@ -183,7 +183,9 @@ def compare_losses(
 
     Args:
         got, expected: `steps` (loss of each of the first steps) and `epoch` (mean loss
-            of the first epoch in order), as `Worker.check` gives them.
+            of the first epoch in order), as `Worker.check` gives them. `masked`, where
+            it is, is the first step's loss with Dropout, which must not be the one
+            without.
 
     Returns:
         Worst relative differences and `ok`.
@@ -192,6 +194,9 @@ def compare_losses(
     steps = float(np.max(np.abs(a - b) / np.abs(b))) if a.shape == b.shape else np.inf
     epoch = abs(got["epoch"] - expected["epoch"]) / abs(expected["epoch"])
     ok = bool(steps <= steps_rtol and epoch <= epoch_rtol)
+    if "masked" in got:
+        (masked,) = got["masked"]
+        ok = ok and abs(masked - b[0]) > 1e-3 * abs(b[0])
     return {"steps": steps, "epoch": float(epoch), "ok": ok}
 
 

@@ -13,24 +13,32 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import harness, report
+from benchmarks.installed import installed_bytes
 from benchmarks.machine import machine_sheet
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
 from benchmarks.processes import environment
 from benchmarks.session import Session
-from benchmarks.train import RESULTS, say
+from benchmarks.train import RESULTS, say, store
 from benchmarks.turns import interleave, ratios
 from benchmarks.workloads import ROOT, WORKLOADS, initial_weights, load
 
 MODEL = WORKLOADS["mlp32"]
 ROWS = (1, 32, 1024)
-_LEFT_OUT = ("jax_scan", "torch_compile", "tf_keras_tuned", "tf_keras_jit")
+_LEFT_OUT = (
+    "jax_scan",
+    "torch_last",
+    "torch_compile",
+    "tf_keras_tuned",
+    "tf_keras_jit",
+)
 
 _IMPORT = """
 import sys, time
@@ -62,6 +70,17 @@ def import_seconds(name: str, repeats: int) -> float | None:
             return None
         seconds.append(float(done.stdout))
     return min(seconds)
+
+
+def sizes(names: list[str]) -> dict[str, int]:
+    """Installed bytes with all dependencies of each framework that is here."""
+    found: dict[str, int] = {}
+    for name in names:
+        try:
+            found[name] = installed_bytes(*PEERS[name].distributions)
+        except PackageNotFoundError as error:
+            say(f"{name}: {error} is not installed")
+    return found
 
 
 def measure_rows(
@@ -97,8 +116,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     untrained = oracle.predict(x[:1].astype(np.float64)).ravel()
     session = Session("peer", options.peers, options.threads, say)
     with tempfile.TemporaryDirectory() as folder:
-        named = {f"w{i}": w for i, w in enumerate(weights)}
-        np.savez(Path(folder) / f"{MODEL.name}.npz", x=x, y=y, **named)
+        store(MODEL, Path(folder))
         try:
             for name in session.names:
                 session.attempt(name, "setup", workload=MODEL.name, folder=folder)
@@ -114,6 +132,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "machine": sheet,
         "source": source,
         "imports": {n: s for n, s in imports.items() if s is not None and n != "numpy"},
+        "installed": sizes(options.peers),
         "absent": session.absent,
         "versions": session.versions,
         "probe": session.probe_kind,

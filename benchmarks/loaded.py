@@ -5,9 +5,10 @@
 
 Starts processes that only spin and compares, in rounds of one turn each: one thread;
 all threads whatever happens (`fixed`); and the default, in which work that waits too
-much goes on alone (`adaptive`). The tasks: `model.fit` of mlp32, a plan of matrix
-products with a barrier between them, and the same products eagerly. The figure to
-look at is adaptive over the better of the two others. Writes
+much goes on alone (`adaptive`). The tasks: `model.fit` of each workload, a plan of
+matrix products with a barrier between them, and the same products eagerly. The figures
+to look at: adaptive over the better of the two others, and how much slower than alone
+it is, over what its share of the processors explains (3 is too much). Writes
 benchmarks/results/loaded.json.
 """
 
@@ -20,6 +21,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,16 @@ import fastnn
 from benchmarks import report
 from benchmarks.harness import bootstrap_median
 from benchmarks.machine import machine_sheet
+from benchmarks.peers.fastnn_ import FastnnPeer
 from benchmarks.train import RESULTS, say
-from benchmarks.workloads import WORKLOADS, load
-from fastnn import Input, Sequential, _core, config, layers, ops, optimizers
+from benchmarks.workloads import WORKLOADS, Workload, initial_weights, load
+from fastnn import _core, config, ops
 
 MODES = ("one", "fixed", "adaptive")
 SPIN = "while True: pass"
+
+# A task: what runs so many units of it, and the threads that it is worth.
+Made = tuple[Callable[[int], None], int]
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -44,6 +51,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     cpus = config.get_num_threads()
     add("--spinners", nargs="+", type=int, default=[0, cpus, 2 * cpus])
     add("--threads", type=int, default=max(2, cpus))
+    add("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.3, help="length of one turn on one thread")
     add("--quick", action="store_true", help="5 rounds")
@@ -66,20 +74,25 @@ def spinning(count: int) -> Any:
             child.wait()
 
 
-def fit_mlp32() -> Callable[[int], None]:
-    """Epochs of mlp32; the argument counts its samples in thousands."""
-    row = WORKLOADS["mlp32"]
+def fit(name: str) -> Made:
+    """`fit` of a workload's first samples, once per unit."""
+    row = WORKLOADS[name]
+    row = replace(row, samples=_steps(row) * row.batch)
     x, y, _ = load(row)
-    hidden = [layers.Dense(d.units, activation=d.activation) for d in row.layers]
-    model = Sequential([Input(row.input_shape), *hidden])
-    model.compile(optimizers.SGD(0.01), row.loss)
+    peer = FastnnPeer()
+    peer.setup(row, initial_weights(row), x, y)
+    peer.run_epochs(1, True)
 
-    def run(thousands: int) -> None:
-        # 3200 samples at a time: a call of fit per turn would be one plan run.
-        for _ in range(max(1, round(thousands / 3.2))):
-            model.fit(x[:3200], y[:3200], batch_size=row.batch, verbose=0)
+    def run(units: int) -> None:
+        for _ in range(units):
+            peer.run_epochs(1, True)
 
-    return run
+    return run, peer.model._get_runner().plan().threads()
+
+
+def _steps(row: Workload) -> int:
+    """A tenth of a second or so, so that a call of `fit` is mostly steps."""
+    return int(np.clip(2e10 / (row.flops_per_sample() * row.batch), 4, row.steps))
 
 
 def _products() -> tuple[Callable, list[Any]]:
@@ -96,7 +109,7 @@ def _products() -> tuple[Callable, list[Any]]:
     return products, tensors
 
 
-def plan_of_products() -> Callable[[int], None]:
+def plan_of_products() -> Made:
     products, tensors = _products()
     compiled = fastnn.function(products)
 
@@ -104,24 +117,34 @@ def plan_of_products() -> Callable[[int], None]:
         for _ in range(calls):
             compiled(*tensors)
 
-    return run
+    return run, config.get_num_threads()
 
 
-def eager_products() -> Callable[[int], None]:
+def eager_products() -> Made:
     products, tensors = _products()
 
     def run(calls: int) -> None:
         for _ in range(calls):
             products(*tensors)
 
-    return run
+    return run, config.get_num_threads()
 
 
-TASKS: dict[str, tuple[str, Callable[[], Callable[[int], None]]]] = {
-    "`fit` of mlp32": ("1000 samples", fit_mlp32),
+# Name -> unit, and what makes the task.
+TASKS: dict[str, tuple[str, Callable[[], Made]]] = {
+    f"fit {name}": (f"{_steps(row) * row.batch} samples", partial(fit, name))
+    for name, row in WORKLOADS.items()
+} | {
     "plan of three 256^3 products": ("call", plan_of_products),
-    "the same, eager": ("call", eager_products),
+    "three 256^3 products, eager": ("call", eager_products),
 }
+
+
+def explained(threads: int, spinners: int) -> float:
+    """How many times slower a fair scheduler makes `threads` beside `spinners`."""
+    cpus = len(os.sched_getaffinity(0))
+    share = min(1.0, cpus / (threads + spinners))
+    return min(threads, cpus) / (threads * share)
 
 
 def seconds_of(
@@ -138,11 +161,11 @@ def measure_task(name: str, spinners: int, options: argparse.Namespace) -> Any:
     """Seconds per unit of each mode in each round, and the ratio to the better one."""
     unit, make = TASKS[name]
     config.set_num_threads(options.threads)  # plans are built for as many
-    run = make()
-    run(4)
+    run, plan_threads = make()
+    run(1)
     with spinning(spinners):
-        probe = min(seconds_of(run, 4, "one", options.threads) for _ in range(3)) / 4
-        units = max(4, round(options.seconds / probe))
+        probe = min(seconds_of(run, 1, "one", options.threads) for _ in range(3))
+        units = max(1, round(options.seconds / probe))
         costs: dict[str, list[float]] = {mode: [] for mode in MODES}
         for round_ in range(options.rounds):
             for mode in (*MODES[round_ % 3 :], *MODES[: round_ % 3]):
@@ -157,6 +180,7 @@ def measure_task(name: str, spinners: int, options: argparse.Namespace) -> Any:
         "task": name,
         "unit": unit,
         "spinners": spinners,
+        "explained": explained(plan_threads, spinners),
         "median": medians,
         "better": better,
         "ratio": float(np.median(ratios)),
@@ -165,31 +189,13 @@ def measure_task(name: str, spinners: int, options: argparse.Namespace) -> Any:
     }
 
 
-def render(document: dict[str, Any]) -> str:
-    threads = document["machine"]["threads"]
-    head = ["", "spinning processes", "1 thread, us", f"{threads} threads, fixed, us"]
-    head += ["adaptive, us", "adaptive / better [95 %]"]
-    rows = []
-    for r in document["results"]:
-        times = [report.number(1e6 * r["median"][mode]) for mode in MODES]
-        low, high = (report.number(v) for v in r["interval"])
-        share = f"{report.number(r['ratio'])} [{low}, {high}]"
-        per = f"{r['task']}, per {r['unit']}"
-        rows.append([per, str(r["spinners"]), *times, share])
-    title = (
-        f"### On a loaded machine: {document['machine']['cores']} cores, load "
-        f"{document['load_before']:.1f} before the first turn"
-    )
-    return f"{title}\n\n{report.table(head, rows)}"
-
-
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     sheet, load_before = machine_sheet(options.threads), os.getloadavg()[0]
     results = [
         measure_task(name, spinners, options)
         for spinners in options.spinners
-        for name in TASKS
+        for name in options.tasks
     ]
     document = {
         "kind": "loaded",

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import train_tables
+from benchmarks.formatting import (
+    label,
+    machine_text,
+    number,
+    ratio_text,
+    rounds_text,
+    table,
+)
 from benchmarks.peers import PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,80 +33,6 @@ START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 def write_json(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def number(value: float) -> str:
-    """Three significant digits, no exponent for the sizes that occur."""
-    if value == 0:
-        return "0"
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:,.{digits}f}"
-
-
-def _label(name: str) -> str:
-    return PEERS[name].label
-
-
-def ratio_text(ratio: dict[str, Any] | None, ours: bool) -> str:
-    if ours:
-        return "1"
-    if ratio is None:
-        return "-"
-    text = (
-        f"{number(ratio['median'])} [{number(ratio['low'])}, {number(ratio['high'])}]"
-    )
-    return text + " noisy" if ratio["noisy"] else text
-
-
-def _rounds_text(row: dict[str, Any]) -> str:
-    cost = row["cost"]
-    return f"{cost['kept']}/{cost['turns']}"
-
-
-def _train_rows(result: dict[str, Any]) -> Iterable[list[str]]:
-    ours = result["ours"]
-    believed = _believed(result)
-    peers = sorted(result["peers"].items(), key=lambda item: item[1]["cost"]["median"])
-    for name, row in peers:
-        agreement, cost = row["agreement"], row["cost"]
-        equal = agreement["ok"]
-        losses = "equal" if equal else f"**differ** {agreement['epoch']:.0e}"
-        chosen = f" ({row['chosen']})" if row.get("chosen") else ""
-        label = _label(name) + chosen
-        yield [
-            f"**{label}**" if name == ours else label,
-            number(cost["median"] * 1e6),
-            number(cost["min"] * 1e6),
-            ratio_text(row.get("ratio") if equal and believed else None, name == ours),
-            losses,
-            number(row["first_step"] * 1e3),
-            _rounds_text(row),
-        ]
-
-
-def _train(document: dict[str, Any]) -> str:
-    parts = []
-    for result in document["results"]:
-        work = result["workload"]
-        layers = "-".join(str(layer["units"]) for layer in work["layers"])
-        width = "x".join(map(str, work["input_shape"]))
-        title = (
-            f"### {work['name']}: {width}-{layers}, batch {work['batch']}, "
-            f"{work['optimizer']['name']}, {work['samples']} samples of "
-            f"{result['source']}, {document['machine']['threads']} threads"
-        )
-        head = ["", "us/sample", "least", f"times {result['ours']} [95 %]"]
-        head += ["losses", "first step, ms", "clean turns"]
-        absent = "".join(f"\n{_label(n)}: {why}" for n, why in result["absent"].items())
-        parts.append(
-            f"{title}\n\n{table(head, _train_rows(result))}\n{absent}".rstrip()
-        )
-    return "\n\n".join(parts)
 
 
 def _latency(document: dict[str, Any]) -> str:
@@ -114,7 +48,7 @@ def _latency(document: dict[str, Any]) -> str:
                 number(row["cost"]["min"] * 1e6),
                 ratio_text(row.get("ratio"), name == result["ours"]),
                 "equal" if row["equal"] else "**differ**",
-                _rounds_text(row),
+                rounds_text(row),
             ]
             for name, row in sorted(
                 result["peers"].items(), key=lambda item: item[1]["cost"]["median"]
@@ -122,9 +56,17 @@ def _latency(document: dict[str, Any]) -> str:
         ]
         parts.append(table(head, rows))
     imports = sorted(document["imports"].items(), key=lambda item: item[1])
-    rows = [[PEERS[name].short, number(seconds * 1e3)] for name, seconds in imports]
-    parts.append("### `import`, ms over `import numpy`")
-    parts.append(table(["", "ms"], rows))
+    sizes = document["installed"]
+    rows = [
+        [
+            PEERS[name].short,
+            number(seconds * 1e3),
+            number(sizes[name] / 1e6) if name in sizes else "-",
+        ]
+        for name, seconds in imports
+    ]
+    parts.append("### `import`, and what is installed with all dependencies")
+    parts.append(table(["", "ms over `import numpy`", "MB"], rows))
     return "\n\n".join(parts)
 
 
@@ -179,14 +121,66 @@ def _kernels(document: dict[str, Any]) -> str:
     return f"{title}\n\n{table(head, rows)}"
 
 
-def _loaded(document: dict[str, Any]) -> str:
-    from benchmarks.loaded import render
+def _growth(document: dict[str, Any]) -> str:
+    """The curves, the numbers behind them and compile times."""
+    parts = ["### How the cost grows", "![us per sample](growth.svg)"]
+    for axis, result in document["axes"].items():
+        points = result["points"]
+        names = list(dict.fromkeys(n for point in points for n in point["peers"]))
+        head = [f"{axis} ({result['fixed']})", "limit, us/sample"]
+        head += [label(name) for name in names]
+        rows = [
+            [
+                str(point["value"]),
+                number(1e6 * point["limit"]),
+                *(_growth_cell(point["peers"].get(name)) for name in names),
+            ]
+            for point in points
+        ]
+        parts.append(table(head, rows))
+    if document["compile"]:
+        parts.append("### Making the plan of a training step")
+        rows = [
+            [row["workload"]["name"], number(1e3 * min(row["seconds"]))]
+            for row in document["compile"]
+        ]
+        parts.append(table(["model", "ms, least of some"], rows))
+    return "\n\n".join(parts)
 
-    return render(document)
+
+def _growth_cell(cells: dict[str, Any] | None) -> str:
+    return number(1e6 * cells["cost"]["median"]) if cells else "-"
+
+
+def _loaded(document: dict[str, Any]) -> str:
+    """Beside the ratio of the modes: the slow-down over the share's."""
+    threads = document["machine"]["threads"]
+    head = ["", "spinning processes", "1 thread, us", f"{threads} threads, fixed, us"]
+    head += ["adaptive, us", "adaptive / better [95 %]", "slower than alone"]
+    head += ["by its share", "over it"]
+    results = document["results"]
+    alone = {r["task"]: r["median"]["adaptive"] for r in results if not r["spinners"]}
+    rows = []
+    for r in results:
+        times = [number(1e6 * r["median"][mode]) for mode in r["median"]]
+        low, high = (number(v) for v in r["interval"])
+        ratio = f"{number(r['ratio'])} [{low}, {high}]"
+        line = [f"{r['task']}, per {r['unit']}", str(r["spinners"]), *times, ratio]
+        if r["spinners"] and r["task"] in alone:
+            slower = r["median"]["adaptive"] / alone[r["task"]]
+            share = r["explained"]
+            line += [number(slower), number(share), number(slower / share)]
+        rows.append(line + ["-"] * (len(head) - len(line)))
+    title = (
+        f"### On a loaded machine: {document['machine']['cores']} cores, load "
+        f"{document['load_before']:.1f} before the first turn"
+    )
+    return f"{title}\n\n{table(head, rows)}"
 
 
 _RENDER = {
-    "train": _train,
+    "train": train_tables.render,
+    "growth": _growth,
     "latency": _latency,
     "gemm": _gemm,
     "kernels": _kernels,
@@ -194,77 +188,19 @@ _RENDER = {
 }
 
 
-def machine_text(document: dict[str, Any]) -> str:
-    sheet = document["machine"]
-    facts = ", ".join(
-        f"{key} {sheet[key]}"
-        for key in ("cpu", "cores", "flags", "virtual machine", "openblas", "python")
-    )
-    versions: dict[str, str] = {}
-    for holder in (document, *document.get("results", [])):
-        for found in holder.get("versions", {}).values():
-            versions |= found
-    listed = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
-    quick = " **Quick run: an impression, not a result.**" if document["quick"] else ""
-    above = "" if document["kind"] == "loaded" else ", above 1 means ours is faster"
-    return (
-        f"{sheet['date']}, revision {sheet['revision']}: {facts}. {listed}. "
-        f"{document['rounds']} interleaved rounds; ratio = median of the per-round "
-        f"ratios with a 95 % bootstrap interval{above}.{quick}"
-    )
-
-
 def render(document: dict[str, Any]) -> str:
     """Markdown of one result file."""
     return f"{_RENDER[document['kind']](document)}\n\n{machine_text(document)}\n"
 
 
-def brief(documents: Sequence[dict[str, Any]]) -> str:
-    """One table for the front page: training, a column per workload."""
-    train = [document for document in documents if document["kind"] == "train"]
-    if not train:
-        return ""
-    document = train[0]
-    results = document["results"]
-    names = [n for n in _order(results) if any(n in r["peers"] for r in results)]
-    head = [""] + [f"{r['workload']['name']}, us/sample" for r in results]
-    rows = [[_label(n), *(_brief_cell(r, n) for r in results)] for n in names]
-    note = (
-        f"Training, {document['machine']['threads']} threads; in brackets how many "
-        "times longer than fastnn, median over interleaved rounds, below 1 where the "
-        "peer is ahead. Intervals, matrix products, answers and start-up: "
-        "[docs/performance.md](docs/performance.md)."
-    )
-    return f"{table(head, rows)}\n\n{note}\n\n{machine_text(document)}\n"
+def _draw(document: dict[str, Any]) -> str:
+    from benchmarks.plots import draw_growth
 
-
-def _order(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Frameworks by their cost on the first workload, those that miss it last."""
-    names = {name for result in results for name in result["peers"]}
-    first = results[0]["peers"]
-    return sorted(
-        sorted(names),
-        key=lambda n: first[n]["cost"]["median"] if n in first else float("inf"),
-    )
-
-
-def _brief_cell(result: dict[str, Any], name: str) -> str:
-    row = result["peers"].get(name)
-    if row is None:
-        return "-"
-    time = number(row["cost"]["median"] * 1e6)
-    if not row["agreement"]["ok"]:
-        return f"{time}, **losses differ**"
-    if name == result["ours"] or not _believed(result):
-        return time
-    noisy = " noisy" if row["ratio"]["noisy"] else ""
-    return f"{time} ({number(row['ratio']['median'])}{noisy})"
-
-
-def _believed(result: dict[str, Any]) -> bool:
-    """Are there ratios at all? Only when our own losses are right."""
-    ours = result["peers"].get(result["ours"])
-    return ours is not None and bool(ours["agreement"]["ok"])
+    try:
+        draw_growth(document, ROOT / "docs" / "growth.svg")
+    except ImportError as error:
+        return f"not drawn: {error}"
+    return "drawn"
 
 
 def put(path: Path, text: str) -> bool:
@@ -293,7 +229,10 @@ def main(argv: list[str] | None = None) -> None:
     if options.print:
         print(text)
         return
-    pages = {ROOT / "README.md": brief(documents)}
+    for document in documents:
+        if document["kind"] == "growth":
+            print(f"growth.svg: {_draw(document)}")
+    pages = {ROOT / "README.md": train_tables.brief(documents)}
     pages[ROOT / "docs" / "performance.md"] = text
     for path, content in pages.items():
         done = put(path, content)

@@ -11,6 +11,7 @@ NumPy oracle; warm-up; then interleaved rounds. Writes benchmarks/results/train.
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 import tempfile
 from dataclasses import asdict
@@ -25,11 +26,10 @@ from benchmarks.machine import machine_sheet
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
 from benchmarks.session import Session
-from benchmarks.workloads import DEFAULT, WORKLOADS, Workload, initial_weights, load
+from benchmarks.workloads import WORKLOADS, Workload, initial_weights, load
 
 RESULTS = Path(__file__).with_name("results")
 CHECKED_STEPS = 10
-EPOCH_RTOL = 1e-3
 
 
 def say(line: str) -> None:
@@ -41,34 +41,56 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     everyday = [n for n, p in PEERS.items() if p.trains and not p.slow]
     add = parser.add_argument
-    add("--workloads", nargs="+", default=list(DEFAULT), choices=list(WORKLOADS))
+    add("--workloads", nargs="+", default=list(WORKLOADS), choices=list(WORKLOADS))
     add("--peers", nargs="+", default=everyday, choices=list(PEERS))
     add("--ours", default="fastnn", help="the peer every ratio is against")
     add("--threads", type=int, default=2)
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.4, help="length of one turn")
-    add("--quick", action="store_true", help="5 rounds of 0.2 s: a look, not a result")
+    add(
+        "--warm-up", type=int, default=6, help="at most so many turns before the rounds"
+    )
+    add("--no-tune", dest="tune", action="store_false", help="peers as they come")
+    add(
+        "--quick",
+        action="store_true",
+        help="5 rounds of 0.2 s, peers as they come: a look, not a result",
+    )
     add("--out", type=Path, default=RESULTS / "train.json")
     options = parser.parse_args(argv)
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 5), 0.2
+        options.warm_up, options.tune = 2, False
     return options
 
 
-def store(workload: Workload, folder: Path) -> tuple[dict[str, Any], str]:
-    """Arrays and weights where the children read them; the oracle's losses; source."""
+def store(workload: Workload, folder: Path) -> str:
+    """The row, its arrays and weights where the children read them; their source."""
     x, y, source = load(workload)
     weights = initial_weights(workload)
     named = {f"w{i}": w for i, w in enumerate(weights)}
     np.savez(folder / f"{workload.name}.npz", x=x, y=y, **named)
+    (folder / f"{workload.name}.pickle").write_bytes(pickle.dumps(workload))
+    return source
+
+
+def expect(workload: Workload) -> dict[str, Any]:
+    """The oracle's losses, without Dropout."""
+    x, y, _ = load(workload)
     oracle = NumpyPeer(np.float64)
-    oracle.setup(workload, weights, x, y)
+    oracle.setup(workload.without_dropout(), initial_weights(workload), x, y)
     steps = oracle.step_losses(CHECKED_STEPS)
     oracle.reset()
-    return {"steps": steps, "epoch": oracle.run_epochs(1, False)[0]}, source
+    return {"steps": steps, "epoch": oracle.run_epochs(1, False)[0]}
 
 
-def prepare(session: Session, workload: Workload, folder: Path, expected: dict) -> dict:
+def prepare(
+    session: Session,
+    workload: Workload,
+    folder: Path,
+    expected: dict,
+    options: argparse.Namespace,
+) -> dict:
     """First step, losses and own knobs of each child, one child at a time."""
     rows: dict[str, dict[str, Any]] = {}
     for name in session.names:
@@ -76,11 +98,13 @@ def prepare(session: Session, workload: Workload, folder: Path, expected: dict) 
             name, "setup", workload=workload.name, folder=str(folder)
         )
         losses = answer and session.attempt(name, "check", steps=CHECKED_STEPS)
-        tuned = losses and session.attempt(name, "tune")
+        tuned = losses and (
+            session.attempt(name, "tune") if options.tune else {"chosen": ""}
+        )
         if not (answer and losses and tuned):
             continue
         agreement = harness.compare_losses(
-            losses, expected, workload.steps_rtol, EPOCH_RTOL
+            losses, expected, workload.steps_rtol, workload.epoch_rtol
         )
         say(
             f"{name}: first step {answer['first_step']:.3f} s, losses "
@@ -89,6 +113,7 @@ def prepare(session: Session, workload: Workload, folder: Path, expected: dict) 
         )
         rows[name] = {
             "first_step": answer["first_step"],
+            "memory": answer["memory"],
             "losses": losses,
             "agreement": agreement,
             "chosen": tuned["chosen"],
@@ -96,7 +121,7 @@ def prepare(session: Session, workload: Workload, folder: Path, expected: dict) 
     return rows
 
 
-def warm_up(session: Session, workload: Workload, rows: dict, seconds: float) -> None:
+def warm_up(session: Session, rows: dict, seconds: float, most: int) -> None:
     """Epochs per turn of each child, and turns until they settle."""
     for name in session.names:
         per_epoch = session.children[name].ask("train", epochs=1)["seconds"]
@@ -106,7 +131,7 @@ def warm_up(session: Session, workload: Workload, rows: dict, seconds: float) ->
         def once(name: str = name, epochs: int = epochs) -> float:
             return session.children[name].ask("train", epochs=epochs)["seconds"]
 
-        costs = harness.until_stable(once, most=6)
+        costs = harness.until_stable(once, most=most)
         rows[name] |= {"epochs": epochs, "warm_up_turns": len(costs)}
 
 
@@ -115,11 +140,11 @@ def measure(options: argparse.Namespace, workload: Workload) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say(f"== {workload.name}: oracle")
-        expected, source = store(workload, folder)
+        source, expected = store(workload, folder), expect(workload)
         session = Session("peer", options.peers, options.threads, say)
         try:
-            rows = prepare(session, workload, folder, expected)
-            warm_up(session, workload, rows, options.seconds)
+            rows = prepare(session, workload, folder, expected, options)
+            warm_up(session, rows, options.seconds, options.warm_up)
 
             def turn(name: str, round_: int) -> Sample:
                 epochs = rows[name]["epochs"]
@@ -134,9 +159,8 @@ def measure(options: argparse.Namespace, workload: Workload) -> dict[str, Any]:
         finally:
             session.close()
     result = {
-        "workload": asdict(workload),
+        "workload": workload.sheet(),
         "source": source,
-        "flops_per_sample": workload.flops_per_sample(),
         "expected": expected,
         "absent": session.absent,
         "versions": session.versions,
@@ -162,16 +186,17 @@ def conclude(samples: list[Sample], rows: dict, ours: str) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     sheet = machine_sheet(options.threads)
-    results = [measure(options, WORKLOADS[name]) for name in options.workloads]
-    document = {
+    document: dict[str, Any] = {
         "kind": "train",
         "quick": options.quick,
         "rounds": options.rounds,
         "turn_seconds": options.seconds,
         "machine": sheet,
-        "results": results,
+        "results": [],
     }
-    report.write_json(options.out, document)
+    for name in options.workloads:
+        document["results"].append(measure(options, WORKLOADS[name]))
+        report.write_json(options.out, document)  # an hour's work is not lost
     print(report.render(document))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pickle
 import resource
 import sys
 import time
@@ -24,8 +25,9 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import numpy as np
 
+from benchmarks.memory import Peak
 from benchmarks.peers import PEERS
-from benchmarks.workloads import WORKLOADS, NotEquivalent
+from benchmarks.workloads import NotEquivalent
 
 
 class _Timer:
@@ -67,26 +69,46 @@ class Worker:
 
     def setup(self, workload: str, folder: str) -> dict[str, Any]:
         """Build, then train one batch: the time to the first trained step, compiling
-        included, data already in memory."""
-        task = WORKLOADS[workload]
+        included, data already in memory. One epoch more: the peak of memory over what
+        was there before, which holds the framework and the data."""
         stored = np.load(os.path.join(folder, f"{workload}.npz"))
         weights = [stored[f"w{i}"] for i in range(len(stored.files) - 2)]
-        self.data = task, weights, stored["x"], stored["y"]
+        with open(os.path.join(folder, f"{workload}.pickle"), "rb") as file:
+            self.task = pickle.load(file)
+        self.data = weights, stored["x"], stored["y"]
+        del stored
+        trains = PEERS[self.name].trains
+        memory = Peak()
         start = time.perf_counter()
-        self.peer.setup(*self.data)
-        if PEERS[self.name].trains:
+        self.peer.setup(self.task, *self.data)
+        if trains:
             self.peer.step_losses(1)
-        return {"first_step": time.perf_counter() - start}
+        answer: dict[str, Any] = {"first_step": time.perf_counter() - start}
+        if trains:
+            self.peer.run_epochs(1, True)
+            answer["memory"] = memory.above()
+        return answer
+
+    def losses(self, steps: int) -> dict[str, Any]:
+        """Of the first steps, in order, from the initial weights."""
+        self.peer.reset()
+        return {"steps": self.peer.step_losses(steps)}
 
     def check(self, steps: int) -> dict[str, Any]:
-        """Losses in order: of the first steps, of one epoch, of one shuffled epoch."""
-        answer: dict[str, Any] = {}
-        self.peer.reset()
-        answer["steps"] = self.peer.step_losses(steps)
+        """Losses in order: of the first steps, of one epoch, of one shuffled epoch, and
+        with masks of the first step alone where they had to be switched off."""
+        silent, answer = self.task.without_dropout(), dict[str, Any]()
+        if silent != self.task:
+            self.peer.reset()
+            answer["masked"] = self.peer.step_losses(1)
+            self.peer.setup(silent, *self.data)
+        answer |= self.losses(steps)
         self.peer.reset()
         answer["epoch"] = self.peer.run_epochs(1, False)[-1]
         self.peer.reset()
         answer["shuffled"] = self.peer.run_epochs(1, True)[-1]
+        if silent != self.task:
+            self.peer.setup(self.task, *self.data)
         return answer
 
     def reset(self) -> dict[str, Any]:
@@ -106,7 +128,7 @@ class Worker:
 
     def predict(self, rows: int, calls: int) -> dict[str, Any]:
         """`calls` calls one after another on `rows` rows of the workload's input."""
-        x = self.data[2][:rows]
+        x = self.data[1][:rows]
         timer = _Timer()
         timer.start()
         for _ in range(calls):

@@ -3,32 +3,41 @@
 
 A workload is data, not code: a row of `WORKLOADS` names the input, the layers, the
 loss, the optimizer and the batch, and every peer builds its own model from that row.
-A new workload is a new row; a new kind of layer is one class here and one branch in
-each peer that has it (a peer without it raises `NotEquivalent` and is shown as absent).
+A new workload is a new row; a new kind of layer is one class in layers.py and one
+branch in each peer that has it (a peer without it raises `NotEquivalent` and is shown
+as absent).
 """
 
 from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from benchmarks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Elu,
+    Flatten,
+    Layer,
+    Pool,
+    Shape,
+    folded,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class NotEquivalent(Exception):
     """A peer cannot express a workload exactly, so it is not timed on it."""
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Fully connected layer; `activation` is a Keras name."""
-
-    units: int
-    activation: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -59,64 +68,106 @@ class Workload:
     """One training task. `samples` is a whole number of batches on purpose, so that no
     peer has to compile a second shape for a short last batch, and the number of steps
     has many divisors, so that `steps_per_execution` can be tuned. `steps_rtol` is how
-    far the losses of the first steps may lie from the float64 oracle's."""
+    far the losses of the first steps may lie from the float64 oracle's, `epoch_rtol`
+    the same of the first epoch's mean."""
 
     name: str
     data: str
-    input_shape: tuple[int, ...]
-    layers: tuple[Dense, ...]
+    input_shape: Shape
+    layers: tuple[Layer, ...]
     loss: str
     batch: int
     optimizer: Optimizer
     samples: int
     steps_rtol: float = 1e-5
+    epoch_rtol: float = 1e-3
 
     @property
     def steps(self) -> int:
         return self.samples // self.batch
 
+    def shapes(self) -> Iterator[tuple[Layer, Shape]]:
+        """Each layer with the shape of one sample that enters it."""
+        shape = self.input_shape
+        for layer in self.layers:
+            yield layer, shape
+            shape = layer.output(shape)
+
+    def stack(
+        self, weights: Sequence[np.ndarray]
+    ) -> Iterator[tuple[Layer, Shape, list[np.ndarray]]]:
+        """As `shapes`, with each layer's own of the weights in Keras order."""
+        given = iter(weights)
+        for layer, shape in self.shapes():
+            yield layer, shape, list(islice(given, layer.n_weights))
+
+    def has(self, *kinds: type[Layer]) -> bool:
+        return any(isinstance(layer, kinds) for layer in self.layers)
+
     def flops_per_sample(self) -> float:
         """Multiply-adds counted twice, forward + backward, no input gradient in the
         first layer: the floor that the peak rate sets for a training step."""
-        total, width = 0, int(np.prod(self.input_shape))
-        for index, layer in enumerate(self.layers):
-            products = 2 if index == 0 else 3
-            total += 2 * products * width * layer.units
-            width = layer.units
-        return float(total)
+        products = [n for layer, s in self.shapes() if (n := layer.products(s))]
+        return 2.0 * (3 * sum(products) - products[0])
+
+    def without_dropout(self) -> Workload:
+        """The same with every rate 0: masks are random, so only this has losses that
+        two frameworks must agree in."""
+        layers = tuple(
+            Dropout(0.0) if isinstance(layer, Dropout) else layer
+            for layer in self.layers
+        )
+        return replace(self, layers=layers)
+
+    def sheet(self) -> dict[str, Any]:
+        """Everything that a result file tells about the workload."""
+        size = "x".join(map(str, self.input_shape))
+        titles = [layer.title() for layer in self.layers]
+        facts = {**asdict(self), "model": f"{size}, {folded(titles)}"}
+        del facts["layers"]
+        return facts | {"flops_per_sample": self.flops_per_sample()}
 
 
-def _mlp(*hidden: int) -> tuple[Dense, ...]:
+def mlp(*hidden: int) -> tuple[Dense, ...]:
+    """Classifier of ten classes with hidden relu layers."""
     return (*(Dense(units, "relu") for units in hidden), Dense(10, "softmax"))
 
 
+_DEEP = (*20 * (Dense(100), BatchNorm(), Elu()), Dense(10, "softmax"))
+_LENET = (
+    *(Conv(32, 3, "relu"), Pool(), Conv(64, 3, "relu"), Pool(), Flatten()),
+    *mlp(128),
+)
+_CNN = (
+    *(Conv(64, 7, "relu"), Pool()),
+    *(*2 * (Conv(128, 3, "relu"),), Pool()),
+    *(*2 * (Conv(256, 3, "relu"),), Pool(), Flatten()),
+    *(Dense(128, "relu"), Dropout(0.5), Dense(64, "relu"), Dropout(0.5)),
+    Dense(10, "softmax"),
+)
+_IMAGE = (28, 28, 1)
 _ROWS = (
-    Workload("mlp32", "mnist", (784,), _mlp(300, 100), SPARSE_CE, 32, SGD, 19_200),
-    Workload("mlp128", "mnist", (784,), _mlp(784), SPARSE_CE, 128, RMSPROP, 19_200),
+    Workload("mlp32", "mnist", (784,), mlp(300, 100), SPARSE_CE, 32, SGD, 19_200),
+    Workload("mlp128", "mnist", (784,), mlp(784), SPARSE_CE, 128, RMSPROP, 19_200),
     Workload(
         "reg32", "california", (8,), (Dense(30, "relu"), Dense(1)), MSE, 32, SGD, 11_520
     ),
+    Workload("deep32", "mnist", (784,), _DEEP, SPARSE_CE, 32, SGD, 4_800),
     # Adam's first steps have the size of the rate whatever the gradient's: rounding in
     # tiny gradients and in 1 - beta_2^t (float32 in Keras) moves the loss by 2e-4.
     Workload(
-        "wide512", "mnist", (784,), _mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120, 1e-3
+        "wide512", "mnist", (784,), mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120, 1e-3
     ),
+    Workload("lenet64", "mnist", _IMAGE, _LENET, SPARSE_CE, 64, ADAM, 1_920, 1e-3),
+    Workload("cnn32", "mnist", _IMAGE, _CNN, SPARSE_CE, 32, ADAM, 640, 1e-3),
 )
 WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
-DEFAULT = ("mlp32", "mlp128", "reg32")
 
 
 def initial_weights(workload: Workload, seed: int = 0) -> list[np.ndarray]:
-    """Glorot-uniform kernels and zero biases, float32, in Keras order."""
+    """Glorot-uniform kernels, zero biases and untouched statistics, in Keras order."""
     rng = np.random.default_rng(seed)
-    weights: list[np.ndarray] = []
-    width = int(np.prod(workload.input_shape))
-    for layer in workload.layers:
-        limit = np.sqrt(6.0 / (width + layer.units))
-        kernel = rng.uniform(-limit, limit, (width, layer.units))
-        weights += [kernel.astype(np.float32), np.zeros(layer.units, np.float32)]
-        width = layer.units
-    return weights
+    return [w for layer, shape in workload.shapes() for w in layer.weights(shape, rng)]
 
 
 def load(workload: Workload) -> tuple[np.ndarray, np.ndarray, str]:

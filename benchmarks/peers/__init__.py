@@ -23,6 +23,7 @@ class PeerInfo:
         short: name where only the framework matters.
         trains: False for peers that only predict.
         env: extra environment of its process.
+        distributions: what pip installs for it.
         slow: compiles for seconds, so it takes part only when asked for by name.
     """
 
@@ -33,20 +34,38 @@ class PeerInfo:
     variant: str = ""
     trains: bool = True
     env: tuple[tuple[str, str], ...] = ()
+    distributions: tuple[str, ...] = ()
     slow: bool = False
 
 
 _JAX_BACKEND = (("KERAS_BACKEND", "jax"),)
 _TF_BACKEND = (("KERAS_BACKEND", "tensorflow"),)
+_TF = ("tensorflow-cpu",)
 
 PEERS: dict[str, PeerInfo] = {
     "fastnn": PeerInfo(
-        "fastnn_", "fastnn", "fastnn `fit`", "import fastnn; fastnn.Sequential"
+        "fastnn_",
+        "fastnn",
+        "fastnn `fit`",
+        "import fastnn; fastnn.Sequential",
+        distributions=("fastnn-dl",),
     ),
     "jax_scan": PeerInfo(
-        "jax_", "JAX scan", "JAX, epoch in one `scan`", "import jax", "scan"
+        "jax_",
+        "JAX scan",
+        "JAX, epoch in one `scan`",
+        "import jax",
+        "scan",
+        distributions=("jax",),
     ),
-    "jax_step": PeerInfo("jax_", "JAX", "JAX, jit per step", "import jax", "step"),
+    "jax_step": PeerInfo(
+        "jax_",
+        "JAX",
+        "JAX, jit per step",
+        "import jax",
+        "step",
+        distributions=("jax",),
+    ),
     "keras_jax": PeerInfo(
         "keras_",
         "Keras 3 on JAX",
@@ -54,10 +73,32 @@ PEERS: dict[str, PeerInfo] = {
         "import keras",
         "jax",
         env=_JAX_BACKEND,
+        distributions=("keras", "jax"),
     ),
-    "torch": PeerInfo("torch_", "torch", "torch eager", "import torch", "eager"),
+    "torch": PeerInfo(
+        "torch_",
+        "torch",
+        "torch eager",
+        "import torch",
+        "eager",
+        distributions=("torch",),
+    ),
+    "torch_last": PeerInfo(
+        "torch_",
+        "torch NHWC",
+        "torch eager, channels_last",
+        "import torch",
+        "last",
+        distributions=("torch",),
+    ),
     "torch_compile": PeerInfo(
-        "torch_", "torch.compile", "torch.compile", "import torch", "compile", slow=True
+        "torch_",
+        "torch.compile",
+        "torch.compile",
+        "import torch",
+        "compile",
+        slow=True,
+        distributions=("torch",),
     ),
     "tf_keras": PeerInfo(
         "keras_",
@@ -66,6 +107,7 @@ PEERS: dict[str, PeerInfo] = {
         "import tensorflow",
         "tf",
         env=_TF_BACKEND,
+        distributions=_TF,
     ),
     "tf_keras_tuned": PeerInfo(
         "keras_",
@@ -74,6 +116,7 @@ PEERS: dict[str, PeerInfo] = {
         "import tensorflow",
         "tf_tuned",
         env=_TF_BACKEND,
+        distributions=_TF,
     ),
     "tf_keras_jit": PeerInfo(
         "keras_",
@@ -82,9 +125,14 @@ PEERS: dict[str, PeerInfo] = {
         "import tensorflow",
         "tf_jit",
         env=_TF_BACKEND,
+        distributions=_TF,
     ),
     "sklearn": PeerInfo(
-        "sklearn_", "scikit-learn", "scikit-learn MLP", "import sklearn.neural_network"
+        "sklearn_",
+        "scikit-learn",
+        "scikit-learn MLP",
+        "import sklearn.neural_network",
+        distributions=("scikit-learn",),
     ),
     "onnxruntime": PeerInfo(
         "onnxruntime_",
@@ -92,8 +140,14 @@ PEERS: dict[str, PeerInfo] = {
         "ONNX Runtime",
         "import onnxruntime",
         trains=False,
+        distributions=("onnxruntime",),
     ),
     "numpy": PeerInfo(
-        "numpy_", "NumPy by hand", "NumPy by hand", "import numpy", trains=False
+        "numpy_",
+        "NumPy by hand",
+        "NumPy by hand",
+        "import numpy",
+        trains=False,
+        distributions=("numpy",),
     ),
 }

@@ -7,8 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import layers
 from benchmarks.peers.base import Peer
 from benchmarks.workloads import Optimizer
+
+# A description as a layer of `k`, which holds the names of keras.layers.
+_LAYERS: dict[type[layers.Layer], Any] = {
+    layers.Dense: lambda k, d: k.Dense(d.units, activation=d.activation),
+    layers.Conv: lambda k, d: k.Conv2D(
+        d.filters, d.size, padding="same", activation=d.activation
+    ),
+    layers.Pool: lambda k, d: k.MaxPooling2D(d.size),
+    layers.BatchNorm: lambda k, d: k.BatchNormalization(
+        momentum=d.momentum, epsilon=d.epsilon
+    ),
+    layers.Elu: lambda k, d: k.ELU(),
+    layers.Flatten: lambda k, d: k.Flatten(),
+    layers.Dropout: lambda k, d: k.Dropout(d.rate),
+}
 
 
 def optimizer(k: Any, o: Optimizer) -> Any:
@@ -34,10 +50,7 @@ class KerasStylePeer(Peer):
         self.model = k.Sequential(
             [
                 k.Input(shape=self.workload.input_shape),
-                *(
-                    k.layers.Dense(layer.units, activation=layer.activation)
-                    for layer in self.workload.layers
-                ),
+                *(_LAYERS[type(d)](k.layers, d) for d in self.workload.layers),
             ]
         )
         self.compile()

@@ -12,25 +12,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from benchmarks.layers import Dropout, Pool
+from benchmarks.peers._jax_layers import State, forward, state_of
 from benchmarks.peers.base import Peer
 from benchmarks.workloads import MSE, Optimizer, Workload
 
 Tree = Any
 
 
-def _forward(workload: Workload, params: Tree, x: jax.Array) -> jax.Array:
-    for layer, (kernel, bias) in zip(workload.layers, params, strict=True):
-        x = x @ kernel + bias
-        x = jax.nn.relu(x) if layer.activation == "relu" else x
-    return x
-
-
-def _loss(workload: Workload, params: Tree, x: jax.Array, y: jax.Array) -> jax.Array:
-    out = _forward(workload, params, x)
+def _loss(
+    workload: Workload,
+    windows: bool,
+    params: Tree,
+    statistics: Tree,
+    x: jax.Array,
+    y: jax.Array,
+    key: jax.Array | None,
+) -> tuple[jax.Array, Tree]:
+    out, statistics = forward(
+        workload, State(params, statistics), x, key, windows, training=True
+    )
     if workload.loss == MSE:
-        return jnp.mean((out - y) ** 2)
+        return jnp.mean((out - y) ** 2), statistics
     log_p = jax.nn.log_softmax(out)
-    return -jnp.mean(jnp.take_along_axis(log_p, y[:, None], axis=1))
+    return -jnp.mean(jnp.take_along_axis(log_p, y[:, None], axis=1)), statistics
 
 
 def _slots(o: Optimizer, params: Tree) -> Tree:
@@ -64,34 +69,41 @@ def _apply(o: Optimizer, params: Tree, state: Tree, grads: Tree) -> tuple[Tree, 
 
 
 def _train(
-    workload: Workload, carry: Tree, x: jax.Array, y: jax.Array
+    workload: Workload, windows: bool, carry: Tree, x: jax.Array, y: jax.Array
 ) -> tuple[Tree, jax.Array]:
-    params, state = carry
-    loss, grads = jax.value_and_grad(partial(_loss, workload))(params, x, y)
-    return _apply(workload.optimizer, params, state, grads), loss
+    (params, statistics), slots, key = carry
+    if key is not None:
+        key, mask_key = jax.random.split(key)
+    else:
+        mask_key = None
+    loss_of = jax.value_and_grad(partial(_loss, workload, windows), has_aux=True)
+    (loss, statistics), grads = loss_of(params, statistics, x, y, mask_key)
+    params, slots = _apply(workload.optimizer, params, slots, grads)
+    return (State(params, statistics), slots, key), loss
 
 
 class JaxPeer(Peer):
     def __init__(self, scan: bool) -> None:
         self.scan = scan
-        self.unroll = 1
+        self.unroll, self.windows = 1, True
 
     def build(self) -> None:
         workload = self.workload
-        self.step = jax.jit(partial(_train, workload), donate_argnums=0)
+        train = partial(_train, workload, self.windows)
+        self.step = jax.jit(train, donate_argnums=0)
         self.infer = jax.jit(self._infer)
 
         def epoch_in_order(carry: Tree, x: jax.Array, y: jax.Array):
             x = x.reshape(-1, workload.batch, *x.shape[1:])
             y = y.reshape(-1, workload.batch, *y.shape[1:])
             carry, losses = lax.scan(
-                lambda c, b: _train(workload, c, *b), carry, (x, y), unroll=self.unroll
+                lambda c, b: train(c, *b), carry, (x, y), unroll=self.unroll
             )
             return carry, losses.mean()
 
         def epoch_by_rows(carry: Tree, x: jax.Array, y: jax.Array, rows: jax.Array):
             def body(carry: Tree, rows: jax.Array):
-                return _train(workload, carry, x[rows], y[rows])
+                return train(carry, x[rows], y[rows])
 
             rows = rows.reshape(-1, workload.batch)
             carry, losses = lax.scan(body, carry, rows, unroll=self.unroll)
@@ -103,16 +115,15 @@ class JaxPeer(Peer):
         self.rng = np.random.default_rng(0)
         self.reset()
 
-    def _infer(self, params: Tree, x: jax.Array) -> jax.Array:
-        out = _forward(self.workload, params, x)
-        last = self.workload.layers[-1].activation
-        return jax.nn.softmax(out) if last == "softmax" else out
+    def _infer(self, state: State, x: jax.Array) -> jax.Array:
+        out, _ = forward(self.workload, state, x, None, self.windows, training=False)
+        return out if self.workload.loss == MSE else jax.nn.softmax(out)
 
     def reset(self) -> None:
-        # Copies: the steps donate their buffers, and jnp.asarray may alias NumPy's.
-        leaves = [jnp.array(w, copy=True) for w in self.weights]
-        params = list(zip(leaves[::2], leaves[1::2], strict=True))
-        self.carry = (params, _slots(self.workload.optimizer, params))
+        state = state_of(self.workload, self.weights)
+        masks = any(isinstance(d, Dropout) and d.rate for d in self.workload.layers)
+        key = jax.random.key(0) if masks else None
+        self.carry = (state, _slots(self.workload.optimizer, state.params), key)
         jax.block_until_ready(self.carry)
 
     def step_losses(self, steps: int) -> list[float]:
@@ -151,16 +162,25 @@ class JaxPeer(Peer):
         return losses
 
     def tune(self) -> str:
-        if not self.scan:
-            return ""
-        seconds: dict[int, float] = {}
-        for unroll in (1, 4):
-            self.unroll = unroll
+        """Steps unrolled in the scan; with images, whose steps are long, the form of
+        pooling instead."""
+        tried: list[tuple[int, bool]] = []
+        if self.workload.has(Pool):
+            tried = [(1, True), (1, False)]
+        elif self.scan:
+            tried = [(1, True), (4, True)]
+        seconds: dict[tuple[int, bool], float] = {}
+        for choice in tried:
+            self.unroll, self.windows = choice
             self.build()
             self.run_epochs(1, True)
-            seconds[unroll] = min(self._epoch_seconds() for _ in range(3))
-        self.unroll = min(seconds, key=seconds.__getitem__)
+            seconds[choice] = min(self._epoch_seconds() for _ in range(3))
+        if not seconds:
+            return ""
+        self.unroll, self.windows = min(seconds, key=seconds.__getitem__)
         self.build()
+        if self.workload.has(Pool):
+            return "pool by windows" if self.windows else "pool by reshaping"
         return f"unroll={self.unroll}"
 
     def _epoch_seconds(self) -> float:

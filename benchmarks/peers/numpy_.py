@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.peers._numpy_layers import NODES, Node
 from benchmarks.peers.base import Peer
 from benchmarks.workloads import MSE, Optimizer
-
-_ACTIVATIONS = ("linear", "relu", "softmax")
 
 
 class Update:
@@ -42,25 +41,24 @@ class NumpyPeer(Peer):
         self.dtype = dtype
 
     def build(self) -> None:
-        for layer in self.workload.layers:
-            assert layer.activation in _ACTIVATIONS, layer
         self.reset()
 
     def reset(self) -> None:
         self.params = [np.array(w, self.dtype) for w in self.weights]
-        self.update = Update(self.workload.optimizer, self.params)
+        self.nodes: list[Node] = [
+            NODES[type(layer)](layer, own)
+            for layer, _, own in self.workload.stack(self.params)
+        ]
+        trained = [w for node in self.nodes for w in node.trained]
+        self.update = Update(self.workload.optimizer, trained)
 
-    def _forward(self, x: np.ndarray) -> list[np.ndarray]:
-        """Inputs of each layer, then the output before softmax."""
-        values = [x]
-        for index, layer in enumerate(self.workload.layers):
-            z = values[-1] @ self.params[2 * index] + self.params[2 * index + 1]
-            values.append(np.maximum(z, 0) if layer.activation == "relu" else z)
-        return values
+    def _forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        for node in self.nodes:
+            x = node.forward(x, training)
+        return x
 
     def _train(self, x: np.ndarray, y: np.ndarray) -> float:
-        values = self._forward(x)
-        out, rows = values[-1], len(x)
+        out, rows = self._forward(x, True), len(x)
         if self.workload.loss == MSE:
             delta = out - y
             loss = float(np.mean(delta * delta))
@@ -72,12 +70,9 @@ class NumpyPeer(Peer):
             delta = np.exp(log_p)
             delta[np.arange(rows), y] -= 1
             delta /= rows
-        gradients: list[np.ndarray] = []
-        for index in reversed(range(len(self.workload.layers))):
-            gradients = [values[index].T @ delta, delta.sum(axis=0), *gradients]
-            if index:
-                delta = (delta @ self.params[2 * index].T) * (values[index] > 0)
-        self.update(gradients)
+        for node in reversed(self.nodes):
+            delta = node.backward(delta)
+        self.update([g for node in self.nodes for g in node.grads])
         return loss
 
     def step_losses(self, steps: int) -> list[float]:
@@ -96,8 +91,8 @@ class NumpyPeer(Peer):
         ]
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        out = self._forward(x)[-1]
-        if self.workload.layers[-1].activation != "softmax":
+        out = self._forward(x, False)
+        if self.workload.loss == MSE:
             return out
         e = np.exp(out - out.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)

@@ -8,13 +8,17 @@ import os
 import numpy as np
 import onnxruntime as ort
 
+from benchmarks.layers import Dense
 from benchmarks.peers.base import Peer
+from benchmarks.workloads import NotEquivalent
 
 
 class OnnxPeer(Peer):
     def build(self) -> None:
         from onnx import TensorProto, helper, numpy_helper
 
+        if not all(isinstance(layer, Dense) for layer in self.workload.layers):
+            raise NotEquivalent("[onnxruntime] written for Dense layers only.")
         nodes, constants, value = [], [], "x"
         for index, layer in enumerate(self.workload.layers):
             names = (f"w{index}", f"b{index}")

@@ -10,6 +10,7 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from benchmarks.layers import Dense
 from benchmarks.peers.base import Peer
 from benchmarks.workloads import MSE, NotEquivalent
 
@@ -22,6 +23,8 @@ class SklearnPeer(Peer):
         if o.name == "rmsprop":
             raise NotEquivalent("[sklearn] MLP has no RMSprop (sgd, adam).")
         hidden = self.workload.layers[:-1]
+        if not all(isinstance(layer, Dense) for layer in hidden):
+            raise NotEquivalent("[sklearn] MLP has fully connected layers only.")
         self.regression = self.workload.loss == MSE
         estimator = MLPRegressor if self.regression else MLPClassifier
         # MLPRegressor minimises half the squared error: twice the rate, twice the loss.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torch, a plain prepared loop: eager, and with model, loss and optimizer compiled."""
+"""torch, a plain prepared loop: eager, in either layout of images, and with model and
+loss compiled."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.layers import Conv
+from benchmarks.peers import _torch_layers
 from benchmarks.peers.base import Peer
-from benchmarks.workloads import MSE, Optimizer
-
-_ACTIVATIONS = {"relu": nn.ReLU, "linear": None, "softmax": None}
+from benchmarks.workloads import MSE, NotEquivalent, Optimizer
 
 
 class _RMSprop:
@@ -62,23 +63,22 @@ def _optimizer(params: Iterable[torch.Tensor], o: Optimizer):
 
 
 class TorchPeer(Peer):
-    def __init__(self, compiled: bool) -> None:
-        self.compiled = compiled
+    """`dtype` is float64 where torch checks the oracle, in tests."""
+
+    def __init__(
+        self, compiled: bool, last: bool = False, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.compiled, self.last, self.dtype = compiled, last, dtype
 
     def build(self) -> None:
-        modules: list[nn.Module] = []
-        width = int(np.prod(self.workload.input_shape))
-        for layer in self.workload.layers:
-            modules.append(nn.Linear(width, layer.units))
-            activation = _ACTIVATIONS[layer.activation]
-            if activation is not None:
-                modules.append(activation())
-            width = layer.units
-        self.model = nn.Sequential(*modules)
-        self.tx = torch.from_numpy(self.x)
+        if self.last and not self.workload.has(Conv):
+            raise NotEquivalent("[torch] no image, so no layout to choose.")
+        self.model, self.slots = _torch_layers.build(self.workload, self.last)
+        self.model.to(self.dtype)
+        self.tx = self._tensor(self.x)
         regression = self.workload.loss == MSE
         self.ty = torch.from_numpy(self.y)
-        self.ty = self.ty if regression else self.ty.long()
+        self.ty = self.ty.to(self.dtype if regression else torch.int64)
         criterion = (
             nn.functional.mse_loss if regression else nn.functional.cross_entropy
         )
@@ -90,13 +90,22 @@ class TorchPeer(Peer):
         self.loss_of = torch.compile(loss_of) if self.compiled else loss_of
         self.reset()
 
+    def _tensor(self, x: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(x).to(self.dtype)
+        if x.ndim < 4:
+            return tensor
+        tensor = tensor.permute(0, 3, 1, 2)
+        return tensor if self.last else tensor.contiguous()
+
     def reset(self) -> None:
         with torch.no_grad():
-            for p, w in zip(self.model.parameters(), self.weights, strict=True):
-                p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
+            for (tensor, form), w in zip(self.slots, self.weights, strict=True):
+                tensor.copy_(torch.from_numpy(form(w)))
         self.optimizer = _optimizer(self.model.parameters(), self.workload.optimizer)
 
     def _train(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad()
         loss = self.loss_of(x, y)
         loss.backward()
@@ -126,8 +135,10 @@ class TorchPeer(Peer):
 
     @torch.inference_mode()
     def predict(self, x: np.ndarray) -> np.ndarray:
-        out = self.model(torch.from_numpy(x))
-        if self.workload.layers[-1].activation == "softmax":
+        if self.model.training:
+            self.model.eval()
+        out = self.model(self._tensor(x))
+        if self.workload.loss != MSE:
             out = torch.softmax(out, -1)
         return out.numpy()
 
@@ -145,4 +156,4 @@ class TorchPeer(Peer):
 
 
 def make(variant: str) -> Peer:
-    return TorchPeer(compiled=variant == "compile")
+    return TorchPeer(compiled=variant == "compile", last=variant == "last")

@@ -10,8 +10,11 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import compare, report, train
+from benchmarks import compare, report, train, train_tables
+from benchmarks.formatting import number
+from benchmarks.goals import verdicts
 from benchmarks.harness import Sample
+from benchmarks.plots import draw_growth
 from benchmarks.workloads import WORKLOADS
 
 MACHINE = {
@@ -36,21 +39,14 @@ def document(costs: dict[str, float], differ: tuple[str, ...] = ()) -> dict:
     rows = {
         name: {
             "first_step": 0.5,
+            "memory": 25_000_000 if name == "fastnn" else 100_000_000,
             "agreement": {"ok": name not in differ, "steps": 1e-7, "epoch": 0.25},
             "chosen": "unroll=4" if name == "jax_scan" else "",
         }
         for name in costs
     }
-    work = WORKLOADS["mlp32"]
     result = {
-        "workload": {
-            "name": "mlp32",
-            "layers": [{"units": layer.units} for layer in work.layers],
-            "input_shape": work.input_shape,
-            "batch": 32,
-            "optimizer": {"name": "sgd"},
-            "samples": work.samples,
-        },
+        "workload": WORKLOADS["mlp32"].sheet(),
         "source": "mnist",
         "absent": {"sklearn": "[sklearn] not here"},
         "versions": {"torch": {"torch": "2.13"}},
@@ -62,13 +58,15 @@ def document(costs: dict[str, float], differ: tuple[str, ...] = ()) -> dict:
 
 def test_rows_where_a_peer_wins_are_shown_as_they_are():
     text = report.render(document({"fastnn": 8e-6, "jax_scan": 4e-6, "torch": 16e-6}))
-    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:5]
     assert [line.split("|")[1].strip() for line in lines] == [
         "JAX, epoch in one `scan` (unroll=4)",
         "**fastnn `fit`**",
         "torch eager",
     ]
-    assert "| 4.00 | 4.00 | 0.500 [0.500, 0.500] | equal | 500 | 6/6 |" in lines[0]
+    assert (
+        "| 4.00 | 4.00 | 0.500 [0.500, 0.500] | equal | 500 | 100 | 6/6 |" in lines[0]
+    )
     assert "| 8.00 | 8.00 | 1 |" in lines[1]
     assert "2.00 [2.00, 2.00]" in lines[2]
     assert "scikit-learn MLP: [sklearn] not here" in text
@@ -88,17 +86,78 @@ def test_no_ratio_against_a_standard_whose_own_losses_differ():
     assert "2.00 [" not in text
 
 
+def test_goals_are_judged_and_shown_where_they_are_missed():
+    costs = {"fastnn": 8e-6, "jax_scan": 8.8e-6, "torch": 16e-6, "tf_keras": 160e-6}
+    one = document(costs)
+    reached = {v.measure: (v.got, v.reached) for v in verdicts(one["results"][0])}
+    assert reached == {
+        "times JAX scan (best)": (pytest.approx(1.1), "85 % of must"),
+        "times tf.keras": (pytest.approx(20), "aim"),
+        "first step, ms": (500, "4 % of must"),
+        "memory of torch's": (0.25, "aim"),
+    }
+    text = report.render(one)
+    line = "| mlp32 | times JAX scan (best) | **1.10** | at least 1.30 | 2.00 | 85 % of"
+    assert line in text
+
+
+def test_the_best_peer_of_the_goals_did_the_same_work():
+    one = document({"fastnn": 8e-6, "jax_scan": 4e-6, "torch": 9e-6}, ("jax_scan",))
+    measures = [v.measure for v in verdicts(one["results"][0])]
+    assert measures[0] == "times torch (best)"
+    wrong = document({"fastnn": 8e-6, "torch": 9e-6}, ("fastnn",))
+    assert list(verdicts(wrong["results"][0])) == []
+
+
+def growth() -> dict:
+    def point(value: int, us: float) -> dict:
+        cost = {"median": us * 1e-6}
+        peers = {"fastnn": {"cost": cost}}
+        if value > 1:
+            peers["torch"] = {"cost": {"median": 3 * us * 1e-6}}
+        return {"value": value, "limit": us * 0.5e-6, "peers": peers}
+
+    axes = {
+        axis: {"fixed": f"{axis} fixed", "points": [point(1, 8.0), point(2, 4.0)]}
+        for axis in ("batch", "threads")
+    }
+    head = {"kind": "growth", "quick": False, "rounds": 3, "machine": MACHINE}
+    compiled = [{"workload": {"name": "mlp32"}, "seconds": [0.004, 0.003]}]
+    return head | {"axes": axes, "compile": compiled, "versions": {}}
+
+
+def test_growth_has_a_table_per_axis_and_its_limit():
+    lines = report.render(growth()).splitlines()
+    head = lines.index(
+        "| threads (threads fixed) | limit, us/sample | fastnn `fit` | torch eager |"
+    )
+    assert lines[head + 2 : head + 4] == [
+        "| 1 | 4.00 | 8.00 | - |",
+        "| 2 | 2.00 | 4.00 | 12.0 |",
+    ]
+    assert "| mlp32 | 3.00 |" in lines
+
+
+def test_growth_is_drawn_the_same_each_time(tmp_path):
+    pytest.importorskip("matplotlib")
+    files = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for file in files:
+        draw_growth(growth(), file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert "limit (FMA rate)" in files[0].read_text()
+
+
 def test_front_page_has_a_column_per_workload_and_marks_what_is_not_equal():
     one = document({"fastnn": 8e-6, "jax_scan": 4e-6, "torch": 16e-6})
     other = document({"fastnn": 3e-6, "torch": 9e-6}, differ=("torch",))
     one["results"] += other["results"]
-    lines = report.brief([one]).splitlines()
+    lines = train_tables.brief([one]).splitlines()
     assert lines[2:5] == [
         "| JAX, epoch in one `scan` | 4.00 (0.500) | - |",
         "| fastnn `fit` | 8.00 | 3.00 |",
         "| torch eager | 16.0 (2.00) | 9.00, **losses differ** |",
     ]
-    assert report.brief([]) == ""
+    assert train_tables.brief([]) == ""
 
 
 def test_block_is_replaced_and_the_rest_kept(tmp_path):
@@ -119,7 +178,7 @@ def test_block_is_replaced_and_the_rest_kept(tmp_path):
     [(0, "0"), (0.19, "0.190"), (8.123, "8.12"), (30.52, "30.5"), (72_600.4, "72,600")],
 )
 def test_numbers_have_three_digits(value, text):
-    assert report.number(value) == text
+    assert number(value) == text
 
 
 def test_compare_uses_ratios_and_not_times():
