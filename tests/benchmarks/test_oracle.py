@@ -80,6 +80,7 @@ def test_oracle_agrees_with_torch_in_float64(name, last):
     torch = pytest.importorskip("torch")
     from benchmarks.peers.torch_ import TorchPeer
 
+    torch.set_num_threads(1)  # two that wait for each other take minutes under load
     row = small(name, 4)
     if last and not row.has(Conv):
         pytest.skip("no image")
@@ -95,6 +96,8 @@ def test_fastnn_agrees_with_the_oracle(name):
     from benchmarks.peers.fastnn_ import FastnnPeer
 
     row = small(name, 4)
+    if name == "deep32":  # narrow and 20 deep, it doubles rounding with every layer
+        row = replace(WORKLOADS[name], samples=4 * 32)
     weights = initial_weights(row)
     expected = trained(NumpyPeer(np.float64), row, weights, 4)
     got = trained(FastnnPeer(), row, weights, 4)
