@@ -101,6 +101,29 @@ void unbind_slot(PyPlan& self, int slot) {
   if (self.bound.contains(py::int_(slot))) self.bound.attr("pop")(slot);
 }
 
+// One step on these arrays in the slots from `first` on, which are unbound again: what
+// `bind`, `run` and `unbind` do, in one call.
+void run_on(PyPlan& self, int first, const py::list& arrays, int threads) {
+  struct Lent {
+    PyPlan& plan;
+    int first, next;
+    ~Lent() {
+      while (next > first)
+        plan.plan.unbind(--next);
+    }
+  } lent{self, first, first};
+  for (const py::handle item : arrays) {
+    const auto array = py::cast<py::array>(item);
+    FASTNN_CHECK(array.flags() & py::array::c_style,
+                 "[plan] slot %d: the array must be C-contiguous", lent.next);
+    self.plan.bind(lent.next, const_cast<void*>(array.data()),
+                   static_cast<size_t>(array.nbytes()), array.writeable());
+    ++lent.next;
+  }
+  const py::gil_scoped_release release;
+  self.plan.run(1, threads);
+}
+
 void run(PyPlan& self, int64_t steps, int threads) {
   const py::gil_scoped_release release;
   self.plan.run(steps, threads);
@@ -176,6 +199,8 @@ void bind_plan(py::module_& m) {
       .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
       .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
+      .def("run_on", &run_on, py::arg("first_slot"), py::arg("arrays"),
+           py::arg("threads") = 1, "One step on these arrays in the slots from there on.")
       .def("run_timed", &run_timed, py::arg("steps") = 1, py::arg("threads") = 1,
            "(times, allocations): nanoseconds (thread, step, instruction, [arrived, "
            "began, done]), the barrier between steps last; allocations meanwhile.")

@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import config, random, tree
 from fastnn.autodiff.tensor import convert_to_tensor
 from fastnn.data import ArrayData, pack_x_y_sample_weight
+from fastnn.models.quick import Ready
 
 OnProgress = Callable[[int], bool]
 
@@ -43,6 +44,10 @@ class EagerRunner:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.logs: dict[str, Any] | None = None  # what the last step returned
+        self.ready = Ready()  # nothing is
+
+    def remember(self, kind: str, given: Any, arrays: Any, order: list[str]) -> None:
+        """Nothing."""
 
     def forget(self, kind: str) -> None:
         """Nothing: every step is a new call of the model."""

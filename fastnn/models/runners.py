@@ -61,6 +61,16 @@ class RunnerCache:
             self._compare(model)
         return self.runner
 
+    def current(self, model: Any) -> Any:
+        """The runner when nothing was noticed to change since `get`, else None."""
+        if (
+            self._counts == (layer_changes.count, optimizer_changes.count)
+            and self._eagerly == model.run_eagerly
+            and self._optimizer is model.optimizer
+        ):
+            return self.runner
+        return None
+
     def _compare(self, model: Any) -> None:
         structure: list[tuple[Any, ...]] = []
         structure += [(x, x._version, x._trainable) for x in model._all_layers()]

@@ -25,6 +25,7 @@ from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.eager_runner import EagerRunner, concatenate
+from fastnn.models.quick import Predicting, Ready, Stepping, signature
 from fastnn.opset import Spec
 
 # One native call lasts about this long: Ctrl-C and the progress bar wait no longer.
@@ -36,14 +37,14 @@ class Program:
     """A plan, and the structure of what it returns."""
 
     def __init__(self, fn: Callable[..., Any], specs: list[Spec], name: str) -> None:
-        graph, self._result = trace(fn, specs, name)
+        graph, self.result = trace(fn, specs, name)
         self.plan = Plan(optimize(graph))
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
         """Run on arrays of the traced specs; returns arrays in the traced structure."""
         values = iter(self.plan.run(arrays, steps))
         return tree.map_structure(
-            lambda t: None if t is None else next(values), self._result
+            lambda t: None if t is None else next(values), self.result
         )
 
     def release(self) -> None:
@@ -63,6 +64,7 @@ class StepRunner:
         self.logs: dict[str, Any] | None = None
         self._programs: dict[Any, Program] = {}
         self._latest: dict[str, Program] = {}  # by kind; not those of last batches
+        self.ready = Ready()
         self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
         self._eager: EagerRunner | None = None
         # Kind -> arrays of the data, and what the gather reads in their place.
@@ -186,6 +188,7 @@ class StepRunner:
         for key in [key for key in self._programs if key[0][0] == kind]:
             del self._programs[key]
         self._latest.pop(kind, None)
+        self.ready.forget(kind)
 
     def _epoch_program(
         self, kind: str, data: Any, arrays: list[np.ndarray], batch: int
@@ -215,6 +218,20 @@ class StepRunner:
     def test_batch(self, x: Any, y: Any, sample_weight: Any) -> dict[str, Any] | None:
         """One test step; see `train_batch`."""
         return self._batch("test", (x, y, sample_weight))
+
+    def remember(self, kind: str, given: Any, arrays: Any, order: list[str]) -> None:
+        """Keep the way that the last single batch took, where it was a plain one.
+
+        Args:
+            kind: "train" or "test".
+            given: (x, y, sample_weight) as the user passed them.
+            arrays: the same as they fit the model.
+            order: names of the results, as they are returned.
+        """
+        key, program = signature(kind, *given), self._latest.get(kind)
+        if key is not None and program and Stepping.fits(program, given, arrays):
+            shapes = self.model._output_shapes(arrays[0])
+            self.ready.put(key, Stepping(kind, self._latest, arrays, shapes, order))
 
     def _batch(self, kind: str, data: Any) -> dict[str, Any] | None:
         if self._eager is None:
@@ -260,12 +277,14 @@ class StepRunner:
     def predict(self, x: Any, batch_size: int) -> Any:
         """Outputs for all of x, as an array (or a structure of arrays)."""
         count = len(tree.flatten(x)[0])
-        if count <= batch_size:
-            return self.predict_batch(x)
-        parts = [
-            self.predict_batch(_rows(x, i, i + batch_size))
-            for i in range(0, count, batch_size)
-        ]
+        parts, step = [], None
+        for i in range(0, count, batch_size):
+            rows = _rows(x, i, i + batch_size)
+            if step is None or i + batch_size > count:
+                parts.append(self.predict_batch(rows))
+                step = self.ready.get(signature("predict", rows))
+            else:
+                parts.append(step(rows))
         return concatenate(parts)
 
     def predict_batch(self, x: Any) -> Any:
@@ -286,6 +305,9 @@ class StepRunner:
                 self._latest["predict"] = program
                 outputs = program.run(arrays)
                 program.release()
+                if Predicting.fits(program, x, arrays):
+                    key = signature("predict", x)
+                    self.ready.put(key, Predicting(program, self._latest))
                 return outputs
         assert self._eager is not None
         return self._eager.predict_batch(x)

@@ -16,6 +16,7 @@ from fastnn.models import loops
 from fastnn.models.checks import check_count
 from fastnn.models.compile_utils import CompileLoss, CompileMetrics
 from fastnn.models.prepare import PrepareMixin
+from fastnn.models.quick import signature
 from fastnn.models.runners import RunnerCache
 from fastnn.models.sources import as_logs, make_source
 
@@ -192,6 +193,13 @@ class Trainer(PrepareMixin):
         """What runs the steps, with plans of the model as it is now."""
         return self._runners.get(self, trains)
 
+    def _ready(self, kind: str, *arrays: Any) -> Any:
+        """A short way for such a batch, or None: models/quick.py."""
+        runner = self._runners.current(self)
+        if runner is None:
+            return None
+        return runner.ready.get(signature(kind, *arrays))
+
     def plan(self, kind: str = "train") -> Plan:
         """The native plan that the model runs, for inspection.
 
@@ -323,6 +331,11 @@ class Trainer(PrepareMixin):
         Returns:
             An array, or a list of arrays when there are several outputs.
         """
+        if verbose == 0 and callbacks is None and steps is None:
+            step = self._ready("predict", x)
+            most = 32 if batch_size is None else batch_size
+            if step is not None and type(most) is int and len(x) <= most:
+                return step(x)
         batch_size = loops.check_batch_size("predict", batch_size)
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, where="predict"), "predict")
@@ -360,12 +373,8 @@ class Trainer(PrepareMixin):
         Returns:
             The loss, or a list [loss, metrics...], or a dict.
         """
-        self._require_compiled("train_on_batch")
-        data = adapt(x, y, sample_weight, class_weight, "train_on_batch")
-        data = self._prepare(data, "train_on_batch")
-        results = self._get_runner(trains=True).train_batch(*data.arrays)
-        logs = as_logs(self.get_metrics_result() if results is None else results)
-        return logs if return_dict else self._in_order(logs)
+        given, where = (x, y, sample_weight), "train_on_batch"
+        return self._on_batch("train", given, class_weight, return_dict, where)
 
     def test_on_batch(
         self,
@@ -379,24 +388,46 @@ class Trainer(PrepareMixin):
         Returns:
             The loss, or a list [loss, metrics...], or a dict.
         """
-        self._require_compiled("test_on_batch")
-        data = adapt(x, y, sample_weight, where="test_on_batch")
-        data = self._prepare(data, "test_on_batch")
-        results = self._get_runner().test_batch(*data.arrays)
-        logs = as_logs(self.get_metrics_result() if results is None else results)
-        return logs if return_dict else self._in_order(logs)
+        given, where = (x, y, sample_weight), "test_on_batch"
+        return self._on_batch("test", given, None, return_dict, where)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, an array (or a structure of arrays)."""
+        step = self._ready("predict", x)
+        if step is not None:
+            return step(x)
         data = self._prepare(adapt(x, where="predict_on_batch"), "predict_on_batch")
         return self._get_runner().predict_batch(data.x)
 
+    def _on_batch(
+        self, kind: str, given: Any, class_weight: Any, return_dict: bool, where: str
+    ) -> Any:
+        self._require_compiled(where)
+        step = self._ready(kind, *given) if class_weight is None else None
+        if step is not None:
+            logs, order = step(self, given, where), step.order
+        else:
+            data = self._prepare(adapt(*given, class_weight, where), where)
+            runner = self._get_runner(trains=kind == "train")
+            results = getattr(runner, f"{kind}_batch")(*data.arrays)
+            logs = as_logs(self.get_metrics_result() if results is None else results)
+            order = self._order_of(logs)
+            if results is not None and class_weight is None:
+                runner.remember(kind, given, data.arrays, order)
+        return logs if return_dict else _listed(logs, order)
+
     def _in_order(self, logs: dict[str, float]) -> Any:
-        """Values in the order of `metrics_names`, others after them; one alone."""
+        return _listed(logs, self._order_of(logs))
+
+    def _order_of(self, logs: dict[str, float]) -> list[str]:
+        """Names in the order of `metrics_names`, others after them."""
         names = [metric.name for metric in self.metrics if metric.name in logs]
-        names += [name for name in logs if name not in names]
-        values = [logs[name] for name in names]
-        return values[0] if len(values) == 1 else values
+        return names + [name for name in logs if name not in names]
+
+
+def _listed(logs: dict[str, float], order: list[str]) -> Any:
+    values = [logs[name] for name in order]
+    return values[0] if len(values) == 1 else values
 
 
 def _batch_size(x: Any) -> int:

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shortest path for single batches like one that ran before.
+
+The long way looks at data from all sides: what it is, whether it fits, which program
+runs it, in which structure the results come back. A batch of the same shapes and dtypes
+takes the same way, so what was found is kept in `StepRunner.ready` for as long as
+nothing that it follows from has changed (`RunnerCache.current`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.autodiff.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fastnn.models.steps import Program
+
+MAX_SIGNATURES = 64
+
+
+def signature(kind: str, *arrays: Any) -> Any:
+    """A key for plain arrays (None is no array); None for anything else."""
+    key: list[Any] = [kind, config.floatx(), config.epsilon()]
+    for array in arrays:
+        if type(array) is np.ndarray and array.flags.c_contiguous:
+            key += array.shape, array.dtype
+        elif array is None:
+            key.append(None)
+        else:
+            return None
+    return tuple(key)
+
+
+class Predicting:
+    """Batches of one array that give one array.
+
+    Args:
+        program: what ran the batch.
+        latest: the programs that ran last, by kind.
+    """
+
+    def __init__(self, program: Program, latest: dict[str, Program]) -> None:
+        self._plan = program.plan
+        self._program = program
+        self._latest = latest
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        self._latest["predict"] = self._program
+        outputs: list[np.ndarray] = self._plan.run_on([x])
+        return outputs[0]
+
+    @staticmethod
+    def fits(program: Program, x: Any, arrays: list[np.ndarray]) -> bool:
+        """Whether the program got just what the caller has, and returns one array."""
+        return (
+            len(arrays) == 1
+            and arrays[0] is x
+            and isinstance(program.result, Tensor)
+            and program.plan.reads_all_inputs
+        )
+
+
+class Stepping:
+    """Batches (x, y, sample_weight) of single arrays, for training or tests.
+
+    Args:
+        kind: "train" or "test".
+        latest: the programs that ran last, by kind; this one just did.
+        arrays: what it was given.
+        outputs: shapes of the model's outputs, to check targets with.
+        order: names of the results in the order they are returned in.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        latest: dict[str, Program],
+        arrays: tuple[Any, ...],
+        outputs: list[Any],
+        order: list[str],
+    ) -> None:
+        program = latest[kind]
+        self._kind, self._program, self._latest = kind, program, latest
+        self._plan = program.plan
+        self._names = sorted(program.result)  # as tree.flatten goes through a dict
+        self._shapes = [None if a is None else a.shape for a in arrays]
+        self._outputs = outputs
+        self.order = order
+
+    def __call__(self, model: Any, given: Any, where: str) -> dict[str, float]:
+        """Results by name, sorted."""
+        self._latest[self._kind] = self._program
+        arrays = []
+        for array, shape in zip(given, self._shapes, strict=True):
+            if array is not None:
+                arrays.append(array if array.shape == shape else array.reshape(shape))
+        if given[1] is not None and model._compile_loss is not None:
+            model._check_y(arrays[1], self._outputs, where)
+        values = self._plan.run_on(arrays)
+        return {n: float(v) for n, v in zip(self._names, values, strict=True)}
+
+    @staticmethod
+    def fits(program: Program | None, given: Any, arrays: Any) -> bool:
+        """Whether only shapes were changed on the way to the program."""
+        from fastnn.models.steps import batch_dtype
+
+        result = None if program is None else program.result
+        if program is None or not isinstance(result, dict):
+            return False
+        if not all(isinstance(value, Tensor) for value in result.values()):
+            return False
+        if not program.plan.reads_all_inputs:
+            return False
+        return all(
+            a is b is None
+            or (
+                type(a) is type(b) is np.ndarray
+                and a.ctypes.data == b.ctypes.data
+                and a.size == b.size
+                and a.dtype == b.dtype == batch_dtype(b.dtype.name)
+            )
+            for a, b in zip(given, arrays, strict=True)
+        )
+
+
+class Ready:
+    """What has been found, by signature."""
+
+    def __init__(self) -> None:
+        self._steps: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        return self._steps.get(key)
+
+    def put(self, key: Any, step: Any) -> None:
+        if len(self._steps) >= MAX_SIGNATURES:
+            self._steps.pop(next(iter(self._steps)))
+        self._steps[key] = step
+
+    def forget(self, kind: str) -> None:
+        """Drop what belongs to a kind: "train", "test" or "predict"."""
+        for key in [key for key in self._steps if key[0] == kind]:
+            del self._steps[key]
