@@ -200,7 +200,8 @@ void bind_plan(py::module_& m) {
       .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
       .def("run_on", &run_on, py::arg("first_slot"), py::arg("arrays"),
-           py::arg("threads") = 1, "One step on these arrays in the slots from there on.")
+           py::arg("threads") = 1,
+           "One step on these arrays in the slots from there on.")
       .def("run_timed", &run_timed, py::arg("steps") = 1, py::arg("threads") = 1,
            "(times, allocations): nanoseconds (thread, step, instruction, [arrived, "
            "began, done]), the barrier between steps last; allocations meanwhile.")

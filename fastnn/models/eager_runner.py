@@ -46,6 +46,9 @@ class EagerRunner:
         self.logs: dict[str, Any] | None = None  # what the last step returned
         self.ready = Ready()  # nothing is
 
+    def calling(self, x: np.ndarray) -> None:
+        """No short way for `model(x)`."""
+
     def remember(self, kind: str, given: Any, arrays: Any, order: list[str]) -> None:
         """Nothing."""
 

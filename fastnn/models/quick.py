@@ -15,11 +15,16 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff.tensor import Tensor
+from fastnn.errors import BackendError, PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn.graph.plan import Plan
     from fastnn.models.steps import Program
 
 MAX_SIGNATURES = 64
+MAX_ROWS, MAX_NS = 32, 1e6  # above, what a call costs around its kernels is nothing
 
 
 def signature(kind: str, *arrays: Any) -> Any:
@@ -125,6 +130,65 @@ class Stepping:
             )
             for a, b in zip(given, arrays, strict=True)
         )
+
+
+class Calling:
+    """Short ways for `model(x)`: a plan in the place of layers that run one by one.
+
+    Only where nobody can tell the difference: layers and functions of fastnn, no
+    losses of activities, small batches, and no tape or trace that wants every op.
+
+    Args:
+        make: `make(x)` traces the call for such a batch; raises what tracing raises.
+        model: the model.
+    """
+
+    def __init__(self, make: Callable[[np.ndarray], Program], model: Any) -> None:
+        self._make = make
+        self._plain = all(_is_plain(layer) for layer in model._all_layers())
+        self._seen: set[Any] = set()
+        self._plans: dict[Any, Plan | None] = {}
+
+    def __call__(self, x: np.ndarray) -> np.ndarray | None:
+        """The outputs, or None for the long way."""
+        key = signature("call", x)
+        plan = self._plans.get(key)
+        if plan is not None:
+            outputs: list[np.ndarray] = plan.run_on([x])
+            return outputs[0]
+        if self._plain and key is not None and key not in self._plans:
+            self._prepare(key, x)
+        return None
+
+    def _prepare(self, key: Any, x: np.ndarray) -> None:
+        """Make a plan for what is seen the second time."""
+        if x.shape[0] > MAX_ROWS or len(self._plans) >= MAX_SIGNATURES:
+            return
+        if key not in self._seen:
+            self._seen = {key, *list(self._seen)[: MAX_SIGNATURES - 1]}
+            return
+        self._plans[key] = None
+        try:
+            program = self._make(x)
+        except (PlanError, BackendError):
+            return
+        plan = program.plan
+        if isinstance(program.result, Tensor) and plan.reads_all_inputs:
+            self._plans[key] = plan if plan.cost < MAX_NS else None
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether calling the layer is only computing."""
+    own = type(layer).__module__.startswith("fastnn.")
+    return (
+        own
+        and layer.activity_regularizer is None
+        and all(
+            getattr(value, "__module__", "fastnn.").startswith("fastnn.")
+            for name, value in vars(layer).items()
+            if callable(value) and name not in layer._unplanned
+        )
+    )
 
 
 class Ready:

@@ -25,7 +25,7 @@ from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.eager_runner import EagerRunner, concatenate
-from fastnn.models.quick import Predicting, Ready, Stepping, signature
+from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
 from fastnn.opset import Spec
 
 # One native call lasts about this long: Ctrl-C and the progress bar wait no longer.
@@ -65,6 +65,7 @@ class StepRunner:
         self._programs: dict[Any, Program] = {}
         self._latest: dict[str, Program] = {}  # by kind; not those of last batches
         self.ready = Ready()
+        self.calling = Calling(self._call_program, model)
         self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
         self._eager: EagerRunner | None = None
         # Kind -> arrays of the data, and what the gather reads in their place.
@@ -311,6 +312,10 @@ class StepRunner:
                 return outputs
         assert self._eager is not None
         return self._eager.predict_batch(x)
+
+    def _call_program(self, x: np.ndarray) -> Program:
+        spec = Spec(x.shape, x.dtype.name)
+        return Program(self.model, [spec], f"{self.model.name}_call")
 
     # -- programs --------------------------------------------------------------------
 

@@ -407,7 +407,9 @@ class Trainer(PrepareMixin):
         if step is not None:
             logs, order = step(self, given, where), step.order
         else:
-            data = self._prepare(adapt(*given, class_weight, where), where)
+            x, y, sample_weight = given
+            data = adapt(x, y, sample_weight, class_weight, where)
+            data = self._prepare(data, where)
             runner = self._get_runner(trains=kind == "train")
             results = getattr(runner, f"{kind}_batch")(*data.arrays)
             logs = as_logs(self.get_metrics_result() if results is None else results)
