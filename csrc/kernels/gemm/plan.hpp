@@ -86,7 +86,8 @@ enum class PackA { kNo, kRows, kColumns };
 // Carried out by small.hpp.
 template <class T>
 FASTNN_INLINE bool is_small(const Product<T>& p) {
-  return p.csb == 1 && p.m * p.k * p.n <= kSmallProduct &&
+  const int64_t most = p.csa == 1 ? kSmallProduct : kSmallColumns;
+  return p.csb == 1 && p.m * p.k * p.n <= most &&
          (kMaskedLoads || p.n % lanes<T> == 0);
 }
 

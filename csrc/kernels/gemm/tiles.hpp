@@ -72,6 +72,8 @@ inline constexpr int64_t kPackedGap = 16;  // between packed rows of A
 
 // Up to so many multiply-adds, the choice of loops costs more than it gains.
 inline constexpr int64_t kSmallProduct = 64 * 64 * 64;
+// Or copying A, whose columns lie together: 100x32x100 9.1 -> 7.1 us in place.
+inline constexpr int64_t kSmallColumns = 1 << 20;
 
 // A product with fewer rows per part than this is divided by columns.
 inline constexpr int kMinRows = 4;

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 def optimize(graph: Graph) -> Graph:
     """All passes in order; the graph is verified after each in debug mode."""
     from fastnn.graph import spec
-    from fastnn.graph.passes import dce, fold, fuse
+    from fastnn.graph.passes import commute, dce, fold, fuse
 
     graph.history.append(("traced", len(graph.nodes)))
-    for step in (fold, dce, fuse, dce):
+    for step in (fold, dce, commute, fuse, dce):
         step.run(graph)
         graph.history.append((step.__name__.rpartition(".")[2], len(graph.nodes)))
         if spec.CHECK:
