@@ -147,3 +147,109 @@ case("Flatten", (2, 3, 4), **FIRST)
 case("Permute", (2, 3, 4), dims=(2, 1))
 case("RepeatVector", (2, 3), n=4)
 case("Reshape", (2, 3, 4), target_shape=(2, -1))
+
+# Transposed, depthwise and separable convolutions
+case("Conv1DTranspose", (2, 5, 4), filters=3, kernel_size=3)
+case("Conv1DTranspose", (2, 5, 4), filters=3, kernel_size=2, strides=3, padding="same")
+case("Conv1DTranspose", (2, 4, 5), filters=3, kernel_size=3, strides=2, **FIRST)
+case("Conv2DTranspose", (2, 4, 5, 3), filters=2, kernel_size=3, activation="relu")
+case(
+    "Conv2DTranspose",
+    (2, 4, 5, 3),
+    filters=2,
+    kernel_size=(3, 4),
+    strides=2,
+    padding="same",
+    output_padding=1,
+)
+case("Conv2DTranspose", (2, 4, 5, 3), filters=2, kernel_size=3, dilation_rate=2)
+case("Conv2DTranspose", (2, 3, 4, 5), filters=2, kernel_size=2, strides=2, **FIRST)
+case("Conv3DTranspose", (1, 3, 2, 3, 2), filters=2, kernel_size=2, strides=2)
+case(
+    "Conv3DTranspose",
+    (1, 3, 2, 3, 2),
+    filters=2,
+    kernel_size=3,
+    strides=(1, 2, 1),
+    padding="same",
+    use_bias=False,
+)
+case("DepthwiseConv1D", (2, 7, 3), kernel_size=3, depth_multiplier=2)
+case("DepthwiseConv1D", (2, 3, 7), kernel_size=2, padding="same", **FIRST)
+case("DepthwiseConv2D", IMAGE, kernel_size=3, padding="same", activation="relu")
+case("DepthwiseConv2D", IMAGE, kernel_size=(2, 3), strides=2, depth_multiplier=3)
+case("DepthwiseConv2D", (2, 4, 7, 6), kernel_size=3, dilation_rate=2, **FIRST)
+case("SeparableConv1D", (2, 7, 3), filters=4, kernel_size=3, padding="same")
+case("SeparableConv1D", (2, 3, 7), filters=4, kernel_size=3, strides=2, **FIRST)
+case("SeparableConv2D", IMAGE, filters=3, kernel_size=3, activation="tanh")
+case("SeparableConv2D", IMAGE, filters=3, kernel_size=2, depth_multiplier=2, strides=2)
+case("SeparableConv2D", (2, 4, 7, 6), filters=3, kernel_size=3, use_bias=False, **FIRST)
+
+# Borders and sizes
+case("ZeroPadding1D", (2, 4, 3))
+case("ZeroPadding1D", (2, 3, 4), padding=(2, 1), **FIRST)
+case("ZeroPadding2D", (2, 4, 3, 2))
+case("ZeroPadding2D", (2, 4, 3, 2), padding=(2, 1))
+case("ZeroPadding2D", (2, 2, 4, 3), padding=((0, 2), (1, 3)), **FIRST)
+case("ZeroPadding3D", (1, 2, 3, 2, 2))
+case("ZeroPadding3D", (1, 2, 3, 2, 2), padding=((0, 1), (2, 0), (1, 1)))
+case("Cropping1D", (2, 6, 3))
+case("Cropping1D", (2, 6, 3), cropping=(0, 2))
+case("Cropping2D", (2, 5, 6, 2))
+case("Cropping2D", (2, 5, 6, 2), cropping=2)
+case("Cropping2D", (2, 2, 5, 6), cropping=((1, 0), (2, 1)), **FIRST)
+case("Cropping3D", (1, 4, 3, 5, 2))
+case("Cropping3D", (1, 2, 4, 3, 5), cropping=(1, 0, 2), **FIRST)
+case("UpSampling1D", (2, 3, 4))
+case("UpSampling1D", (2, 3, 4), size=3)
+case("UpSampling2D", (2, 3, 2, 2))
+case("UpSampling2D", (2, 3, 2, 2), size=(1, 3))
+case("UpSampling2D", (2, 2, 3, 2), size=2, interpolation="bilinear", **FIRST)
+case("UpSampling2D", (1, 3, 4, 2), size=(2, 3), interpolation="bilinear")
+case("UpSampling3D", (1, 2, 3, 2, 2))
+case("UpSampling3D", (1, 2, 2, 3, 2), size=(1, 2, 3), **FIRST)
+
+# Merging
+for _name in ("Add", "Multiply", "Average", "Maximum", "Minimum"):
+    case(_name, (2, 3, 4), (2, 3, 4), (2, 3, 4))
+    case(_name, (2, 3, 4), (2, 1, 4))
+case("Add", (2, 3, 4), (2, 4))
+case("Subtract", (2, 3), (2, 3))
+case("Subtract", (2, 3, 4), (2, 3, 1))
+case("Concatenate", (2, 3, 4), (2, 3, 2))
+case("Concatenate", (2, 3, 4), (2, 1, 4), (2, 2, 4), axis=1)
+case("Dot", (2, 3, 5), (2, 4, 3), axes=(1, 2))
+case("Dot", (2, 5), (2, 5), axes=1)
+case("Dot", (2, 5), (2, 5), axes=-1, normalize=True)
+case("Dot", (2, 3, 4, 5), (2, 5, 6), axes=(3, 1))
+case("Dot", (2, 5), (2, 5, 4), axes=(1, 1), normalize=True)
+
+# Normalization of each sample
+case("LayerNormalization", (3, 5))
+case("LayerNormalization", (2, 3, 4), axis=[1, 2], epsilon=0.1)
+case("LayerNormalization", (2, 3, 4), center=False)
+case("LayerNormalization", (2, 3, 4), scale=False, rms_scaling=False)
+case("GroupNormalization", (2, 3, 4, 6), groups=3)
+case("GroupNormalization", (2, 6, 3, 4), groups=2, axis=1)
+case("GroupNormalization", (2, 5, 4), groups=-1, epsilon=0.1, center=False)
+case("GroupNormalization", (2, 6), groups=2, scale=False)
+case("RMSNormalization", (3, 5))
+case("RMSNormalization", (2, 3, 4), axis=[1, 2], epsilon=0.1)
+case("UnitNormalization", (3, 5))
+case("UnitNormalization", (2, 3, 4), axis=[1, 2])
+
+# Without randomness: noise outside training
+case("Dropout", (3, 4), rate=0.5)
+case("GaussianNoise", (3, 4), stddev=0.5)
+case("GaussianDropout", (3, 4), rate=0.5)
+case("AlphaDropout", (3, 4), rate=0.5)
+case("SpatialDropout1D", (2, 3, 4), rate=0.5)
+case("SpatialDropout2D", (2, 3, 2, 4), rate=0.5)
+case("SpatialDropout3D", (2, 2, 3, 2, 2), rate=0.5, **FIRST)
+case("ActivityRegularization", (3, 4), l1=0.1, l2=0.2)
+
+# The others
+case("Embedding", (3, 4), classes=7, input_dim=7, output_dim=3)
+case("Identity", (3, 4))
+case("Rescaling", (3, 4), scale=0.5, offset=-1.0)
+case("Rescaling", (3, 4), scale=[0.5, 1.0, 2.0, 4.0], offset=[1.0, 0.0, 2.0, 3.0])

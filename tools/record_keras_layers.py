@@ -32,6 +32,7 @@ def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Puts the results of a case into `arrays`; returns what is no array."""
     rng = case.rng()
     layer = getattr(keras.layers, case.layer)(**case.arguments, dtype="float64")
+    config = plain(layer.get_config())
     inputs: list[Any] = []
     for array in case.inputs(rng):
         tensor = torch.from_numpy(array)
@@ -60,7 +61,7 @@ def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     facts = {"weights": [[w.name, list(w.shape)] for w in layer.weights]}
     facts["output_shape"] = list(result)
     if case.name.endswith("-0"):
-        facts["config"] = plain(layer.get_config())
+        facts["config"] = config
     return facts
 
 

@@ -10,18 +10,35 @@ from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, So
 from fastnn.layers.adaptive_pooling import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.layers.adaptive_pooling import __all__ as _adaptive_pooling
 from fastnn.layers.batch_normalization import BatchNormalization
+from fastnn.layers.borders import *  # noqa: F403
+from fastnn.layers.borders import __all__ as _borders
 from fastnn.layers.conv import *  # noqa: F403
 from fastnn.layers.conv import __all__ as _conv
+from fastnn.layers.conv_transpose import *  # noqa: F403
+from fastnn.layers.conv_transpose import __all__ as _conv_transpose
 from fastnn.layers.dense import Dense
+from fastnn.layers.depthwise_conv import *  # noqa: F403
+from fastnn.layers.depthwise_conv import __all__ as _depthwise_conv
 from fastnn.layers.dropout import Dropout
+from fastnn.layers.embedding import Embedding
+from fastnn.layers.functions import *  # noqa: F403
+from fastnn.layers.functions import __all__ as _functions
 from fastnn.layers.global_pooling import *  # noqa: F403
 from fastnn.layers.global_pooling import __all__ as _global_pooling
 from fastnn.layers.input import Input, InputLayer
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
+from fastnn.layers.merging import *  # noqa: F403
+from fastnn.layers.merging import __all__ as _merging
+from fastnn.layers.noise import *  # noqa: F403
+from fastnn.layers.noise import __all__ as _noise
+from fastnn.layers.normalization import *  # noqa: F403
+from fastnn.layers.normalization import __all__ as _normalization
 from fastnn.layers.pooling import *  # noqa: F403
 from fastnn.layers.pooling import __all__ as _pooling
 from fastnn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from fastnn.layers.up_sampling import *  # noqa: F403
+from fastnn.layers.up_sampling import __all__ as _up_sampling
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 
@@ -51,14 +68,23 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Layer:
 
 __all__ = [
     *_adaptive_pooling,
+    *_borders,
     *_conv,
+    *_conv_transpose,
+    *_depthwise_conv,
+    *_functions,
     *_global_pooling,
+    *_merging,
+    *_noise,
+    *_normalization,
     *_pooling,
+    *_up_sampling,
     "Activation",
     "BatchNormalization",
     "Dense",
     "Dropout",
     "ELU",
+    "Embedding",
     "Flatten",
     "Input",
     "InputLayer",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastnn.errors import ShapeError
@@ -60,6 +61,25 @@ def with_sizes(
     if layer.data_format == "channels_first":
         return (shape[0], channels, *sizes)
     return (shape[0], *sizes, channels)
+
+
+def changed_sizes(
+    layer: Any, shape: Shape, change: Callable[..., int], *per_axis: Any
+) -> Shape:
+    """The shape with `change(size, *entries)` for each known spatial size.
+
+    Args:
+        layer: has the data format.
+        shape: input shape.
+        change: from a size, and the entries of its axis, to the new size.
+        *per_axis: sequences of one entry per spatial axis.
+    """
+    sizes = [shape[axis] for axis in spatial_axes(layer, len(shape))]
+    new = [
+        None if n is None else change(n, *entries)
+        for n, *entries in zip(sizes, *per_axis, strict=True)
+    ]
+    return with_sizes(layer, shape, tuple(new))
 
 
 def window_sizes(

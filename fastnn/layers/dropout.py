@@ -50,9 +50,14 @@ class Dropout(Layer):
             return inputs
         if self.rate == 1.0:
             return ops.zeros_like(inputs)
+        shape = self._mask_shape(inputs.shape)
         return random.dropout(
-            inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
+            inputs, self.rate, noise_shape=shape, seed=self.seed_generator
         )
+
+    def _mask_shape(self, shape: Any) -> Any:
+        """Shape of the decisions for inputs of a shape; None decides each element."""
+        return self.noise_shape
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

@@ -23,6 +23,9 @@ GOLDEN = Path(__file__).parent / "golden"
 FACTS = json.loads((GOLDEN / "keras_layers.json").read_text())
 ARRAYS = np.load(GOLDEN / "keras_layers.npz")
 
+# Of float64 inputs; test_normalization.py has NumPy's float64 for them.
+KERAS_IN_FLOAT32 = ("BatchNormalization", "GroupNormalization")
+
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 
 
@@ -82,6 +85,8 @@ def recorded(case: Case) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("dtype", "tol"), [("float64", 3e-7), ("float32", 1e-5)])
 @every_case
 def test_results_and_gradients(case: Case, dtype: str, tol: float) -> None:
+    if case.layer in KERAS_IN_FLOAT32:
+        tol = 1e-5
     run = Run(case, dtype)
     got, expected = run.eagerly(), recorded(case)
     assert all(value.dtype == dtype for value in got.values())

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers around a function: Identity, Lambda, and fixed scalings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn._registry import export
+from fastnn.layers import _call
+from fastnn.layers.layer import Layer
+from fastnn.serialization import deserialize_keras_object, serialize_keras_object
+
+Shape = tuple[int | None, ...]
+
+
+@export("keras.layers")
+class Identity(Layer):
+    """Passes its inputs on, whatever their structure."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+@export("keras.layers")
+class Lambda(Layer):
+    """A function of tensors as a layer.
+
+    Variables that the function uses are not tracked: a subclass of `Layer` tracks them.
+
+    Args:
+        function: of the inputs; gets `training` and `mask` when it names them.
+        output_shape: shape of one sample's output, or a function from the input shape
+            to the output shape; found by a call on zeros if None.
+        mask: not used: masks are not carried between layers yet.
+        arguments: further keyword arguments of the function.
+        **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Only named functions that are registered can be written to a config; see
+    `saving.register_keras_serializable`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise TypeError(
+                f"[Lambda] function must be callable, received {function!r}."
+            )
+        self.function = function
+        self.arguments = dict(arguments or {})
+        self.mask = mask
+        self._output_shape = output_shape
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        options = {"mask": mask, "training": training}
+        known = {k: v for k, v in options.items() if self._takes(k)}
+        return self.function(inputs, **self.arguments, **known)
+
+    def _takes(self, name: str) -> bool:
+        return _call.takes_argument(self.function, name)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self._output_shape is None:
+            return super().compute_output_shape(input_shape)
+        if callable(self._output_shape):
+            return tuple(self._output_shape(input_shape))
+        first = input_shape
+        while isinstance(first, (list, tuple)) and isinstance(first[0], (list, tuple)):
+            first = first[0]
+        return (first[0], *self._output_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "function": serialize_keras_object(self.function),
+            "arguments": serialize_keras_object(self.arguments),
+        }
+        if self._output_shape is not None:
+            config["output_shape"] = serialize_keras_object(self._output_shape)
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Lambda:
+        config = dict(config)
+        for key in ("function", "arguments", "output_shape"):
+            if key in config:
+                config[key] = deserialize_keras_object(config[key])
+        return cls(**config)
+
+
+@export("keras.layers")
+class Rescaling(Layer):
+    """`inputs * scale + offset`, with integers cast to the layer's dtype first.
+
+    Args:
+        scale: a number, or one per channel: `1 / 255`.
+        offset: a number, or one per channel.
+        **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.cast(inputs, self.compute_dtype)
+        scale, offset = (
+            np.asarray(v, self.compute_dtype) for v in (self.scale, self.offset)
+        )
+        return ops.add(ops.multiply(x, scale), offset)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        values = {"scale": self.scale, "offset": self.offset}
+        return {**super().get_config(), **serialize_keras_object(values)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Rescaling:
+        config = dict(config)
+        for key in ("scale", "offset"):
+            config[key] = deserialize_keras_object(config[key])
+        return cls(**config)
+
+
+__all__ = ["Identity", "Lambda", "Rescaling"]

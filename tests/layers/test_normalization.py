@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Normalization layers against NumPy in float64, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import layers
+from fastnn.errors import ShapeError
+
+RNG = np.random.default_rng(3)
+IMAGES = RNG.normal(2, 3, (4, 3, 5, 6))
+
+
+def normalized(x, axes, epsilon):
+    mean = x.mean(axes, keepdims=True)
+    return (x - mean) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+
+
+class TestBatchNormalization:
+    def test_statistics_follow_the_batches(self):
+        layer = layers.BatchNormalization(momentum=0.7, dtype="float64")
+        mean, variance = np.zeros(6), np.ones(6)
+        for scale in (1, 2, 3):
+            x = IMAGES * scale
+            y = layer(x, training=True).numpy()
+            expected = normalized(x, (0, 1, 2), 1e-3)
+            np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+            mean = 0.7 * mean + 0.3 * x.mean((0, 1, 2))
+            variance = 0.7 * variance + 0.3 * x.var((0, 1, 2))
+        got_mean, got_variance = layer.get_weights()[2:]
+        np.testing.assert_allclose(got_mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(got_variance, variance, rtol=1e-12)
+        expected = (IMAGES - mean) / np.sqrt(variance + 1e-3)
+        for training in (None, False):
+            got = layer(IMAGES, training=training).numpy()
+            np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+    def test_frozen_layers_use_their_moving_statistics(self):
+        layer = layers.BatchNormalization(trainable=False, dtype="float64")
+        y = layer(IMAGES, training=True).numpy()
+        np.testing.assert_allclose(y, IMAGES / np.sqrt(1 + 1e-3), rtol=1e-12)
+        assert layer.trainable_weights == []
+        assert not layer.moving_mean.numpy().any()
+
+    def test_integers_become_the_layer_s_dtype(self):
+        x = RNG.integers(0, 255, (8, 3), "uint8")
+        y = layers.BatchNormalization(dtype="float64")(x, training=True).numpy()
+        np.testing.assert_allclose(y, normalized(x.astype(float), 0, 1e-3), rtol=1e-9)
+
+    @pytest.mark.parametrize("option", ["synchronized", "renorm"])
+    def test_what_is_not_supported_says_so(self, option):
+        with pytest.raises(ValueError, match=f"{option}=True is not supported"):
+            layers.BatchNormalization(**{option: True})
+
+    def test_axis_out_of_range(self):
+        with pytest.raises(ShapeError, match=r"size of axis 4; received shape \(None,"):
+            layers.BatchNormalization(axis=4)(IMAGES)
+
+    def test_another_number_of_channels(self):
+        layer = layers.BatchNormalization()
+        layer(IMAGES)
+        with pytest.raises(ShapeError, match="last axis has size 6; received shape"):
+            layer(IMAGES[..., :5])
+
+
+@pytest.mark.parametrize("axis", [1, [1], [1, 2], [3, 1]])
+def test_layer_normalization_of_inner_axes(axis):
+    layer = layers.LayerNormalization(axis=axis, dtype="float64", epsilon=0.1)
+    got = layer(IMAGES).numpy()
+    axes = tuple(np.atleast_1d(axis))
+    np.testing.assert_allclose(got, normalized(IMAGES, axes, 0.1), rtol=1e-10)
+    assert layer.gamma.shape == tuple(IMAGES.shape[a] for a in sorted(axes))
+
+
+def test_old_rms_scaling_divides_by_the_deviation():
+    layer = layers.LayerNormalization(rms_scaling=True, dtype="float64")
+    got = layer(IMAGES).numpy()
+    expected = IMAGES / np.sqrt(IMAGES.var(-1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(got, expected, rtol=1e-10)
+    assert [w.name for w in layer.weights] == ["gamma"]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_rms_normalization_of_inner_axes(axis):
+    got = layers.RMSNormalization(axis=axis, dtype="float64")(IMAGES).numpy()
+    square = np.square(IMAGES).mean(axis, keepdims=True)
+    np.testing.assert_allclose(got, IMAGES / np.sqrt(square + 1e-6), rtol=1e-10)
+
+
+class TestGroupNormalization:
+    @pytest.mark.parametrize(("groups", "axis"), [(3, -1), (2, 3), (1, 1), (-1, 1)])
+    def test_statistics_are_those_of_a_group(self, groups, axis):
+        layer = layers.GroupNormalization(groups, axis, dtype="float64")
+        x = np.moveaxis(IMAGES, axis, -1)
+        count = x.shape[-1] if groups == -1 else groups
+        parts = x.reshape(*x.shape[:-1], count, -1)
+        expected = normalized(parts, (1, 2, 4), 1e-3).reshape(x.shape)
+        got = layer(IMAGES).numpy()
+        np.testing.assert_allclose(
+            got, np.moveaxis(expected, -1, axis), rtol=1e-10, atol=1e-12
+        )
+
+    def test_groups_must_divide_the_channels(self):
+        with pytest.raises(ShapeError, match="6 channels are no multiple of groups=4"):
+            layers.GroupNormalization(4)(IMAGES)
+
+    @pytest.mark.parametrize("groups", [0, -2, 1.5, True])
+    def test_groups_are_positive_or_minus_one(self, groups):
+        with pytest.raises(ValueError, match="groups must be a positive integer"):
+            layers.GroupNormalization(groups)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [layers.LayerNormalization, layers.RMSNormalization, layers.UnitNormalization],
+)
+class TestAxis:
+    def test_must_exist(self, cls):
+        with pytest.raises(ShapeError, match=r"axis 4, which shape \(2, 3\)"):
+            cls(axis=4).compute_output_shape((2, 3))
+
+    def test_is_a_number(self, cls):
+        with pytest.raises(TypeError, match="axis must be an integer or a list"):
+            cls(axis="channels")
