@@ -276,13 +276,21 @@ def _divide(self: Tensor, other: Any, *, swapped: bool) -> Any:
 set_tensor_class(Tensor)
 
 
+_own_files: dict[str, bool] = {}
+
+
 def user_line() -> str:
     """`file:line` of the innermost frame outside fastnn."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith(("fastnn.", "importlib")) and name != "fastnn":
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        file = frame.f_code.co_filename
+        own = _own_files.get(file)
+        if own is None:
+            name = frame.f_globals.get("__name__", "")
+            own = name.startswith(("fastnn.", "importlib")) or name == "fastnn"
+            _own_files[file] = own
+        if not own:
+            return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return "<unknown>"
 

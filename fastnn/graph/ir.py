@@ -128,6 +128,8 @@ class Graph:
 
     def replace(self, mapping: dict[Value, Value]) -> None:
         """Let everybody who reads a key read its replacement."""
+        if not mapping:
+            return
 
         def final(value: Value) -> Value:
             while value in mapping:

@@ -7,6 +7,7 @@ each other, so memory freed by one instruction may still be read by a slower thr
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import TYPE_CHECKING
 
 from fastnn.graph.layout import ARENA
@@ -41,21 +42,20 @@ def lifetimes(layout: Layout, steps: list[Step]) -> dict[Storage, tuple[int, int
 def place(layout: Layout, steps: list[Step]) -> int:
     """Set the offset of every arena storage; returns the size of the arena."""
     spans = lifetimes(layout, steps)
-    placed: list[Storage] = []
+    taken: list[tuple[int, int, int, int]] = []  # (begin, end, phases), by begin
     total = 0
     for storage in sorted(spans, key=lambda s: (-s.nbytes, spans[s])):
         first, last = spans[storage]
         size = padded(storage.nbytes)
         offset = 0
-        for other in sorted(placed, key=lambda s: s.offset):
-            a, b = spans[other]
+        for begin, end, a, b in taken:
             if b < first or a > last:
                 continue
-            if offset + size <= other.offset:
+            if offset + size <= begin:
                 break
-            offset = max(offset, other.offset + padded(other.nbytes))
+            offset = max(offset, end)
         storage.offset = offset
-        placed.append(storage)
+        insort(taken, (offset, offset + size, first, last))
         total = max(total, offset + size)
     return total
 

@@ -173,20 +173,26 @@ def _link(steps: list[Step]) -> None:
 
 
 def _phases(steps: list[Step]) -> list[Step]:
-    order: list[Step] = []
-    waiting = steps
-    phase = 0
+    """Every step in the earliest phase that its dependencies allow.
+
+    In traced order one round is enough; regions may depend on what was traced later.
+    """
+    rounds: dict[Step, int] = {}
+    waiting, number = steps, 0
     while waiting:
         left = []
         for step in waiting:
-            if all(
-                earlier.phase >= 0 and (earlier.phase < phase or not barrier)
-                for earlier, barrier in step.after
-            ):
-                step.phase = phase
-                order.append(step)
+            phase = 0
+            for earlier, barrier in step.after:
+                at = earlier.phase
+                if at < 0:
+                    left.append(step)
+                    break
+                at += barrier
+                if at > phase:
+                    phase = at
             else:
-                left.append(step)
-        waiting = left
-        phase += 1
-    return order
+                step.phase = phase
+                rounds[step] = number
+        waiting, number = left, number + 1
+    return sorted(steps, key=lambda step: (step.phase, rounds[step]))
