@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from fastnn import tree
 from fastnn.data.arrays import check_lengths, is_arrays, to_arrays
+from fastnn.data.prefetch import AHEAD, prefetched
 from fastnn.data.weights import class_weight_to_sample_weights
 from fastnn.errors import ShapeError
 
@@ -98,8 +100,8 @@ class StreamData:
         self.source = source
         self.class_weight = class_weight
         self.where = where
-        self._is_sequence = hasattr(source, "__getitem__") and hasattr(
-            source, "__len__"
+        self._is_sequence = hasattr(source, "__getitem__") and (
+            hasattr(source, "__len__") or hasattr(type(source), "num_batches")
         )
         if not self._is_sequence and not isinstance(source, Iterable):
             raise TypeError(
@@ -113,6 +115,9 @@ class StreamData:
     @property
     def length(self) -> int | None:
         """Batches per epoch, when the source knows."""
+        if hasattr(type(self.source), "num_batches"):
+            number: int | None = self.source.num_batches
+            return number
         return len(self.source) if hasattr(self.source, "__len__") else None
 
     def peek(self) -> Batch:
@@ -122,7 +127,7 @@ class StreamData:
             ShapeError: when there is none.
         """
         if not self._first:
-            raw = iter(self._items())
+            raw = iter(self._items(peeking=True))
             first = next(raw, None)
             if first is None:
                 raise ShapeError(f"[{self.where}] the data source yielded no batch.")
@@ -130,18 +135,42 @@ class StreamData:
             self._first = [first]
         return self._convert(self._first[0])
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch]:
         """Converted batches of one pass; an iterator goes on where it stopped."""
         if self._first and not self.restarts:
             yield self._convert(self._first.pop())
         self._first.clear()
-        for item in self._items():
-            yield self._convert(item)
+        self.begin_epoch()
+        items = self._items()
+        try:
+            for item in items:
+                yield self._convert(item)
+        finally:
+            if self._is_sequence:
+                items.close()
 
-    def _items(self) -> Any:
-        if self._is_sequence:
-            return (self.source[i] for i in range(len(self.source)))
-        return self.source
+    def _items(self, peeking: bool = False) -> Any:
+        """One pass: of a sequence ahead of time, of anything else as it comes.
+
+        A generator runs in the thread that trains, as in Keras: it may use whatever
+        belongs to that thread.
+        """
+        source = self.source
+        if not self._is_sequence:
+            return source
+        length = self.length
+        indices = count() if length is None else range(length)
+        workers = getattr(source, "workers", 1)
+        if peeking or not workers:
+            return (source[i] for i in indices)
+        processes = getattr(source, "use_multiprocessing", False)
+        ahead = getattr(source, "max_queue_size", AHEAD)
+        return prefetched(source, indices, workers, processes, ahead)
+
+    def begin_epoch(self) -> None:
+        """Tells a Keras-style sequence that an epoch begins."""
+        if self._is_sequence and hasattr(self.source, "on_epoch_begin"):
+            self.source.on_epoch_begin()
 
     def end_epoch(self) -> None:
         """Tells a Keras-style sequence that an epoch is over."""

@@ -159,6 +159,10 @@ def fit(
     except KeyboardInterrupt:
         callbacks.on_train_end(logs)  # files are closed and best weights come back
         raise
+    finally:
+        for opened in (source, checks):
+            if opened is not None:
+                opened.close()
     callbacks.on_train_end(logs)
     history: History = model.history
     return history
@@ -217,7 +221,10 @@ def evaluate(model: Any, source: Any, callbacks: Any, verbose: int) -> dict[str,
             epochs=1,
             steps=source.steps,
         )
-    return _test_pass(model, source, callbacks)
+    try:
+        return _test_pass(model, source, callbacks)
+    finally:
+        source.close()
 
 
 def predict_quietly(model: Any, data: Any, batch_size: int) -> Any:
@@ -257,12 +264,15 @@ def predict(
         return _as_list(outputs)
     batches = source.batches() if isinstance(source, StreamSource) else None
     parts = []
-    for i, batch in enumerate(batches or data.batches(batch_size)):
-        if callbacks.has_predict_batch_hooks:
-            callbacks.on_batch("predict", "begin", i, {})
-        parts.append(runner.predict_batch(batch[0]))
-        callbacks.on_batch("predict", "end", i, {"outputs": parts[-1]})
-        callbacks.on_progress("predict", i, {})
+    try:
+        for i, batch in enumerate(batches or data.batches(batch_size)):
+            if callbacks.has_predict_batch_hooks:
+                callbacks.on_batch("predict", "begin", i, {})
+            parts.append(runner.predict_batch(batch[0]))
+            callbacks.on_batch("predict", "end", i, {"outputs": parts[-1]})
+            callbacks.on_progress("predict", i, {})
+    finally:
+        source.close()
     callbacks.on_predict_end()
     return _as_list(concatenate(parts))
 

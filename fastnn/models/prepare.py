@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,10 @@ class PreparedStream:
 
     def batches(self) -> Any:
         """Batches (x, y, sample_weight) of one pass."""
-        for x, y, sample_weight in self.stream.batches():
-            batch = ArrayData(x, y, sample_weight, 0)
-            yield self.model._fit_to_model(batch, self.where).arrays
+        with closing(self.stream.batches()) as batches:
+            for x, y, sample_weight in batches:
+                batch = ArrayData(x, y, sample_weight, 0)
+                yield self.model._fit_to_model(batch, self.where).arrays
 
 
 class PrepareMixin:

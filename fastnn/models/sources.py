@@ -42,6 +42,9 @@ class ArraySource:
         if not progress.stopped:
             progress.done = self.steps or 0
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class StreamSource:
     """Batches that arrive one by one.
@@ -89,6 +92,13 @@ class StreamSource:
                 continue
             taken += 1
             yield batch
+
+    def close(self) -> None:
+        """Nothing more is wanted: ends what makes batches ahead of time."""
+        close = getattr(self._iterator, "close", None)
+        self._iterator = None
+        if close is not None:
+            close()
 
     def run(self, runner: Any, kind: str, progress: Progress) -> None:
         """One epoch of training ("train") or evaluation ("test")."""

@@ -16,3 +16,4 @@ from fastnn.serialization import serialize_keras_object as serialize_keras_objec
 from fastnn.utils.arrays import normalize as normalize
 from fastnn.utils.arrays import pad_sequences as pad_sequences
 from fastnn.utils.arrays import to_categorical as to_categorical
+from fastnn.utils.py_dataset import PyDataset as PyDataset

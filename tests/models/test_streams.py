@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches that are made while the model trains: the same results as plain arrays."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Sequential, layers
+from fastnn.callbacks import LambdaCallback
+from fastnn.utils import PyDataset, set_random_seed
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 6)).astype("f")
+Y = RNG.integers(0, 3, 50)
+BATCH = 16
+STEPS = 4  # the last batch has 2 rows
+
+
+def make() -> Sequential:
+    set_random_seed(0)
+    model = Sequential(
+        [layers.Input((6,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")]
+    )
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+def batch(i: int) -> tuple[np.ndarray, np.ndarray]:
+    rows = slice(BATCH * i, BATCH * i + BATCH)
+    return X[rows], Y[rows]
+
+
+class Batches(PyDataset):
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> Any:
+        return batch(index)
+
+
+class Endless(PyDataset):
+    num_batches = None
+
+    def __getitem__(self, index: int) -> Any:
+        return batch(index % STEPS)
+
+
+class Old:
+    """A sequence of before PyDataset."""
+
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> Any:
+        return batch(index)
+
+
+class Iterable:
+    def __iter__(self) -> Any:
+        return (batch(i) for i in range(STEPS))
+
+
+def generator() -> Any:
+    while True:
+        yield from Iterable()
+
+
+SOURCES = {
+    "in the training thread": (lambda: Batches(workers=0), {}),
+    "one thread": (Batches, {}),
+    "threads": (lambda: Batches(workers=3, max_queue_size=2), {}),
+    "processes": (lambda: Batches(workers=2, use_multiprocessing=True), {}),
+    "endless": (lambda: Endless(workers=2), {"steps_per_epoch": STEPS}),
+    "old sequence": (Old, {}),
+    "iterable": (Iterable, {}),
+    "generator": (generator, {"steps_per_epoch": STEPS}),
+}
+
+
+def workers_alive() -> int:
+    return sum(t.name.startswith("fastnn-data") for t in threading.enumerate())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_trains_like_the_arrays(name: str) -> None:
+    source, options = SOURCES[name]
+    plain, streamed = make(), make()
+    expected = plain.fit(X, Y, BATCH, epochs=3, shuffle=False, verbose=0).history
+    found = streamed.fit(source(), epochs=3, verbose=0, **options).history
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-6)
+    for a, b in zip(plain.get_weights(), streamed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert workers_alive() == 0
+    steps = {"steps": STEPS} if options else {}
+    np.testing.assert_allclose(
+        streamed.evaluate(source(), verbose=0, **steps),
+        plain.evaluate(X, Y, BATCH, verbose=0),
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        streamed.predict(source(), verbose=0, **steps),
+        plain.predict(X, BATCH, verbose=0),
+        rtol=1e-6,
+    )
+    assert workers_alive() == 0
+
+
+def test_batches_are_made_ahead_but_not_too_far_ahead() -> None:
+    made: list[int] = []
+    ahead: list[int] = []
+
+    class Recording(PyDataset):
+        def __len__(self) -> int:
+            return 30
+
+        def __getitem__(self, index: int) -> Any:
+            made.append(index)
+            return batch(index % STEPS)
+
+    def after(number: int, logs: Any) -> None:
+        time.sleep(0.005)
+        ahead.append(len(made) - number)
+
+    callback = LambdaCallback(on_train_batch_end=after)
+    source = Recording(workers=1, max_queue_size=4)
+    make().fit(source, verbose=0, callbacks=[callback])
+    assert sorted(made) == sorted([0, *range(30)])  # the first is also looked at
+    assert max(ahead) >= 3, "nothing was made ahead"
+    assert max(ahead) <= 4 + 3, "the queue has no end"
+
+
+def test_the_generator_runs_in_the_thread_that_trains() -> None:
+    threads = set()
+
+    def own() -> Any:
+        for i in range(STEPS):
+            threads.add(threading.get_ident())
+            yield batch(i)
+
+    make().fit(own(), verbose=0)
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_exceptions_arrive_with_their_traceback(workers: int) -> None:
+    class Broken(Batches):
+        def __getitem__(self, index: int) -> Any:
+            if index == 2:
+                raise RuntimeError("file 2 is damaged")
+            return super().__getitem__(index)
+
+    model = make()
+    with pytest.raises(RuntimeError, match="file 2 is damaged") as caught:
+        model.fit(Broken(workers=workers), verbose=0)
+    frames = [frame.name for frame in traceback.extract_tb(caught.tb)]
+    assert frames[-1] == "__getitem__"
+    assert int(model.optimizer.iterations) == 2, "batches before it were trained on"
+    deadline = time.perf_counter() + 5
+    while workers_alive() and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    assert workers_alive() == 0
+    assert len(model.fit(Batches(), verbose=0).history["loss"]) == 1
+
+
+def test_workers_end_when_training_stops_early() -> None:
+    model = make()
+
+    def stop(number: int, logs: Any) -> None:
+        model.stop_training = True
+
+    callback = LambdaCallback(on_train_batch_end=stop)
+    model.fit(Endless(workers=2), steps_per_epoch=9, verbose=0, callbacks=[callback])
+    assert int(model.optimizer.iterations) == 1 and workers_alive() == 0
+
+
+def test_epoch_hooks_are_called_around_each_pass() -> None:
+    calls: list[str] = []
+
+    class Hooked(Batches):
+        def on_epoch_begin(self) -> None:
+            calls.append("begin")
+
+        def on_epoch_end(self) -> None:
+            calls.append("end")
+
+    make().fit(Hooked(), epochs=2, verbose=0)
+    assert calls == ["begin", "end"] * 2
+
+
+def test_what_is_missing_is_named() -> None:
+    class Nothing(PyDataset):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"\[Nothing\] implement __len__"):
+        make().fit(Nothing(), verbose=0)
+
+    class Sized(PyDataset):
+        def __len__(self) -> int:
+            return 1
+
+    with pytest.raises(NotImplementedError, match=r"\[Sized\] implement __getitem__"):
+        make().fit(Sized(), verbose=0)
