@@ -46,17 +46,22 @@ def machine_text(document: dict[str, Any]) -> str:
     sheet = document["machine"]
     facts = ", ".join(
         f"{key} {sheet[key]}"
-        for key in ("cpu", "cores", "flags", "virtual machine", "openblas", "python")
+        for key in (
+            *("cpu", "cores", "flags", "virtual machine", "openblas", "python"),
+            "load before",
+        )
     )
     versions: dict[str, str] = {}
     for holder in (document, *document.get("results", [])):
         for found in holder.get("versions", {}).values():
             versions |= found
     listed = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
+    busy = " Processor time, for the machine was busy."
+    clock = busy if document.get("clock") == "processor" else ""
     quick = " **Quick run: an impression, not a result.**" if document["quick"] else ""
     above = "" if document["kind"] == "loaded" else ", above 1 means ours is faster"
     return (
         f"{sheet['date']}, revision {sheet['revision']}: {facts}. {listed}. "
         f"{document['rounds']} interleaved rounds; ratio = median of the per-round "
-        f"ratios with a 95 % bootstrap interval{above}.{quick}"
+        f"ratios with a 95 % bootstrap interval{above}.{clock}{quick}"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What fastnn must reach in training, and the table that says where it does.
+"""What fastnn must reach, and the table that says where it does.
 
 Ratios are peer over fastnn within a run; `best` is against the fastest of all peers of
 the run whose losses are right, `tf_keras` against `fit` of the framework whose
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from benchmarks.formatting import number, table
 from benchmarks.peers import PEERS
 
 
@@ -33,6 +34,9 @@ TRAINING: dict[str, Goal] = {
 FIRST_STEP_MS = 20.0, 5.0
 # Of torch's peak of memory.
 MEMORY = 1.0, 0.5
+ANSWERS = 1.0, 1.3
+IMPORT_MS = 25.0, 10.0
+INSTALLED_MB = 100.0, 100.0
 
 
 def believed(rows: dict[str, Any], ours: str) -> dict[str, Any]:
@@ -71,6 +75,21 @@ class Verdict(NamedTuple):
         return "aim" if aim >= 1 else "must"
 
 
+def answer_verdicts(document: dict[str, Any]) -> Iterable[Verdict]:
+    """What a latency run says: answers beside ONNX Runtime's, import, size on disk."""
+    for result in document["predict"]:
+        peer = result["peers"].get("onnxruntime", {})
+        if peer.get("ratio") and result["peers"][result["ours"]]["equal"]:
+            name, ratio = f"predict {result['rows']}", peer["ratio"]["median"]
+            yield Verdict(name, "times ONNX Runtime", ratio, *ANSWERS)
+    if "fastnn" in document["imports"]:
+        ms = 1e3 * document["imports"]["fastnn"]
+        yield Verdict("import", "ms over NumPy's", ms, *IMPORT_MS, True)
+    if "fastnn" in document["installed"]:
+        size = document["installed"]["fastnn"] / 1e6
+        yield Verdict("installed", "MB with dependencies", size, *INSTALLED_MB, True)
+
+
 def verdicts(result: dict[str, Any]) -> Iterable[Verdict]:
     """What one workload's result says about its goals; nothing for wrong losses."""
     name, rows = result["workload"]["name"], result["peers"]
@@ -90,3 +109,14 @@ def verdicts(result: dict[str, Any]) -> Iterable[Verdict]:
     if "torch" in peers and ours.get("memory") and peers["torch"].get("memory"):
         share = ours["memory"] / peers["torch"]["memory"]
         yield Verdict(name, "memory of torch's", share, *MEMORY, True)
+
+
+def goals_table(found: Iterable[Verdict]) -> str:
+    """What had to be reached, and whether it was."""
+    rows = []
+    for v in found:
+        sign = "at most" if v.at_most else "at least"
+        got = number(v.got) if v.reached in ("must", "aim") else f"**{number(v.got)}**"
+        must, aim = f"{sign} {number(v.must)}", number(v.aim)
+        rows.append([v.workload, v.measure, got, must, aim, v.reached])
+    return table(["", "measure", "got", "must", "aim", "reached"], rows)

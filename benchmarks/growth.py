@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import harness, report
 from benchmarks.harness import Limits, Sample
 from benchmarks.layers import Dense, Layer
-from benchmarks.machine import machine_sheet
+from benchmarks.machine import machine_sheet, one_blas_thread
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
 from benchmarks.session import Session
@@ -108,7 +108,8 @@ def _prepare(
     x, y, _ = load(row)
     oracle = NumpyPeer(np.float64)
     oracle.setup(row, initial_weights(row), x, y)
-    expected = np.asarray(oracle.step_losses(CHECKED_STEPS))
+    with one_blas_thread():
+        expected = np.asarray(oracle.step_losses(CHECKED_STEPS))
     for name in session.names:
         answer = session.attempt(name, "setup", workload=row.name, folder=folder)
         losses = answer and session.attempt(name, "losses", steps=CHECKED_STEPS)

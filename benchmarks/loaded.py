@@ -87,7 +87,7 @@ def fit(name: str) -> Made:
         for _ in range(units):
             peer.run_epochs(1, True)
 
-    return run, peer.model._get_runner().plan().threads()
+    return run, peer.model.plan().threads()
 
 
 def _steps(row: Workload) -> int:

@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import platform
 import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ def openblas_kernels() -> str:
     pools = threadpoolctl.threadpool_info()
     found = [p for p in pools if p["internal_api"] == "openblas"]
     return ", ".join(f"{p['version']} {p['architecture']}" for p in found) or "none"
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """NumPy's products on one thread: on a busy machine two wait for each other a
+    thousand times longer than they compute."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return nullcontext()
+    return threadpoolctl.threadpool_limits(1, "blas")
 
 
 def machine_sheet(threads: int) -> dict[str, Any]:

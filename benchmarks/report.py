@@ -23,6 +23,7 @@ from benchmarks.formatting import (
     rounds_text,
     table,
 )
+from benchmarks.goals import answer_verdicts, goals_table
 from benchmarks.peers import PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,9 @@ def _latency(document: dict[str, Any]) -> str:
     ]
     parts.append("### `import`, and what is installed with all dependencies")
     parts.append(table(["", "ms over `import numpy`", "MB"], rows))
+    found = list(answer_verdicts(document))
+    if found:
+        parts += ["### Goals of answers and start-up", goals_table(found)]
     return "\n\n".join(parts)
 
 

@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks import harness, report
 from benchmarks.harness import Limits, Sample
-from benchmarks.machine import machine_sheet
+from benchmarks.machine import machine_sheet, one_blas_thread
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
-from benchmarks.session import Session
+from benchmarks.session import CLOCKS, Session
 from benchmarks.workloads import WORKLOADS, Workload, initial_weights, load
 
 RESULTS = Path(__file__).with_name("results")
@@ -50,6 +50,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--warm-up", type=int, default=6, help="at most so many turns before the rounds"
     )
+    add(
+        "--clock", default="wall", choices=list(CLOCKS), help="processor: 1 thread only"
+    )
     add("--no-tune", dest="tune", action="store_false", help="peers as they come")
     add(
         "--quick",
@@ -58,6 +61,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--out", type=Path, default=RESULTS / "train.json")
     options = parser.parse_args(argv)
+    if options.clock == "processor" and options.threads > 1:
+        parser.error("[train] processor time of several threads is nobody's time")
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 5), 0.2
         options.warm_up, options.tune = 2, False
@@ -79,9 +84,10 @@ def expect(workload: Workload) -> dict[str, Any]:
     x, y, _ = load(workload)
     oracle = NumpyPeer(np.float64)
     oracle.setup(workload.without_dropout(), initial_weights(workload), x, y)
-    steps = oracle.step_losses(CHECKED_STEPS)
-    oracle.reset()
-    return {"steps": steps, "epoch": oracle.run_epochs(1, False)[0]}
+    with one_blas_thread():
+        steps = oracle.step_losses(CHECKED_STEPS)
+        oracle.reset()
+        return {"steps": steps, "epoch": oracle.run_epochs(1, False)[0]}
 
 
 def prepare(
@@ -141,7 +147,7 @@ def measure(options: argparse.Namespace, workload: Workload) -> dict[str, Any]:
         folder = Path(name)
         say(f"== {workload.name}: oracle")
         source, expected = store(workload, folder), expect(workload)
-        session = Session("peer", options.peers, options.threads, say)
+        session = Session("peer", options.peers, options.threads, say, options.clock)
         try:
             rows = prepare(session, workload, folder, expected, options)
             warm_up(session, rows, options.seconds, options.warm_up)
@@ -191,6 +197,7 @@ def main(argv: list[str] | None = None) -> None:
         "quick": options.quick,
         "rounds": options.rounds,
         "turn_seconds": options.seconds,
+        "clock": options.clock,
         "machine": sheet,
         "results": [],
     }

@@ -14,7 +14,7 @@ from benchmarks.formatting import (
     rounds_text,
     table,
 )
-from benchmarks.goals import verdicts
+from benchmarks.goals import goals_table, verdicts
 
 
 def _train_rows(result: dict[str, Any]) -> Iterable[list[str]]:
@@ -54,22 +54,10 @@ def render(document: dict[str, Any]) -> str:
         parts.append(
             f"{title}\n\n{table(head, _train_rows(result))}\n{absent}".rstrip()
         )
-    return "\n\n".join([*parts, *_goals(document)])
-
-
-def _goals(document: dict[str, Any]) -> Iterable[str]:
-    """What fastnn had to reach, and whether it did."""
     found = [v for result in document["results"] for v in verdicts(result)]
-    if not found:
-        return
-    yield "### Goals"
-    rows = []
-    for v in found:
-        sign = "at most" if v.at_most else "at least"
-        must, aim = number(v.must), number(v.aim)
-        got = number(v.got) if v.reached in ("must", "aim") else f"**{number(v.got)}**"
-        rows.append([v.workload, v.measure, got, f"{sign} {must}", aim, v.reached])
-    yield table(["workload", "measure", "got", "must", "aim", "reached"], rows)
+    if found:
+        parts += ["### Goals of training", goals_table(found)]
+    return "\n\n".join(parts)
 
 
 def brief(documents: Sequence[dict[str, Any]]) -> str:
@@ -80,7 +68,7 @@ def brief(documents: Sequence[dict[str, Any]]) -> str:
     document = train[0]
     results = document["results"]
     names = [n for n in _order(results) if any(n in r["peers"] for r in results)]
-    head = [""] + [f"{r['workload']['name']}, us/sample" for r in results]
+    head = ["us/sample"] + [r["workload"]["name"] for r in results]
     rows = [[label(n), *(_brief_cell(r, n) for r in results)] for n in names]
     note = (
         f"Training, {document['machine']['threads']} threads; in brackets how many "

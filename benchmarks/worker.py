@@ -31,8 +31,9 @@ from benchmarks.workloads import NotEquivalent
 
 
 class _Timer:
-    """Wall time and involuntary switches from `start` to `stop`; CPU seconds from the
-    beginning, for the driver must know what of the machine's load was ours."""
+    """Wall time, processor time of the process and involuntary switches from `start`
+    to `stop`; CPU seconds also from the beginning (`cpu`), for the driver must know
+    what of the machine's load was ours."""
 
     def __init__(self) -> None:
         self.cpu = self._usage()[0]
@@ -42,7 +43,7 @@ class _Timer:
         return usage.ru_utime + usage.ru_stime, usage.ru_nivcsw
 
     def start(self) -> None:
-        self.switches = self._usage()[1]
+        self.before, self.switches = self._usage()
         self.began = time.perf_counter()
 
     def stop(self) -> dict[str, float]:
@@ -50,6 +51,7 @@ class _Timer:
         cpu, switches = self._usage()
         return {
             "seconds": seconds,
+            "processor": cpu - self.before,
             "cpu": cpu - self.cpu,
             "switches": switches - self.switches,
         }

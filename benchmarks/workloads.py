@@ -14,6 +14,7 @@ import gzip
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -193,10 +194,15 @@ def _mnist(samples: int) -> tuple[np.ndarray, np.ndarray, str]:
     )
     if not (images.exists() and labels.exists()):
         return _synthetic_digits(samples)
-    pixels = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16)
-    classes = np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)
+    pixels = np.frombuffer(_unpacked(images), np.uint8, offset=16)
+    classes = np.frombuffer(_unpacked(labels), np.uint8, offset=8)
     x = pixels.reshape(-1, 784)[:samples].astype(np.float32) / np.float32(255)
     return x, classes[:samples].astype(np.int32), "mnist"
+
+
+@cache
+def _unpacked(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes())
 
 
 def _synthetic_digits(samples: int) -> tuple[np.ndarray, np.ndarray, str]:

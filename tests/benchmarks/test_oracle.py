@@ -13,6 +13,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.layers import Conv, Dense, Layer
+from benchmarks.machine import one_blas_thread
 from benchmarks.peers.numpy_ import NumpyPeer, Update
 from benchmarks.workloads import (
     ADAM,
@@ -43,7 +44,8 @@ def small(name: str, steps: int) -> Workload:
 def trained(peer, row: Workload, weights, steps: int) -> list[float]:
     x, y, _ = load(row)
     peer.setup(row, weights, x, y)
-    return peer.step_losses(steps)
+    with one_blas_thread():
+        return peer.step_losses(steps)
 
 
 @pytest.mark.parametrize("name", list(WORKLOADS))

@@ -27,6 +27,7 @@ MACHINE = {
     "virtual machine": "none seen",
     "openblas": "0.3 Haswell",
     "python": "3.11",
+    "load before": 0.1,
 }
 
 
@@ -107,6 +108,42 @@ def test_the_best_peer_of_the_goals_did_the_same_work():
     assert measures[0] == "times torch (best)"
     wrong = document({"fastnn": 8e-6, "torch": 9e-6}, ("fastnn",))
     assert list(verdicts(wrong["results"][0])) == []
+
+
+def latency() -> dict:
+    rows = {}
+    for name, ratio in (("fastnn", None), ("onnxruntime", 0.9), ("torch", 2.0)):
+        cost = {"median": 2e-5 * (ratio or 1), "min": 1e-5, "kept": 5, "turns": 5}
+        rows[name] = {"cost": cost, "equal": True}
+        if ratio:
+            near = {"median": ratio, "low": ratio, "high": ratio, "noisy": False}
+            rows[name]["ratio"] = near
+    return {
+        "kind": "latency",
+        "quick": False,
+        "rounds": 5,
+        "machine": MACHINE,
+        "predict": [{"rows": 1, "ours": "fastnn", "peers": rows}],
+        "imports": {"fastnn": 0.012, "torch": 1.3},
+        "installed": {"fastnn": 60_000_000},
+        "versions": {},
+    }
+
+
+def test_answers_start_up_and_size_have_their_goals():
+    lines = report.render(latency()).splitlines()
+    assert (
+        "| ONNX Runtime | 18.0 | 10.0 | 0.900 [0.900, 0.900] | equal | 5/5 |" in lines
+    )
+    assert "| fastnn | 12.0 | 60.0 |" in lines
+    assert "| torch | 1,300 | - |" in lines
+    assert lines[-5:-1] == [
+        "| predict 1 | times ONNX Runtime | **0.900** | at least 1.00 | 1.30 "
+        "| 90 % of must |",
+        "| import | ms over NumPy's | 12.0 | at most 25.0 | 10.0 | must |",
+        "| installed | MB with dependencies | 60.0 | at most 100 | 100 | aim |",
+        "",
+    ]
 
 
 def growth() -> dict:
