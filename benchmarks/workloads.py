@@ -120,6 +120,11 @@ class Workload:
         )
         return replace(self, layers=layers)
 
+    def shortened(self) -> Workload:
+        """The same on a quarter of the samples, at least ten steps."""
+        steps = min(self.steps, max(10, self.steps // 4))
+        return replace(self, samples=steps * self.batch)
+
     def sheet(self) -> dict[str, Any]:
         """Everything that a result file tells about the workload."""
         size = "x".join(map(str, self.input_shape))

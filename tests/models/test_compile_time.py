@@ -3,9 +3,9 @@
 twice as long.
 
 Measured on the development machine (Xeon at 2.5 GHz, ten processes sharing its caches,
-least of five): 5.4 ms for three layers, 77 ms for a hundred. Making a plan is Python on
-one thread, so its processor time is taken: other processes stretch the wall's time
-tenfold, this one by a third.
+least of five): 5.5 ms for three layers, 77 to 92 ms for a hundred; the limits are
+twice that. Making a plan is Python on one thread, so its processor time is taken: other
+processes stretch the wall's time tenfold, this one by a half.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastnn import Input, Sequential
 from fastnn.layers import Dense
 
 MLP_MS = 10
-DEEP_MS = 120
+DEEP_MS = 180
 
 
 def compile_ms(widths: list[int], repeats: int = 5) -> float:
@@ -42,8 +42,8 @@ def test_an_mlp_compiles_in_ten_milliseconds():
     assert 0 < compile_ms([300, 100]) < MLP_MS
 
 
-def test_a_hundred_layers_compile_in_a_tenth_of_a_second():
-    assert 0 < compile_ms([100] * 100, repeats=3) < DEEP_MS
+def test_a_hundred_layers_compile_in_a_fraction_of_a_second():
+    assert 0 < compile_ms([100] * 100) < DEEP_MS
 
 
 def test_compile_time_grows_with_the_layers_and_not_with_their_square():
