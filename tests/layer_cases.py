@@ -50,9 +50,10 @@ def uniform(rng: np.random.Generator, shape: Any) -> np.ndarray:
 
 
 def weight(rng: np.random.Generator, name: str, shape: Any) -> np.ndarray:
-    """A weight; variances are positive."""
+    """A weight; variances and deviations are positive."""
     value = uniform(rng, shape)
-    return np.abs(value) + 0.5 if "variance" in name else value
+    positive = "variance" in name or "stddev" in name
+    return np.abs(value) + 0.5 if positive else value
 
 
 def plain(config: Any) -> Any:
@@ -253,3 +254,15 @@ case("Embedding", (3, 4), classes=7, input_dim=7, output_dim=3)
 case("Identity", (3, 4))
 case("Rescaling", (3, 4), scale=0.5, offset=-1.0)
 case("Rescaling", (3, 4), scale=[0.5, 1.0, 2.0, 4.0], offset=[1.0, 0.0, 2.0, 3.0])
+case("Normalization", (3, 4))
+case("Normalization", (3, 4, 2), axis=(1, 2), mean=[0.5, 1.0], variance=[2.0, 3.0])
+case("Normalization", (3, 4), axis=None, mean=0.5, variance=4.0, invert=True)
+case("BatchNormalization", (5, 3), training=True, renorm=True, renorm_momentum=0.8)
+case(
+    "BatchNormalization",
+    (2, 3, 4, 3),
+    training=True,
+    renorm=True,
+    renorm_clipping={"rmin": 0.8, "rmax": 1.1, "dmax": 0.3},
+    scale=False,
+)

@@ -36,6 +36,8 @@ from fastnn.layers.normalization import *  # noqa: F403
 from fastnn.layers.normalization import __all__ as _normalization
 from fastnn.layers.pooling import *  # noqa: F403
 from fastnn.layers.pooling import __all__ as _pooling
+from fastnn.layers.preprocessing import *  # noqa: F403
+from fastnn.layers.preprocessing import __all__ as _preprocessing
 from fastnn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from fastnn.layers.up_sampling import *  # noqa: F403
 from fastnn.layers.up_sampling import __all__ as _up_sampling
@@ -78,6 +80,7 @@ __all__ = [
     *_noise,
     *_normalization,
     *_pooling,
+    *_preprocessing,
     *_up_sampling,
     "Activation",
     "BatchNormalization",

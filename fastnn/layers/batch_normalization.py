@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn import ops
+from fastnn import config, ops
 from fastnn._registry import export
 from fastnn.autodiff import raw
 from fastnn.errors import ShapeError
@@ -14,6 +14,27 @@ from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
 
 Shape = tuple[int | None, ...]
+
+
+def _follow(moving: Any, batch: Any, momentum: float) -> None:
+    moving.assign(raw.moving_average(moving.value, batch, momentum))
+
+
+def _bounds(given: dict[str, float] | None) -> dict[str, float]:
+    """The bounds of batch renormalization.
+
+    Raises:
+        ValueError: for unknown names, and for bounds that exclude each other.
+    """
+    bounds = {k: float(v) for k, v in (given or {}).items()}
+    low, high = bounds.get("rmin", 0.0), bounds.get("rmax", float("inf"))
+    unknown = set(bounds) - {"rmin", "rmax", "dmax"}
+    if unknown or low > high or bounds.get("dmax", 0.0) < 0:
+        raise ValueError(
+            "[BatchNormalization] renorm_clipping may have 'rmin', 'rmax' >= 'rmin' "
+            f"and 'dmax' >= 0; received {given!r}."
+        )
+    return bounds
 
 
 @export("keras.layers")
@@ -39,13 +60,18 @@ class BatchNormalization(Layer):
         gamma_regularizer: adds a loss computed from gamma.
         beta_constraint: replaces beta after each update.
         gamma_constraint: replaces gamma after each update.
-        renorm: batch renormalization; not available.
-        renorm_clipping: of batch renormalization.
-        renorm_momentum: of batch renormalization.
+        renorm: batch renormalization (arXiv:1702.03275): while training, the result is
+            corrected towards the one of moving statistics, `r * xhat + d`.
+        renorm_clipping: bounds of the correction, `{"rmin": ., "rmax": ., "dmax": .}`.
+        renorm_momentum: momentum of the statistics of the correction.
         synchronized: statistics over all replicas; there is one here, so only False.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
 
-    Weights: gamma, beta, then moving_mean and moving_variance, which are not trained.
+    Weights: gamma, beta, then moving_mean and moving_variance, which are not trained;
+    with renorm then moving_stddev, renorm_mean and renorm_stddev.
+
+    Raises:
+        ValueError: for `synchronized=True`, and bounds that are none.
     """
 
     def __init__(
@@ -70,12 +96,11 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for option, value in (("synchronized", synchronized), ("renorm", renorm)):
-            if value:
-                raise ValueError(
-                    f"[BatchNormalization] {option}={value!r} is not supported: leave "
-                    "it False."
-                )
+        if synchronized:
+            raise ValueError(
+                "[BatchNormalization] synchronized=True needs replicas, of which there "
+                "is one here: leave it False."
+            )
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
@@ -91,8 +116,8 @@ class BatchNormalization(Layer):
             gamma_regularizer=gamma_regularizer,
             beta_constraint=beta_constraint,
             gamma_constraint=gamma_constraint,
-            renorm=False,
-            renorm_clipping=renorm_clipping,
+            renorm=bool(renorm),
+            renorm_clipping=_bounds(renorm_clipping) if renorm else renorm_clipping,
             renorm_momentum=renorm_momentum,
             synchronized=False,
         )
@@ -103,18 +128,23 @@ class BatchNormalization(Layer):
         shape = (channels,)
         self.gamma = _parts.add_weight(self, "gamma", shape) if self.scale else None
         self.beta = _parts.add_weight(self, "beta", shape) if self.center else None
-        self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
-        )
-        self.moving_variance = self.add_weight(
-            shape,
-            self.moving_variance_initializer,
-            trainable=False,
-            name="moving_variance",
-        )
+        mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
+        self.moving_mean = self._statistic("moving_mean", shape, mean)
+        self.moving_variance = self._statistic("moving_variance", shape, variance)
+        if self.renorm:
+
+            def deviation(shape: Any, dtype: Any = None) -> Any:
+                return ops.sqrt(variance(shape, dtype=dtype))
+
+            self.moving_stddev = self._statistic("moving_stddev", shape, deviation)
+            self.renorm_mean = self._statistic("renorm_mean", shape, mean)
+            self.renorm_stddev = self._statistic("renorm_stddev", shape, deviation)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def _statistic(self, name: str, shape: Any, initializer: Any) -> Any:
+        return self.add_weight(shape, initializer, trainable=False, name=name)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         x = ops.cast(inputs, self.compute_dtype)
         axis = self.axis % len(x.shape)
         size = (x.shape[axis],)
@@ -123,10 +153,68 @@ class BatchNormalization(Layer):
         moving = (self.moving_mean, self.moving_variance)
         if not (training and self.trainable):
             return raw.batch_norm_apply(x, *moving, gamma, beta, axis, self.epsilon)
-        outputs, *batch = raw.batch_norm(x, gamma, beta, axis, self.epsilon)
-        for old, new in zip(moving, batch, strict=True):
-            old.assign(raw.moving_average(old.value, new, self.momentum))
+        if self.renorm:
+            gamma, beta = self._renormalized(x, axis, mask, gamma, beta)
+        if mask is None:
+            outputs, *batch = raw.batch_norm(x, gamma, beta, axis, self.epsilon)
+        else:
+            mean, variance = batch = self._moments(x, axis, mask)
+            outputs = raw.batch_norm_apply(
+                x, mean, variance, gamma, beta, axis, self.epsilon
+            )
+        if not self.renorm:
+            for old, new in zip(moving, batch, strict=True):
+                _follow(old, new, self.momentum)
         return outputs
+
+    def _moments(self, x: Any, axis: int, mask: Any) -> list[Any]:
+        """Mean and variance over all axes but one, of what the mask keeps."""
+        rank = len(x.shape)
+        axes = tuple(i for i in range(rank) if i != axis)
+        if mask is None:
+            return list(ops.moments(x, axes))
+        if len(mask.shape) != rank - 1:
+            raise ShapeError(
+                f"[BatchNormalization] layer '{self.name}': a mask has one axis less "
+                f"than the inputs; received shapes {format_shape(mask.shape)} and "
+                f"{format_shape(x.shape)}."
+            )
+        wide = ops.reshape(mask, (*mask.shape, 1))
+        kept = ops.broadcast_to(ops.cast(wide, "bool"), x.shape)
+        count = ops.sum(ops.cast(kept, x.dtype), axes, keepdims=True)
+        count = ops.add(count, config.epsilon())
+        mean = ops.divide(ops.sum(ops.where(kept, x, 0), axes, keepdims=True), count)
+        squares = ops.square(ops.where(kept, ops.subtract(x, mean), 0))
+        variance = ops.divide(ops.sum(squares, axes, keepdims=True), count)
+        return [ops.reshape(v, (x.shape[axis],)) for v in (mean, variance)]
+
+    def _renormalized(
+        self, x: Any, axis: int, mask: Any, gamma: Any, beta: Any
+    ) -> tuple[Any, Any]:
+        """Gamma and beta with the correction in them: (xhat r + d) gamma + beta.
+
+        The statistics of the correction follow the batch.
+        """
+        mean, variance = map(ops.stop_gradient, self._moments(x, axis, mask))
+        deviation = ops.sqrt(ops.add(variance, self.epsilon))
+        known = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
+        r = ops.divide(deviation, known)
+        d = ops.divide(ops.subtract(mean, self.renorm_mean), known)
+        bounds = self.renorm_clipping
+        if "rmin" in bounds:
+            r = ops.maximum(r, bounds["rmin"])
+        if "rmax" in bounds:
+            r = ops.minimum(r, bounds["rmax"])
+        if "dmax" in bounds:
+            d = ops.clip(d, -bounds["dmax"], bounds["dmax"])
+        r, d = ops.stop_gradient(r), ops.stop_gradient(d)
+        _follow(self.renorm_mean, mean, self.renorm_momentum)
+        _follow(self.renorm_stddev, deviation, self.renorm_momentum)
+        _follow(self.moving_mean, mean, self.momentum)
+        _follow(self.moving_stddev, deviation, self.momentum)
+        square = ops.square(self.moving_stddev.value)
+        self.moving_variance.assign(ops.relu(ops.subtract(square, self.epsilon)))
+        return ops.multiply(r, gamma), ops.add(ops.multiply(d, gamma), beta)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if not -len(input_shape) <= self.axis < len(input_shape):

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers around a function: Identity, Lambda, and fixed scalings."""
+"""Layers around a function: Identity and Lambda."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from fastnn import ops
 from fastnn._registry import export
 from fastnn.layers import _call
 from fastnn.layers.layer import Layer
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
-
-Shape = tuple[int | None, ...]
 
 
 @export("keras.layers")
@@ -105,43 +100,4 @@ class Lambda(Layer):
         return cls(**config)
 
 
-@export("keras.layers")
-class Rescaling(Layer):
-    """`inputs * scale + offset`, with integers cast to the layer's dtype first.
-
-    Args:
-        scale: a number, or one per channel: `1 / 255`.
-        offset: a number, or one per channel.
-        **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
-    """
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = scale
-        self.offset = offset
-        self.supports_masking = True
-        self.built = True
-
-    def call(self, inputs: Any) -> Any:
-        x = ops.cast(inputs, self.compute_dtype)
-        scale, offset = (
-            np.asarray(v, self.compute_dtype) for v in (self.scale, self.offset)
-        )
-        return ops.add(ops.multiply(x, scale), offset)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        values = {"scale": self.scale, "offset": self.offset}
-        return {**super().get_config(), **serialize_keras_object(values)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Rescaling:
-        config = dict(config)
-        for key in ("scale", "offset"):
-            config[key] = deserialize_keras_object(config[key])
-        return cls(**config)
-
-
-__all__ = ["Identity", "Lambda", "Rescaling"]
+__all__ = ["Identity", "Lambda"]

@@ -15,7 +15,7 @@ import pytest
 from layer_cases import CASES, Case, plain, uniform, weight
 
 import fastnn
-from fastnn import layers, ops
+from fastnn import Input, layers, ops
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor
 
@@ -103,6 +103,19 @@ def test_weights_and_output_shape(case: Case) -> None:
     assert list(run.layer.compute_output_shape(run.shape)) == facts["output_shape"]
     y = run.call(run.inputs)
     assert (None, *y.shape[1:]) == tuple(facts["output_shape"])
+
+
+@every_case
+def test_symbolic_outputs(case: Case) -> None:
+    run = Run(case, "float32")
+    dtype = "int32" if case.classes else "float32"
+    inputs = [Input(a.shape[1:], dtype=dtype) for a in run.inputs]
+    y = run.call(inputs)
+    assert list(y.shape) == FACTS[case.name]["output_shape"]
+    assert y.dtype == "float32"
+    model = fastnn.Model(inputs, y)
+    got = model(run.inputs, training=case.training).numpy()
+    np.testing.assert_allclose(got, recorded(case)["y"], 1e-5, 1e-5)
 
 
 @every_case

@@ -8,6 +8,7 @@ import pytest
 
 from fastnn import layers
 from fastnn.errors import ShapeError
+from fastnn.models import Sequential
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.normal(2, 3, (4, 3, 5, 6))
@@ -16,6 +17,42 @@ IMAGES = RNG.normal(2, 3, (4, 3, 5, 6))
 def normalized(x, axes, epsilon):
     mean = x.mean(axes, keepdims=True)
     return (x - mean) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+
+
+class TestNormalization:
+    def test_adapts_to_an_array(self):
+        layer = layers.Normalization(dtype="float64")
+        layer.adapt(IMAGES)
+        got = layer(IMAGES).numpy()
+        np.testing.assert_allclose(got, normalized(IMAGES, (0, 1, 2), 0), rtol=1e-9)
+        assert [w.name for w in layer.weights] == ["mean", "variance", "count"]
+        assert layer.trainable_weights == []
+
+    def test_adapts_to_batches_of_any_size(self):
+        layer = layers.Normalization(axis=(1, 3), dtype="float64")
+        layer.adapt((IMAGES[i:j], None) for i, j in ((0, 1), (1, 1), (1, 4)))
+        got = layer(IMAGES).numpy()
+        np.testing.assert_allclose(got, normalized(IMAGES, (0, 2), 0), rtol=1e-9)
+
+    def test_a_plan_sees_a_later_adapt(self):
+        layer = layers.Normalization(axis=None)
+        model = Sequential([layers.Input((3, 5, 6)), layer])
+        x = IMAGES.astype("f")
+        np.testing.assert_allclose(model.predict(x, verbose=0), x, rtol=1e-6)
+        layer.adapt(x)
+        expected = (x - x.mean()) / x.std()
+        got = model.predict(x, verbose=0)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+    def test_refuses_half_the_statistics(self):
+        with pytest.raises(ValueError, match="must be given together"):
+            layers.Normalization(mean=1.0)
+        with pytest.raises(ValueError, match="more axes than axis="):
+            layers.Normalization(axis=1, mean=[[1.0]], variance=[[1.0]])
+        with pytest.raises(ValueError, match="was given its mean"):
+            layers.Normalization(mean=1.0, variance=1.0).adapt(IMAGES)
+        with pytest.raises(ValueError, match="received no data"):
+            layers.Normalization().adapt([])
 
 
 class TestBatchNormalization:
@@ -49,10 +86,28 @@ class TestBatchNormalization:
         y = layers.BatchNormalization(dtype="float64")(x, training=True).numpy()
         np.testing.assert_allclose(y, normalized(x.astype(float), 0, 1e-3), rtol=1e-9)
 
-    @pytest.mark.parametrize("option", ["synchronized", "renorm"])
-    def test_what_is_not_supported_says_so(self, option):
-        with pytest.raises(ValueError, match=f"{option}=True is not supported"):
-            layers.BatchNormalization(**{option: True})
+    def test_masked_places_do_not_count(self):
+        layer = layers.BatchNormalization(momentum=0.5, dtype="float64")
+        mask = RNG.integers(0, 2, IMAGES.shape[:-1]).astype(bool)
+        got = layer(IMAGES, training=True, mask=mask).numpy()
+        kept = IMAGES[mask]
+        expected = (IMAGES - kept.mean(0)) / np.sqrt(kept.var(0) + 1e-3)
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+        mean = layer.moving_mean.numpy()
+        np.testing.assert_allclose(mean, kept.mean(0) / 2, rtol=1e-6)
+        with pytest.raises(ShapeError, match="a mask has one axis less"):
+            layer(IMAGES, training=True, mask=mask[0])
+
+    def test_replicas_are_refused(self):
+        with pytest.raises(ValueError, match="synchronized=True needs replicas"):
+            layers.BatchNormalization(synchronized=True)
+
+    @pytest.mark.parametrize(
+        "bounds", [{"rmin": 2, "rmax": 1}, {"dmax": -1}, {"min": 0}], ids=str
+    )
+    def test_bounds_of_renorm(self, bounds):
+        with pytest.raises(ValueError, match=r"renorm_clipping may have .* received"):
+            layers.BatchNormalization(renorm=True, renorm_clipping=bounds)
 
     def test_axis_out_of_range(self):
         with pytest.raises(ShapeError, match=r"size of axis 4; received shape \(None,"):
