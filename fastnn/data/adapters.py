@@ -21,7 +21,7 @@ Batch = tuple[Any, Any, Any]
 def _rows(value: Any, index: Any) -> Any:
     if value is None:
         return None
-    return tree.map_structure(lambda array: array[index], value)
+    return tree.map_structure(lambda a: None if a is None else a[index], value)
 
 
 class ArrayData:
@@ -267,9 +267,10 @@ def _weights_of_classes(
             stacklevel=4,
         )
         return sample_weight
-    if not isinstance(y, np.ndarray):
+    labels = tree.flatten(y)
+    if len(labels) != 1 or not isinstance(labels[0], np.ndarray):
         raise ValueError(
-            f"[{where}] class_weight needs one array of labels y; "
-            f"received {type(y).__name__}."
+            f"[{where}] class_weight needs one array of labels y; received "
+            f"{type(y).__name__} of {len(labels)}. Give sample_weight per output."
         )
-    return class_weight_to_sample_weights(y, class_weight)
+    return class_weight_to_sample_weights(labels[0], class_weight)

@@ -127,6 +127,15 @@ def _autocast(layer: Layer, tensor: Any) -> Any:
     return ops.cast(tensor, layer.compute_dtype)
 
 
+def add_activity_losses(layer: Layer, outputs: Any) -> None:
+    """Regularizes each output, per sample: the batch size changes nothing."""
+    for output in tree.flatten(outputs):
+        loss = layer.activity_regularizer(output)
+        if output.shape:
+            loss = loss * (1.0 / max(output.shape[0], 1))
+        layer.add_loss(loss)
+
+
 def open_shape(tensor: Any) -> tuple[int | None, ...]:
     """The tensor's shape with the batch axis left open."""
     return (None, *tensor.shape[1:]) if tensor.shape else ()

@@ -38,7 +38,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
     lists, tuples and dicts) are found by themselves.
 
     Args:
-        activity_regularizer: regularizer of the outputs, added to `losses`.
+        activity_regularizer: regularizer of the outputs; what it gives, divided by the
+            batch size, is added to `losses`.
         trainable: whether `trainable_weights` lists the weights.
         dtype: `"float32"` or `"float64"`, what weights are stored and computed in.
         name: unique name; by default the class's name in snake case, numbered.
@@ -368,8 +369,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             else:
                 outputs = _remat.call(self, args, kwargs)
             if self.activity_regularizer is not None:
-                for output in tree.flatten(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                _call.add_activity_losses(self, outputs)
         except Exception as error:
             error.add_note(_call.describe(self, inputs))
             raise

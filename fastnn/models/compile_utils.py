@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `compile` makes of its arguments: one loss and the metrics of each output.
+"""What `compile` makes of its arguments: the outputs they speak of, and their losses.
 
 A model with one output is the case of a list of length one; everything here works on
-lists, so models with several outputs need nothing new.
+lists.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from fastnn import losses, metrics, ops, tree
 from fastnn.errors import ShapeError
 
-_ACCURACY = ("accuracy", "acc")
-_CROSSENTROPY = ("crossentropy", "ce")
+ACCURACY = ("accuracy", "acc")
+CROSSENTROPY = ("crossentropy", "ce")
 
 
 def match_rank(y: Any, shape: Sequence[int | None]) -> Any:
@@ -36,29 +36,94 @@ def _reshape(y: Any, shape: tuple[int, ...]) -> Any:
     return y.reshape(shape) if isinstance(y, np.ndarray) else ops.reshape(y, shape)
 
 
-def _outputs(structure: Any) -> list[Any]:
-    """One entry per output; None counts as an entry."""
-    return tree.flatten(structure)
+class Outputs:
+    """The outputs of a model in flat order, by which everything else is spread.
+
+    Args:
+        count: how many there are.
+        names: their names, where they have any; else they are numbered.
+        keyed: whether the outputs are a dict of these names.
+
+    Attributes:
+        leaves: the outputs themselves, when made by `of`.
+    """
+
+    def __init__(self, count: int, names: Sequence[str] = (), keyed: bool = False):
+        self.count = count
+        self.named = len(names) == count
+        numbers = [f"output_{i + 1}" for i in range(count)]
+        self.names = list(names) if self.named else numbers
+        self.keyed = keyed
+        self.leaves: list[Any] = []
+
+    @classmethod
+    def of(cls, structure: Any, names: Sequence[str] = ()) -> Outputs:
+        """Those of a model that returned `structure`; a dict's keys are their names."""
+        flat = tree.flatten_with_path(structure)
+        keyed = isinstance(structure, dict) and all(len(path) == 1 for path, _ in flat)
+        if keyed:
+            names = [str(path[0]) for path, _ in flat]
+        made = cls(len(flat), names, keyed)
+        made.leaves = [leaf for _, leaf in flat]
+        return made
+
+    def spread(
+        self, value: Any, what: str, wanted: Sequence[bool] | None = None
+    ) -> list[Any]:
+        """One entry of `value` per output, None where there is none.
+
+        Args:
+            value: None, one for all (weights only), a list in order, or a dict by name.
+            what: "y" or "sample_weight".
+            wanted: which outputs need one; a list may leave out the others.
+
+        Raises:
+            ShapeError: when the entries are too few or too many, or names unknown.
+        """
+        if isinstance(value, dict) and self._by_name(value, what):
+            return [value.get(name) for name in self.names]
+        items = tree.flatten(value)
+        if len(items) == self.count:
+            return items
+        if len(items) == 1 and (what == "sample_weight" or items[0] is None):
+            return items * self.count
+        if wanted is not None and len(items) == sum(wanted):
+            given = iter(items)
+            return [next(given) if one else None for one in wanted]
+        raise ShapeError(
+            f"[fit] the model has {self.count} outputs, {what} has {len(items)} arrays."
+        )
+
+    def _by_name(self, value: dict[str, Any], what: str) -> bool:
+        if len(value) == self.count == 1:
+            return False  # whatever its name
+        unknown = [str(key) for key in value if key not in self.names]
+        if unknown and (self.named or len(value) != self.count):
+            raise ShapeError(
+                f"[fit] {what} names no output: {', '.join(unknown)}. Outputs: "
+                f"{', '.join(self.names)}."
+            )
+        return not unknown
 
 
-def _per_output(spec: Any, count: int, names: Sequence[str], what: str) -> list[Any]:
+def per_output(spec: Any, outputs: Outputs, what: str) -> list[Any]:
     """The specification spread over the outputs: given once, in a list, or by name."""
-    if isinstance(spec, dict) and not _is_config(spec):
-        unknown = [key for key in spec if key not in names]
+    if isinstance(spec, dict) and not is_config(spec):
+        unknown = [key for key in spec if key not in outputs.names]
         if unknown:
             raise ValueError(
                 f"[compile] {what} names no output: {', '.join(map(str, unknown))}. "
-                f"Outputs: {', '.join(names)}."
+                f"Outputs: {', '.join(outputs.names)}."
             )
-        return [spec.get(name) for name in names]
+        return [spec.get(name) for name in outputs.names]
     if isinstance(spec, (list, tuple)):
-        if len(spec) != count:
+        if len(spec) != outputs.count:
             raise ValueError(
-                f"[compile] the model has {count} outputs, {what} has {len(spec)} "
-                "entries."
+                f"[compile] the model has {outputs.count} outputs, {what} has "
+                f"{len(spec)} entries."
             )
         return list(spec)
-    return [spec] * count
+    return [spec] * outputs.count
 
 
 def resolve_loss(identifier: Any) -> Any:
@@ -69,23 +134,23 @@ def resolve_loss(identifier: Any) -> Any:
     return losses.LossFunctionWrapper(loss)
 
 
-def _is_config(spec: Any) -> bool:
+def is_config(spec: Any) -> bool:
     return isinstance(spec, dict) and "class_name" in spec
 
 
-def _leaves(spec: Any) -> list[Any]:
+def leaves_of(spec: Any) -> list[Any]:
     """Single specifications in lists and dicts; a config dict is one."""
     if isinstance(spec, (list, tuple)):
-        return [leaf for one in spec for leaf in _leaves(one)]
-    if isinstance(spec, dict) and not _is_config(spec):
-        return [leaf for one in spec.values() for leaf in _leaves(one)]
+        return [leaf for one in spec for leaf in leaves_of(one)]
+    if isinstance(spec, dict) and not is_config(spec):
+        return [leaf for one in spec.values() for leaf in leaves_of(one)]
     return [spec]
 
 
-def _check_spec(spec: Any, resolve: Any) -> None:
+def check_spec(spec: Any, resolve: Any) -> None:
     """Resolves every name once, so that `compile` raises before anything changes."""
-    for leaf in _leaves(spec):
-        if not isinstance(leaf, str) or leaf not in _ACCURACY + _CROSSENTROPY:
+    for leaf in leaves_of(spec):
+        if not isinstance(leaf, str) or leaf not in ACCURACY + CROSSENTROPY:
             resolve(leaf)
 
 
@@ -95,16 +160,18 @@ class CompileLoss:
     Args:
         loss: one specification for all outputs, a list, or a dict by output name.
         loss_weights: factors, in the same forms; 1 by default.
-        output_names: names of the outputs, for dicts.
+        output_names: names of the outputs, where the model knows them.
 
     Attributes:
         losses: one Loss or None per output, once `build` has run.
+        trackers: running means of the outputs' losses, when several have one, in the
+            order of `loss`: `{output}_loss`, without the factors.
     """
 
     def __init__(
         self, loss: Any, loss_weights: Any = None, output_names: Sequence[str] = ()
     ) -> None:
-        _check_spec(loss, resolve_loss)
+        check_spec(loss, resolve_loss)
         for weight in tree.flatten(loss_weights):
             if weight is not None and not isinstance(weight, (int, float)):
                 raise TypeError(
@@ -116,28 +183,56 @@ class CompileLoss:
         self.output_names = list(output_names)
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
+        self.trackers: list[Any] = []
+        self._tracker_of: dict[int, Any] = {}
 
-    def build(self, count: int) -> None:
-        """Fixes the losses for a number of outputs."""
-        if len(self.losses) == count:
+    def build(self, outputs: Outputs) -> None:
+        """Fixes the losses for the outputs of the model."""
+        if len(self.losses) == outputs.count:
             return
-        names = self.output_names or [f"output_{i + 1}" for i in range(count)]
-        if count == 1 and isinstance(self._loss, dict) and len(self._loss) == 1:
+        if outputs.count == 1 and isinstance(self._loss, dict) and len(self._loss) == 1:
             specs = list(self._loss.values())
         else:
-            specs = _per_output(self._loss, count, names, "loss")
+            specs = per_output(self._loss, outputs, "loss")
         self.losses = [resolve_loss(spec) for spec in specs]
-        self.weights = _per_output(self._loss_weights, count, names, "loss_weights")
+        self.weights = per_output(self._loss_weights, outputs, "loss_weights")
+        self._make_trackers(specs, outputs)
+
+    def _make_trackers(self, specs: list[Any], outputs: Outputs) -> None:
+        with_loss = [i for i, loss in enumerate(self.losses) if loss is not None]
+        if len(with_loss) < 2:
+            return
+        if outputs.keyed and isinstance(self._loss, dict):
+            place = {name: i for i, name in enumerate(self._loss)}
+            with_loss.sort(key=lambda i: place[outputs.names[i]])
+        for i in with_loss:
+            name = outputs.names[i]
+            if not outputs.named:
+                name = specs[i] if isinstance(specs[i], str) else self.losses[i].name
+            taken = {tracker.name for tracker in self.trackers}
+            free = f"{name}_loss"
+            if free in taken:
+                free = f"{name}_loss_{len(taken)}"
+            self._tracker_of[i] = metrics.Mean(name=free)
+            self.trackers.append(self._tracker_of[i])
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total, a scalar, or None when no output has a loss."""
-        predictions = _outputs(y_pred)
-        self.build(len(predictions))
-        targets = _spread(y_true, len(predictions), "y")
-        weights = _spread(sample_weight, len(predictions), "sample_weight")
+        outputs = Outputs.of(y_pred, self.output_names)
+        self.build(outputs)
+        wanted = [loss is not None for loss in self.losses]
+        targets = outputs.spread(y_true, "y", wanted)
+        weights = outputs.spread(sample_weight, "sample_weight")
         total = None
-        for loss, factor, target, prediction, weight in zip(
-            self.losses, self.weights, targets, predictions, weights, strict=True
+        for i, (loss, factor, target, prediction, weight) in enumerate(
+            zip(
+                self.losses,
+                self.weights,
+                targets,
+                outputs.leaves,
+                weights,
+                strict=True,
+            )
         ):
             if loss is None:
                 continue
@@ -146,158 +241,9 @@ class CompileLoss:
                     f"[fit] the loss {loss.name!r} needs targets: y was not given."
                 )
             value = loss(match_rank(target, prediction.shape), prediction, weight)
+            if i in self._tracker_of:
+                self._tracker_of[i].update_state(value, prediction.shape[0])
             if factor is not None:
                 value = value * factor
             total = value if total is None else total + value
         return total
-
-
-def _spread(value: Any, count: int, what: str) -> list[Any]:
-    items = _outputs(value)
-    if len(items) == count:
-        return items
-    if len(items) == 1 and (what == "sample_weight" or items[0] is None):
-        return items * count
-    raise ShapeError(
-        f"[fit] the model has {count} outputs, {what} has {len(items)} arrays."
-    )
-
-
-class CompileMetrics:
-    """The metrics of every output, made when the shapes are known.
-
-    Args:
-        metrics: for one output a list of names, functions and Metric objects; for
-            several, a list of such lists or a dict by output name.
-        weighted: whether updates use sample weights.
-        output_names: names of the outputs, for dicts.
-        taken: names in use; those of the metrics made are added.
-    """
-
-    def __init__(
-        self,
-        metrics: Any,
-        weighted: bool = False,
-        output_names: Sequence[str] = (),
-        taken: set[str] | None = None,
-    ) -> None:
-        _check_spec(metrics, _metric_of)
-        self._spec = metrics
-        self.weighted = weighted
-        self.output_names = list(output_names)
-        self.taken = {"loss"} if taken is None else taken
-        self.built = False
-        self.per_output: list[list[Any]] = []
-
-    @property
-    def metrics(self) -> list[Any]:
-        """All metrics in order; empty before `build`."""
-        return [metric for group in self.per_output for metric in group]
-
-    def build(self, true_shapes: Sequence[Any], pred_shapes: Sequence[Any]) -> None:
-        """Makes the metrics.
-
-        Args:
-            true_shapes: one target shape per output, None where there is no target.
-            pred_shapes: one output shape per output.
-        """
-        if self.built:
-            return
-        count = len(pred_shapes)
-        names = self.output_names or [f"output_{i + 1}" for i in range(count)]
-        specs = [self._spec] if count == 1 else _metric_lists(self._spec, count, names)
-        if count == 1 and isinstance(self._spec, dict) and not _is_config(self._spec):
-            specs = list(self._spec.values()) or [None]
-        for i, spec in enumerate(specs):
-            group = [
-                make_metric(one, true_shapes[i], pred_shapes[i])
-                for one in _leaves(spec)
-                if one is not None
-            ]
-            if count > 1:
-                for metric in group:
-                    metric.name = f"{names[i]}_{metric.name}"
-            self.per_output.append(group)
-        for metric in self.metrics:
-            name, number = metric.name, 0
-            while metric.name in self.taken:
-                number += 1
-                metric.name = f"{name}_{number}"
-            self.taken.add(metric.name)
-        self.built = True
-
-    def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch to every metric."""
-        predictions = _outputs(y_pred)
-        targets = _spread(y_true, len(predictions), "y")
-        weights = _spread(sample_weight, len(predictions), "sample_weight")
-        self.build(
-            [None if t is None else t.shape for t in targets],
-            [p.shape for p in predictions],
-        )
-        for group, target, prediction, weight in zip(
-            self.per_output, targets, predictions, weights, strict=True
-        ):
-            for metric in group if target is not None else ():
-                aligned = match_rank(target, prediction.shape)
-                if self.weighted:
-                    metric.update_state(aligned, prediction, weight)
-                else:
-                    metric.update_state(aligned, prediction)
-
-
-def _metric_lists(spec: Any, count: int, names: Sequence[str]) -> list[Any]:
-    if isinstance(spec, (list, tuple)) and not any(
-        isinstance(one, (list, tuple)) for one in spec
-    ):
-        if len(spec) == count:
-            return list(spec)
-        raise ValueError(
-            f"[compile] the model has {count} outputs: give metrics as a list of "
-            f"{count} lists, or as a dict by output name ({', '.join(names)})."
-        )
-    return _per_output(spec, count, names, "metrics")
-
-
-def _metric_of(identifier: Any) -> Any:
-    found = metrics.get(identifier)
-    if isinstance(found, losses.Loss):
-        raise TypeError(
-            f"[compile] {identifier!r} is a Loss, metrics take functions, names and "
-            "Metric objects."
-        )
-    return found
-
-
-def make_metric(
-    identifier: Any, true_shape: Any, pred_shape: Sequence[int | None]
-) -> Any:
-    """A Metric from a name, config, class, function or Metric.
-
-    "accuracy" and "crossentropy" become the binary, sparse or categorical form that the
-    shapes of targets and outputs ask for; they keep the name they were asked by.
-    """
-    found = identifier
-    if isinstance(identifier, str) and identifier in _ACCURACY + _CROSSENTROPY:
-        kind = "accuracy" if identifier in _ACCURACY else "crossentropy"
-        found = f"{_form(true_shape, pred_shape)}_{kind}"
-    metric = _metric_of(found)
-    if not isinstance(metric, metrics.Metric):
-        name = identifier if isinstance(identifier, str) else None
-        metric = metrics.MeanMetricWrapper(
-            metric, name=name or getattr(metric, "__name__", "metric")
-        )
-    elif isinstance(identifier, str):
-        metric.name = identifier
-    return metric
-
-
-def _form(true_shape: Any, pred_shape: Sequence[int | None]) -> str:
-    if pred_shape[-1] == 1:
-        return "binary"
-    if true_shape is not None and (
-        len(true_shape) < len(pred_shape)
-        or (true_shape[-1] == 1 and pred_shape[-1] != 1)
-    ):
-        return "sparse_categorical"
-    return "categorical"

@@ -230,16 +230,18 @@ class FunctionalMixin:
 
     # -- data ------------------------------------------------------------------------
 
+    def _known_output_names(self) -> list[str]:
+        return [] if self._graph is None else self.output_names
+
     def _conform_x(self, x: Any, where: str) -> Any:
         if self._graph is not None:
             self._matched(x, where)
         return x
 
-    def _output_shapes(self, x: Any) -> list[Any]:
-        if self._graph is None:
-            return super()._output_shapes(x)  # type: ignore[misc]
-        specs = self._graph.specs
-        return [specs[slot.index][0] for slot in tree.flatten(self._graph.outputs)]
+    def _outputs_for(self, x: Any) -> Any:
+        if self._graph is None or type(self).call is not FunctionalMixin.call:
+            return super()._outputs_for(x)  # type: ignore[misc]
+        return _single(self.output)
 
 
 def _spec_of(operation: Any, *args: Any, **kwargs: Any) -> Any:

@@ -141,7 +141,8 @@ class Model(FunctionalMixin, Trainer, Layer):
     @property
     def metrics_names(self) -> list[str]:
         """Names of `metrics`, in the order in which `evaluate` returns values."""
-        return [metric.name for metric in self.metrics]
+        names = {id(metric): name for metric, name in self._named_metrics()}
+        return [names.get(id(metric), metric.name) for metric in self.metrics]
 
     # -- build -----------------------------------------------------------------------
 

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-import numpy as np
-
 from fastnn import tree
 from fastnn.data import ArrayData, StreamData
 from fastnn.errors import PlanError, ShapeError
 from fastnn.graph.trace import trace
 from fastnn.layers import _call
 from fastnn.models.checks import check_sample_weight, check_targets
-from fastnn.models.compile_utils import match_rank
+from fastnn.models.compile_utils import Outputs, match_rank
 from fastnn.opset import Spec
 
 Shape = tuple[int | None, ...]
@@ -57,21 +55,31 @@ class PrepareMixin:
 
     def _fit_to_model(self, data: ArrayData, where: str) -> ArrayData:
         x = self._conform_x(data.x, where)
-        shapes = self._output_shapes(x)
-        y = data.y
-        if y is not None and self._compile_loss is not None:
-            y = self._conform_y(y, shapes, where)
-            self._check_y(y, shapes, where)
-            if isinstance(data.sample_weight, np.ndarray):
-                first = tree.flatten(y)[0]
-                check_sample_weight(data.sample_weight, first, where)
+        y, weights = data.y, data.sample_weight
+        if y is None or self._compile_loss is None:
+            self._ensure_built(x)
+            return ArrayData(x, y, weights, data.num_samples)
+        outputs = Outputs.of(self._outputs_for(x), self._compile_loss.output_names)
+        shapes = [_call.open_shape(output) for output in outputs.leaves]
+        self._compile_loss.build(outputs)
+        targets = _targets(outputs, y, self._compile_loss.losses, where)
+        y, targets = _with_ranks(y, targets, shapes)
+        for loss, target, shape, weight in zip(
+            self._compile_loss.losses,
+            targets,
+            shapes,
+            outputs.spread(weights, "sample_weight"),
+            strict=True,
+        ):
+            if target is not None:
+                check_targets(loss, target, shape, where)
+            if weight is not None:
+                check_sample_weight(weight, target, where)
         self._ensure_built(x)
-        if y is not None:
-            true_shapes = [None if t is None else t.shape for t in tree.flatten(y)]
-            if len(true_shapes) == len(shapes):
-                for group in self._compile_metrics:
-                    group.build(true_shapes, shapes)
-        return ArrayData(x, y, data.sample_weight, data.num_samples)
+        for group in self._compile_metrics:
+            true_shapes = [None if t is None else t.shape for t in targets]
+            group.build(true_shapes, shapes, outputs)
+        return ArrayData(x, y, weights, data.num_samples)
 
     def _conform_x(self, x: Any, where: str) -> Any:
         """Inputs as the model takes them."""
@@ -80,8 +88,11 @@ class PrepareMixin:
     def _ensure_built(self, x: Any) -> None:
         """Makes the weights if they do not exist."""
 
-    def _output_shapes(self, x: Any) -> list[Shape]:
-        """Shape of each output, found by calling the model on the first two samples."""
+    def _outputs_for(self, x: Any) -> Any:
+        """What the model returns for x, as things that have a shape.
+
+        Found by calling the model on the first two samples.
+        """
         sample = tree.map_structure(lambda array: array[:2], x)
         try:  # traced: variables that the call assigns keep their values
             leaves = tree.flatten(sample)
@@ -89,26 +100,28 @@ class PrepareMixin:
             _, outputs = trace(lambda *t: self._call_on(sample, t), specs)
         except PlanError:
             outputs = self(sample, training=False)  # type: ignore[operator]
-        return [_call.open_shape(output) for output in tree.flatten(outputs)]
+        return outputs
 
     def _call_on(self, structure: Any, tensors: Sequence[Any]) -> Any:
         inputs = tree.pack_sequence_as(structure, list(tensors))
         return self(inputs, training=False)  # type: ignore[operator]
 
-    def _conform_y(self, y: Any, shapes: Sequence[Shape], where: str) -> Any:
-        targets = tree.flatten(y)
-        if len(targets) != len(shapes):
-            raise ShapeError(
-                f"[{where}] the model has {len(shapes)} outputs, y has {len(targets)} "
-                "arrays."
-            )
-        fitted = [match_rank(t, s) for t, s in zip(targets, shapes, strict=True)]
-        return tree.pack_sequence_as(y, fitted)
 
-    def _check_y(self, y: Any, shapes: Sequence[Shape], where: str) -> None:
-        self._compile_loss.build(len(shapes))
-        targets = tree.flatten(y)
-        for loss, target, shape in zip(
-            self._compile_loss.losses, targets, shapes, strict=True
-        ):
-            check_targets(loss, target, shape, where)
+def _targets(outputs: Outputs, y: Any, losses: list[Any], where: str) -> list[Any]:
+    try:
+        return outputs.spread(y, "y", [loss is not None for loss in losses])
+    except ShapeError as error:
+        raise ShapeError(str(error).replace("[fit]", f"[{where}]")) from None
+
+
+def _with_ranks(
+    y: Any, targets: list[Any], shapes: Sequence[Shape]
+) -> tuple[Any, list[Any]]:
+    """(y in its structure, the targets) with the ranks that the outputs ask for."""
+    fitted = {
+        id(target): match_rank(target, shape)
+        for target, shape in zip(targets, shapes, strict=True)
+        if target is not None
+    }
+    same = tree.map_structure(lambda leaf: fitted.get(id(leaf), leaf), y)
+    return same, [fitted.get(id(target), target) for target in targets]

@@ -300,6 +300,9 @@ class Sequential(Model):
             raise NotBuiltError(text)
         return self._symbols.extend(self._layers)
 
+    def _known_output_names(self) -> list[str]:
+        return self.output_names
+
     # -- data ------------------------------------------------------------------------
 
     def _conform_x(self, x: Any, where: str) -> Any:
@@ -324,10 +327,10 @@ class Sequential(Model):
             return x
         return x.reshape((*x.shape, 1) if rank < wanted else x.shape[:-1])
 
-    def _output_shapes(self, x: Any) -> list[Shape]:
+    def _outputs_for(self, x: Any) -> KerasTensor:
         if self._output_shape is not None:
-            return [self._output_shape]
-        return [self.compute_output_shape((None, *x.shape[1:]))]
+            return KerasTensor(self._output_shape)
+        return KerasTensor(self.compute_output_shape((None, *x.shape[1:])))
 
     def _ensure_built(self, x: Any) -> None:
         if not self.built:

@@ -14,7 +14,8 @@ from fastnn.errors import NOT_COMPILED, NotCompiledError
 from fastnn.metrics import Mean
 from fastnn.models import loops
 from fastnn.models.checks import check_count
-from fastnn.models.compile_utils import CompileLoss, CompileMetrics
+from fastnn.models.compile_metrics import CompileMetrics
+from fastnn.models.compile_utils import CompileLoss
 from fastnn.models.prepare import PrepareMixin
 from fastnn.models.quick import signature
 from fastnn.models.runners import RunnerCache
@@ -81,11 +82,12 @@ class Trainer(PrepareMixin):
         """
         check_count("compile", "steps_per_execution", steps_per_execution)
         made = optimizers.get(optimizer)
-        compile_loss = CompileLoss(loss, loss_weights)
+        names = self._known_output_names()
+        compile_loss = CompileLoss(loss, loss_weights, names)
         taken = {"loss"}
         compile_metrics = (
-            CompileMetrics(metrics, taken=taken),
-            CompileMetrics(weighted_metrics, weighted=True, taken=taken),
+            CompileMetrics(metrics, False, names, taken),
+            CompileMetrics(weighted_metrics, True, names, taken),
         )
         self._reset_compilation()
         self.optimizer = made
@@ -99,8 +101,23 @@ class Trainer(PrepareMixin):
     def _compiled_metrics(self) -> list[Any]:
         if self._loss_tracker is None:
             return []
-        groups = [group.metrics for group in self._compile_metrics]
-        return [self._loss_tracker, *(m for group in groups for m in group)]
+        return [metric for metric, _ in self._named_metrics()]
+
+    def _known_output_names(self) -> list[str]:
+        """Names of the outputs, as far as they are known without calling the model."""
+        return []
+
+    def _named_metrics(self) -> list[tuple[Any, str]]:
+        """What `compile` made, and what logs call it, in the order of `evaluate`."""
+        if self._loss_tracker is None:
+            return []
+        groups = self._compile_metrics
+        named = [p for g in groups for p in zip(g.metrics, g.names, strict=True)]
+        trackers = [] if self._compile_loss is None else self._compile_loss.trackers
+        if any(len(group.per_output) > 1 for group in groups):
+            named.sort(key=lambda pair: pair[1])  # as Keras's `evaluate` does
+        own = [self._loss_tracker, *trackers]
+        return [*((metric, metric.name) for metric in own), *named]
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -143,9 +160,11 @@ class Trainer(PrepareMixin):
     def get_metrics_result(self) -> dict[str, Any]:
         """Name -> value so far, as tensors; a dict of results gives all its entries."""
         results: dict[str, Any] = {}
+        names = {id(metric): name for metric, name in self._named_metrics()}
         for metric in self.metrics:
             value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: value})
+            name = names.get(id(metric), metric.name)
+            results.update(value if isinstance(value, dict) else {name: value})
         return results
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -172,7 +191,7 @@ class Trainer(PrepareMixin):
         """Forward and metrics for one batch; see `train_step`."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compile_loss is not None and y is not None:
+        if y is not None or (self.loss is None and self.losses):
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
@@ -423,7 +442,9 @@ class Trainer(PrepareMixin):
 
     def _order_of(self, logs: dict[str, float]) -> list[str]:
         """Names in the order of `metrics_names`, others after them."""
-        names = [metric.name for metric in self.metrics if metric.name in logs]
+        known = {id(metric): name for metric, name in self._named_metrics()}
+        names = [known.get(id(metric), metric.name) for metric in self.metrics]
+        names = [name for name in names if name in logs]
         return names + [name for name in logs if name not in names]
 
 

@@ -416,8 +416,10 @@ class TestSeveralInputsAndOutputs:
         chosen = kind[np.arange(22), LABELS].astype("f8")
         expected = {
             "loss": 0.9 * ((value - Y) ** 2).mean() - 0.1 * np.log(chosen).mean(),
-            "output_1_mae": np.abs(value - Y).mean(),
-            "output_2_accuracy": (kind.argmax(1) == LABELS).mean(),
+            "mse_loss": ((value - Y) ** 2).mean(),
+            "sparse_categorical_crossentropy_loss": -np.log(chosen).mean(),
+            "mae": np.abs(value - Y).mean(),
+            "accuracy": (kind.argmax(1) == LABELS).mean(),
         }
         assert sorted(history) == sorted(expected)
         for name, number in expected.items():

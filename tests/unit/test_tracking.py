@@ -354,7 +354,7 @@ class TestLosses:
             kernel_regularizer="l2",
             activity_regularizer="l1",
         )
-        layer(np.ones((1, 3)))
+        layer(np.ones((4, 3)))  # the outputs' is divided by the batch size
         values = [float(loss) for loss in layer.losses]
         np.testing.assert_allclose(values, [0.01 * 6, 0.01 * 6], rtol=1e-6)
         layer.trainable = False

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several inputs and outputs through fit, evaluate and predict, against Keras.
+
+tools/record_keras_functional.py recorded what Keras 3 makes of the same models from
+the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import functional_cases as cases
+import numpy as np
+import pytest
+
+from fastnn import keras
+from fastnn.models.steps import StepRunner
+
+GOLDEN = json.loads(
+    (Path(__file__).parent / "golden" / "keras_functional.json").read_text()
+)
+
+
+def assert_native(model, *kinds):
+    """The steps ran as plans: nothing fell back to Python."""
+    runner = model._get_runner()
+    assert isinstance(runner, StepRunner) and runner._eager is None
+    for kind in kinds:
+        assert runner.plan(kind) is not None
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_trains_as_keras_does(name, eager):
+    want = GOLDEN[name]
+    case = cases.CASES[name](keras)
+    assert [layer.name for layer in case.model.layers] == want["layers"]
+    got = cases.train(keras, case, run_eagerly=eager)
+    assert got["paths"] == want["paths"]
+    assert got["structure"] == want["structure"]
+    for what in ("history", "named"):
+        assert sorted(got[what]) == sorted(want[what])
+        for key, value in want[what].items():
+            np.testing.assert_allclose(
+                got[what][key], value, rtol=1e-5, atol=1e-6, err_msg=key
+            )
+    for what in ("evaluate", "predict", "weights"):
+        assert len(got[what]) == len(want[what])
+        for mine, theirs in zip(got[what], want[what], strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=2e-6)
+    if not eager:
+        assert_native(case.model, "train", "test", "predict")
+
+
+def small():
+    """Two inputs, two outputs; the initial weights are the same in every call."""
+    case = cases.two_ends(keras)
+    cases.start(case.model)
+    return case
+
+
+def compiled(case, eager=False, **options):
+    given = {**case.compile, **options}
+    case.model.compile(keras.optimizers.SGD(0.1), run_eagerly=eager, **given)
+    return case.model
+
+
+class TestForms:
+    """Every way of handing over the same data does the same."""
+
+    def history(self, eager=False, **fit):
+        case = small()
+        model = compiled(case, eager)
+        given = {"x": case.x, "y": case.y, "sample_weight": case.sample_weight, **fit}
+        given = {"batch_size": cases.BATCH, **given}
+        if not isinstance(given["x"], (list, tuple, dict)):
+            given = {"x": given["x"], "steps_per_epoch": 6}
+        history = model.fit(epochs=2, shuffle=False, verbose=0, **given).history
+        if not eager:
+            assert_native(model, "train")
+        return history
+
+    @pytest.fixture
+    def plain(self):
+        return self.history()
+
+    def batches(self, case):
+        for start in (0, 4, 8, 12, 16, 20) * 2:
+            rows = slice(start, start + 4)
+            x = [a[rows] for a in case.x]
+            y, w = [a[rows] for a in case.y], [a[rows] for a in case.sample_weight]
+            yield x, y, w
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            lambda x, y, w: ({"b": x[1], "a": x[0]}, tuple(y), w),
+            lambda x, y, w: (tuple(x), {"label": y[1], "value": y[0]}, w),
+            lambda x, y, w: (x, y, {"label": w[1], "value": w[0]}),
+            lambda x, y, w: (x, [y[0][:, 0], y[1][:, None]], [w[0][:, None], w[1]]),
+            lambda x, y, w: ([np.asfortranarray(x[0]), x[1].astype("float64")], y, w),
+        ],
+    )
+    def test_structures(self, form, plain):
+        case = small()
+        x, y, w = form(case.x, case.y, case.sample_weight)
+        assert self.history(x=x, y=y, sample_weight=w) == plain
+
+    def test_generators(self, plain, eager):
+        case = small()
+        for dicts in (False, True):
+            source = (
+                ({"a": x[0], "b": x[1]}, {"value": y[0], "label": y[1]}, w)
+                if dicts
+                else (tuple(x), tuple(y), tuple(w))
+                for x, y, w in self.batches(case)
+            )
+            got = self.history(eager, x=source)
+            assert got.keys() == plain.keys()
+            for key, values in plain.items():
+                np.testing.assert_allclose(got[key], values, rtol=1e-5)
+
+    def test_single_batches(self, eager):
+        case, other = small(), small()
+        model = compiled(case, eager)
+        compiled(other)
+        wanted = [0.0] * 6
+        for x, y, w in list(self.batches(case))[:6]:
+            got = model.train_on_batch(x, y, w, return_dict=True)
+            other.model.reset_metrics()
+            wanted = got
+        names = "label_accuracy label_loss loss value_loss value_mae".split()
+        assert sorted(wanted) == names
+        expected = GOLDEN["two_ends"]["history"]
+        for name in names:
+            np.testing.assert_allclose(wanted[name], expected[name][0], rtol=1e-5)
+        model.reset_metrics()
+        values = model.test_on_batch(case.x, case.y, case.sample_weight)
+        assert len(values) == 5
+        if not eager:
+            assert_native(model, "train", "test")
+
+    def test_one_weight_for_all_outputs(self):
+        w = small().sample_weight[0]
+        assert self.history(sample_weight=w) == self.history(sample_weight=[w, w])
+
+    def test_a_weight_for_one_output_only(self):
+        w = small().sample_weight
+        ones = np.ones_like(w[0])
+        want = self.history(sample_weight=[w[0], ones])
+        for given in ([w[0], None], {"value": w[0]}):
+            got = self.history(sample_weight=given)
+            for key, values in want.items():
+                np.testing.assert_allclose(got[key], values, rtol=1e-5)
+
+    def test_validation_data_gets_the_same_names(self, eager):
+        case = small()
+        model = compiled(case, eager)
+        history = model.fit(
+            case.x, case.y, validation_split=0.3, batch_size=4, verbose=0
+        ).history
+        plain = [name for name in history if not name.startswith("val_")]
+        assert sorted(history) == sorted([*plain, *(f"val_{n}" for n in plain)])
+        assert len(plain) == 5
+
+
+class TestClassWeight:
+    def test_equals_sample_weights(self, eager):
+        case = cases.siamese(keras)
+        cases.start(case.model)
+        model = compiled(case, eager)
+        first = model.fit(
+            case.x, case.y, class_weight={0: 0.5, 1: 2.0}, shuffle=False, verbose=0
+        ).history
+        cases.start(model)
+        compiled(case, eager)
+        weights = np.where(case.y == 1, 2.0, 0.5).astype("float32")
+        second = model.fit(
+            case.x, case.y, sample_weight=weights, shuffle=False, verbose=0
+        ).history
+        assert first == second
+
+    def test_needs_one_output(self):
+        case = small()
+        with pytest.raises(ValueError, match="needs one array of labels"):
+            compiled(case).fit(case.x, case.y, class_weight={0: 1.0}, verbose=0)
+
+
+class TestErrors:
+    def test_targets(self):
+        case = small()
+        model = compiled(case)
+        with pytest.raises(ValueError, match="2 outputs, y has 1 arrays"):
+            model.fit(case.x, case.y[0], verbose=0)
+        with pytest.raises(ValueError, match=r"y names no output: labels.*value, label"):
+            model.fit(case.x, {"labels": case.y[1], "value": case.y[0]}, verbose=0)
+        with pytest.raises(ValueError, match="'mean_squared_error' needs targets"):
+            model.fit(case.x, {"label": case.y[1]}, verbose=0)
+        wrong = case.y[1].copy()
+        wrong[1] = 3
+        with pytest.raises(ValueError, match="label 3 in row 1 is not a class"):
+            model.fit(case.x, [case.y[0], wrong], verbose=0)
+
+    def test_names_of_losses_and_metrics(self):
+        case = small()
+        with pytest.raises(ValueError, match="loss names no output: x"):
+            compiled(case, loss={"x": "mse"}).fit(case.x, case.y, verbose=0)
+        with pytest.raises(ValueError, match="list of 2 lists, or as a dict by output"):
+            compiled(case, metrics=["mae"]).fit(case.x, case.y, verbose=0)
+
+
+class TestCompile:
+    def test_metric_objects_keep_their_own_names(self):
+        case = small()
+        mine = keras.metrics.MeanAbsoluteError(name="mine")
+        for _ in range(2):
+            compiled(case, metrics={"value": [mine]}).fit(case.x, case.y, verbose=0)
+            assert mine.name == "mine"
+            names = ["loss", "value_loss", "label_loss", "value_mine"]
+            assert case.model.metrics_names == names
+
+    def test_trainable_flags_after_compile(self, eager):
+        case = small()
+        model = compiled(case, eager)
+        model.fit(case.x, case.y, verbose=0)
+        left = model.get_layer("left")
+        left.trainable = False
+        before = [w.numpy() for w in model.weights]
+        compiled(case, eager).fit(case.x, case.y, verbose=0)
+        frozen = {id(w) for w in left.weights}
+        for weight, old in zip(model.weights, before, strict=True):
+            same = bool((weight.numpy() == old).all())
+            assert same == (id(weight) in frozen)
+        model.trainable = False
+        assert model.trainable_weights == []
+
+    def test_metrics_held_by_layers(self, eager):
+        class Watching(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.size = keras.metrics.Mean(name="size")
+
+            def call(self, inputs):
+                self.size.update_state(keras.ops.abs(inputs))
+                return inputs
+
+        x = keras.Input((4,))
+        model = keras.Model(x, keras.layers.Dense(1)(Watching()(x)))
+        model.compile("sgd", "mse", run_eagerly=eager)
+        data = np.arange(32, dtype="float32").reshape(8, 4)
+        history = model.fit(data, data[:, :1], batch_size=4, verbose=0).history
+        np.testing.assert_allclose(history["size"], [data.mean()], rtol=1e-6)
+
+    def test_only_losses_of_layers(self, eager):
+        class Reconstruct(keras.layers.Layer):
+            def call(self, inputs):
+                x, y = inputs
+                self.add_loss(keras.ops.mean(keras.ops.square(x - y)))
+                return y
+
+        x = keras.Input((4,))
+        y = Reconstruct()([x, keras.layers.Dense(4, use_bias=False)(x)])
+        model = keras.Model(x, y)
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=eager)
+        data = small().x[0]
+        first, *_, last = model.fit(data, epochs=20, verbose=0).history["loss"]
+        assert last < first / 2
+        want = np.mean((model.predict(data, verbose=0) - data) ** 2)
+        assert model.evaluate(data, verbose=0) == pytest.approx(want, rel=1e-5)
+        if not eager:
+            assert_native(model, "train", "test")
