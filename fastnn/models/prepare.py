@@ -64,15 +64,9 @@ class PrepareMixin:
         self._compile_loss.build(outputs)
         targets = _targets(outputs, y, self._compile_loss.losses, where)
         y, targets = _with_ranks(y, targets, shapes)
-        for loss, target, shape, weight in zip(
-            self._compile_loss.losses,
-            targets,
-            shapes,
-            outputs.spread(weights, "sample_weight"),
-            strict=True,
-        ):
-            if target is not None:
-                check_targets(loss, target, shape, where)
+        self._check_y(targets, shapes, where)
+        spread = outputs.spread(weights, "sample_weight")
+        for target, weight in zip(targets, spread, strict=True):
             if weight is not None:
                 check_sample_weight(weight, target, where)
         self._ensure_built(x)
@@ -87,6 +81,17 @@ class PrepareMixin:
 
     def _ensure_built(self, x: Any) -> None:
         """Makes the weights if they do not exist."""
+
+    def _check_y(self, y: Any, shapes: Sequence[Shape], where: str) -> None:
+        losses, targets = self._compile_loss.losses, tree.flatten(y)
+        for loss, target, shape in zip(losses, targets, shapes, strict=True):
+            if target is not None:
+                check_targets(loss, target, shape, where)
+
+    def _output_shapes(self, x: Any) -> list[Shape]:
+        """Shape of each output, with an open batch axis."""
+        outputs = tree.flatten(self._outputs_for(x))
+        return [_call.open_shape(output) for output in outputs]
 
     def _outputs_for(self, x: Any) -> Any:
         """What the model returns for x, as things that have a shape.

@@ -192,7 +192,7 @@ class TestErrors:
         model = compiled(case)
         with pytest.raises(ValueError, match="2 outputs, y has 1 arrays"):
             model.fit(case.x, case.y[0], verbose=0)
-        with pytest.raises(ValueError, match=r"y names no output: labels.*value, label"):
+        with pytest.raises(ValueError, match="y names no output: labels"):
             model.fit(case.x, {"labels": case.y[1], "value": case.y[0]}, verbose=0)
         with pytest.raises(ValueError, match="'mean_squared_error' needs targets"):
             model.fit(case.x, {"label": case.y[1]}, verbose=0)
