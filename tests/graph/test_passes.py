@@ -56,6 +56,21 @@ def test_fold_computes_constants_and_drops_no_ops() -> None:
     assert names(graph) == ["multiply"]
 
 
+def test_fold_joins_scales_that_are_powers_of_two_only() -> None:
+    def f(x):
+        return ops.sum(x) / 32.0 * 32.0, ops.mean(x[:, :4]) * 8.0, x * 3.0 * 5.0
+
+    graph = traced(f, X)
+    check_same(graph, fold.run, X)
+    graph.sort()
+    dce.run(graph)
+    scales = [
+        float(n.inputs[1].payload) for n in graph.nodes if n.op.name == "multiply"
+    ]
+    assert scales.count(0.5) == 1  # the mean of 16, times 8
+    assert {3.0, 5.0} <= set(scales)
+
+
 def test_fold_shares_common_subexpressions_but_not_random_draws() -> None:
     state = Variable(np.array([1, 2], "int64"), trainable=False)
 

@@ -27,6 +27,7 @@ def run(graph: Graph) -> None:
     for node in graph.nodes:
         node.inputs = [replaced.get(v, v) for v in node.inputs]
         _simplify(node)
+        _join_scales(graph, node)
         same = _no_op(node)
         if same is not None:
             replaced[node.outputs[0]] = same
@@ -61,6 +62,37 @@ def _simplify(node: Node) -> None:
     x, y = node.inputs[0], node.outputs[0]
     if node.op.name in ("sum", "max", "min", "prod") and x.size == y.size > 0:
         node.op, node.attrs = get_op("reshape"), (y.shape,)
+
+
+def _join_scales(graph: Graph, node: Node) -> None:
+    """x * a * b with powers of two is x * (a b), to the bit: the mean of a batch of 32
+    and its way back into a running total (below 2^-120, where bits are lost on the way,
+    no loss is told from 0).
+    """
+    outer = _power_of_two(node)
+    below = node.inputs[0].node
+    if outer is None or below is None:
+        return
+    inner = _power_of_two(below)
+    if inner is None or below.inputs[0].shape != node.outputs[0].shape:
+        return
+    value = node.inputs[1]
+    joined = np.array(inner * outer, value.dtype).reshape(value.shape)
+    node.op = get_op("multiply")
+    spec = Spec(value.shape, value.dtype)
+    node.inputs = [below.inputs[0], graph.add_const(joined, spec)]
+
+
+def _power_of_two(node: Node) -> np.ndarray | None:
+    """The number that a node multiplies a float by, if it has one bit."""
+    if node.op.name not in ("multiply", "divide") or node.inputs[1].kind != CONST:
+        return None
+    value = node.inputs[1].payload
+    if value.size != 1 or value.dtype.kind != "f":
+        return None
+    if not bool(np.frexp(np.abs(value))[0] == 0.5):
+        return None
+    return value if node.op.name == "multiply" else 1 / value
 
 
 def _no_op(node: Node) -> Value | None:
