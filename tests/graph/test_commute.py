@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import GradientTape, ops
+from fastnn.autodiff import raw
 from fastnn.graph import spec
 from fastnn.graph.interpret import interpret
 from fastnn.graph.ir import Graph
@@ -90,3 +91,44 @@ def test_gradients_with_another_reader_stay() -> None:
         step.run(graph)
     spec.verify(graph)
     assert gradient_of(graph, "relu_grad").outputs[0].shape == X.shape
+
+
+def forward(case: str, x: Any, w: Any, b: Any) -> Any:
+    if case == "sequence":
+        rows = raw.linear(ops.reshape(x, (16, 24)), w, b)
+        return ops.relu(ops.reshape(rows, (2, 8, 4)))
+    x = ops.transpose(x, (0, 3, 1, 2))
+    y = ops.conv(x, ops.reshape(w, (2, 4, 3, 4)), data_format="channels_first")
+    return ops.relu(y)
+
+
+@pytest.mark.parametrize("case", ["sequence", "channels_first"])
+@pytest.mark.parametrize("trained", [False, True])
+def test_activations_reach_products_below_views(case: str, trained: bool) -> None:
+    arrays = X, RNG.normal(size=(24, 4)).astype("f"), RNG.normal(size=4).astype("f")
+
+    def f(x: Any, w: Any, b: Any) -> Any:
+        if not trained:
+            return forward(case, x, w, b)
+        with GradientTape() as tape:
+            tape.watch([w, b])
+            y = forward(case, x, w, b)
+            loss = ops.sum(ops.square(y))
+        return y, tape.gradient(loss, [w])
+
+    graph = trace(f, [Spec(a.shape, a.dtype.name) for a in arrays])[0]
+    before = interpret(graph, list(arrays))
+    names = [n.op.name for n in optimize(graph).nodes]
+    assert "relu" not in names
+    for a, b in zip(before, interpret(graph, list(arrays)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_activation_stays_above_a_view_that_others_read() -> None:
+    def f(x: Any, w: Any, b: Any) -> Any:
+        z = ops.reshape(raw.linear(ops.reshape(x, (16, 24)), w, b), (2, 8, 4))
+        return ops.relu(z), ops.sum(z)
+
+    arrays = X, RNG.normal(size=(24, 4)).astype("f"), RNG.normal(size=4).astype("f")
+    graph = trace(f, [Spec(a.shape, a.dtype.name) for a in arrays])[0]
+    assert "relu" in [n.op.name for n in optimize(graph).nodes]

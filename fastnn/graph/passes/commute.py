@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation gradients go below poolings and reshapes, to the op that can absorb them.
+"""Activations and their gradients go below poolings and views, to the op that absorbs
+them.
 
 After `pool(act(conv(x)))` the backward pass is act' times the scattered gradient, over
 four times as many elements (2 x 2) as before the scatter. Where the gradient arrives, y
@@ -9,19 +10,25 @@ is the largest of its window, which the pooling returned:
     act_grad(reshape(g), y) = reshape(act_grad(g, reshape(y)))
 
 Then `fuse` puts it into the product or convolution that computed g. The bits stay: with
-windows that overlap only ReLU moves, which multiplies by 0 and 1.
+windows that overlap only ReLU moves, which multiplies by 0 and 1. Forwards, a dense
+layer on sequences reshapes its product, and a convolution with channels first turns its
+result:
+
+    act(reshape(linear(x))) = reshape(act(linear(x)))
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastnn.graph.passes.fuse import CONVOLUTIONS
 from fastnn.opset import Spec, get_op
-from fastnn.opset.gemm import BY_OUTPUT
+from fastnn.opset.gemm import BY_OUTPUT, EPILOGUES
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Graph, Node, Value
 
+PRODUCTS = ("linear", *CONVOLUTIONS)
 GRADIENTS = tuple(f"{name}_grad" for name in BY_OUTPUT)
 
 
@@ -35,6 +42,10 @@ def _move(graph: Graph) -> bool:
     users = graph.consumers()
     roots = set(graph.roots())
     for node in graph.nodes:
+        view = node.inputs[0].node if node.op.name in EPILOGUES[1:] else None
+        if view is not None and _above_product(node, view, users, roots):
+            _swap(graph, node, view)
+            return True
         if node.op.name not in GRADIENTS:
             continue
         dz, y = node.inputs
@@ -73,11 +84,26 @@ def _smaller(
     return None
 
 
-def _swap(graph: Graph, node: Node, below: Node, y: Value) -> None:
-    """`below` of the gradient in the place of the gradient of `below`."""
+def _above_product(
+    node: Node, view: Node, users: dict[Value, list[Node]], roots: set[Value]
+) -> bool:
+    """`node` is the one reader of a view of a product without an activation."""
+    if view.op.name not in ("reshape", "transpose"):
+        return False
+    product = view.inputs[0].node
+    if product is None or product.op.name not in PRODUCTS:
+        return False
+    chain = (view.inputs[0], view.outputs[0])
+    alone = all(len(users[v]) == 1 and v not in roots for v in chain)
+    regions = {node.region, view.region, product.region}
+    return alone and len(regions) == 1 and product.attrs[-2] == "linear"
+
+
+def _swap(graph: Graph, node: Node, below: Node, *y: Value) -> None:
+    """`below` of the (gradient of the) activation in the place of the opposite."""
     g = below.inputs[0]
     inner = graph.make_node(
-        node.op, [g, y], node.attrs, [Spec(g.shape, g.dtype)], node.where
+        node.op, [g, *y], node.attrs, [Spec(g.shape, g.dtype)], node.where
     )
     out = node.outputs[0]
     outer = graph.make_node(
