@@ -6,6 +6,7 @@
 
 #include "base/buffers.hpp"
 #include "base/clock.hpp"
+#include "base/denormals.hpp"
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/barrier.hpp"
@@ -69,6 +70,7 @@ class Plan::Traversal {
   int64_t steps_done() const { return end_.load(std::memory_order_relaxed); }
 
   void operator()(int index, int count, Barrier& barrier) {
+    const FlushDenormals flush;
     try {
       // Thread 0 moves the end before it meets the others, so all see it in time.
       for (int64_t step = 0; step < end_.load(std::memory_order_relaxed); ++step) {

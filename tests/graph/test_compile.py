@@ -299,3 +299,18 @@ def test_a_view_of_a_large_constant_can_be_returned() -> None:
     wide, _ = f(np.ones(3, "f"))
     expected = np.broadcast_to(np.arange(300, dtype="f")[:, None], (300, 200))
     np.testing.assert_array_equal(wide.numpy(), expected)
+
+
+def test_denormals_are_zero_in_a_plan_and_kept_outside() -> None:
+    """A velocity that nobody feeds any more would else make every step slower."""
+    tiny = fastnn.convert_to_tensor(np.full(1000, 1e-39, "f"))
+    half = fastnn.convert_to_tensor(np.full(1000, 0.5, "f"))
+
+    def f(v, h):
+        return v * h, h * 1.2e-38 * h
+
+    operands, results = fastnn.function(f)(tiny, half)
+    assert not operands.numpy().any()
+    assert not results.numpy().any()
+    assert f(tiny, half)[0].numpy().all()
+    assert (tiny.numpy() * np.float32(0.5)).all()  # the caller's thread is as it was
