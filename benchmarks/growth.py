@@ -119,7 +119,7 @@ def _prepare(
         if worst > STEPS_RTOL:
             say(f"{name}: losses differ by {worst:.1e}, not timed")
             continue
-        yield name, {"first_step": answer["first_step"], "worst": worst}
+        yield name, {"first_step": answer["first_step"]["seconds"], "worst": worst}
 
 
 def _point(

@@ -112,13 +112,14 @@ def prepare(
         agreement = harness.compare_losses(
             losses, expected, workload.steps_rtol, workload.epoch_rtol
         )
+        first = answer["first_step"][session.seconds]
         say(
-            f"{name}: first step {answer['first_step']:.3f} s, losses "
+            f"{name}: first step {first:.3f} s, losses "
             f"{'equal' if agreement['ok'] else 'DIFFER'} "
             f"(10 steps {agreement['steps']:.1e}, epoch {agreement['epoch']:.1e})"
         )
         rows[name] = {
-            "first_step": answer["first_step"],
+            "first_step": first,
             "memory": answer["memory"],
             "losses": losses,
             "agreement": agreement,

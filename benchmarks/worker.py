@@ -80,12 +80,12 @@ class Worker:
         self.data = weights, stored["x"], stored["y"]
         del stored
         trains = PEERS[self.name].trains
-        memory = Peak()
-        start = time.perf_counter()
+        memory, timer = Peak(), _Timer()
+        timer.start()
         self.peer.setup(self.task, *self.data)
         if trains:
             self.peer.step_losses(1)
-        answer: dict[str, Any] = {"first_step": time.perf_counter() - start}
+        answer: dict[str, Any] = {"first_step": timer.stop()}
         if trains:
             self.peer.run_epochs(1, True)
             answer["memory"] = memory.above()
