@@ -27,7 +27,7 @@ from benchmarks.layers import Dense, Layer
 from benchmarks.machine import machine_sheet, one_blas_thread
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
-from benchmarks.session import Session
+from benchmarks.session import Session, add_machine_options, check_clock
 from benchmarks.train import RESULTS, say, store
 from benchmarks.workloads import (
     SGD,
@@ -90,12 +90,15 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--axes", nargs="+", default=axes, choices=axes)
     add("--peers", nargs="+", default=peers, choices=list(PEERS))
     add("--ours", default="fastnn")
-    add("--threads", type=int, default=2)
+    add_machine_options(parser)
     add("--rounds", type=int, default=7)
     add("--seconds", type=float, default=0.2, help="length of one turn")
     add("--quick", action="store_true", help="3 rounds of 0.1 s")
     add("--out", type=Path, default=RESULTS / "growth.json")
     options = parser.parse_args(argv)
+    planned = _points(options.threads)
+    most = max(n for axis in options.axes for _, n, _ in planned[axis][1])
+    check_clock(parser, options.clock, most)
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 3), 0.1
     return options
@@ -131,7 +134,7 @@ def _point(
     epochs: dict[str, int] = {}
     for name in peers:
         ask = session.children[name].ask
-        once = min(ask("train", epochs=1)["seconds"] for _ in range(3))
+        once = min(ask("train", epochs=1)[session.seconds] for _ in range(3))
         epochs[name] = harness.units_for(options.seconds, once, 5000)
         ask("train", epochs=epochs[name])
 
@@ -164,7 +167,7 @@ def sweep(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     versions: dict[str, Any] = {}
     for threads in counts:
-        session = Session("peer", options.peers, threads, say)
+        session = Session("peer", options.peers, threads, say, options.clock)
         versions |= session.versions
         try:
             for axis in options.axes:
@@ -203,6 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         "quick": options.quick,
         "rounds": options.rounds,
         "ours": options.ours,
+        "clock": options.clock,
         "machine": sheet,
         "versions": versions,
         "axes": results,

@@ -25,7 +25,7 @@ from benchmarks.machine import machine_sheet
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
 from benchmarks.processes import environment
-from benchmarks.session import Session
+from benchmarks.session import Session, add_machine_options, check_clock
 from benchmarks.train import RESULTS, say, store
 from benchmarks.turns import interleave, ratios
 from benchmarks.workloads import ROOT, WORKLOADS, initial_weights, load
@@ -114,7 +114,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     oracle.setup(MODEL, weights, x, y)
     # The peers have trained one batch in `setup`; those that cannot have not.
     untrained = oracle.predict(x[:1].astype(np.float64)).ravel()
-    session = Session("peer", options.peers, options.threads, say)
+    session = Session("peer", options.peers, options.threads, say, options.clock)
     with tempfile.TemporaryDirectory() as folder:
         store(MODEL, Path(folder))
         try:
@@ -129,6 +129,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "kind": "latency",
         "quick": options.quick,
         "rounds": options.rounds,
+        "clock": options.clock,
         "machine": sheet,
         "source": source,
         "imports": {n: s for n, s in imports.items() if s is not None and n != "numpy"},
@@ -147,13 +148,14 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--peers", nargs="+", default=usual, choices=list(PEERS))
     add("--ours", default="fastnn")
-    add("--threads", type=int, default=2)
+    add_machine_options(parser)
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.2, help="length of one turn")
     add("--repeats", type=int, default=5, help="imports of each framework")
     add("--quick", action="store_true", help="5 rounds of 0.1 s, 2 imports")
     add("--out", type=Path, default=RESULTS / "latency.json")
     options = parser.parse_args(argv)
+    check_clock(parser, options.clock, options.threads)
     if options.quick:
         options.rounds, options.repeats = min(options.rounds, 5), 2
         options.seconds = 0.1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +16,19 @@ from benchmarks.processes import Absent, MachineClock, Process, WorkerError, set
 # What a turn's time is: the wall's, or the processor's, which on one thread of a busy
 # machine is what the wall's would be on an idle one.
 CLOCKS = {"wall": "seconds", "processor": "processor"}
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """`--threads` and `--clock`."""
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--clock", default="wall", choices=list(CLOCKS), help="processor: 1 thread only"
+    )
+
+
+def check_clock(parser: argparse.ArgumentParser, clock: str, threads: int) -> None:
+    if clock == "processor" and threads > 1:
+        parser.error("[clock] processor time of several threads is nobody's time")
 
 
 class Session:

@@ -25,7 +25,7 @@ from benchmarks.harness import Limits, Sample
 from benchmarks.machine import machine_sheet, one_blas_thread
 from benchmarks.peers import PEERS
 from benchmarks.peers.numpy_ import NumpyPeer
-from benchmarks.session import CLOCKS, Session
+from benchmarks.session import Session, add_machine_options, check_clock
 from benchmarks.workloads import WORKLOADS, Workload, initial_weights, load
 
 RESULTS = Path(__file__).with_name("results")
@@ -44,14 +44,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--workloads", nargs="+", default=list(WORKLOADS), choices=list(WORKLOADS))
     add("--peers", nargs="+", default=everyday, choices=list(PEERS))
     add("--ours", default="fastnn", help="the peer every ratio is against")
-    add("--threads", type=int, default=2)
+    add_machine_options(parser)
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.4, help="length of one turn")
     add(
         "--warm-up", type=int, default=6, help="at most so many turns before the rounds"
-    )
-    add(
-        "--clock", default="wall", choices=list(CLOCKS), help="processor: 1 thread only"
     )
     add("--no-tune", dest="tune", action="store_false", help="peers as they come")
     add(
@@ -61,8 +58,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--out", type=Path, default=RESULTS / "train.json")
     options = parser.parse_args(argv)
-    if options.clock == "processor" and options.threads > 1:
-        parser.error("[train] processor time of several threads is nobody's time")
+    check_clock(parser, options.clock, options.threads)
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 5), 0.2
         options.warm_up, options.tune = 2, False
@@ -131,12 +127,12 @@ def prepare(
 def warm_up(session: Session, rows: dict, seconds: float, most: int) -> None:
     """Epochs per turn of each child, and turns until they settle."""
     for name in session.names:
-        per_epoch = session.children[name].ask("train", epochs=1)["seconds"]
-        per_epoch = session.children[name].ask("train", epochs=1)["seconds"]
+        per_epoch = session.children[name].ask("train", epochs=1)[session.seconds]
+        per_epoch = session.children[name].ask("train", epochs=1)[session.seconds]
         epochs = harness.units_for(seconds, per_epoch, 5000)
 
         def once(name: str = name, epochs: int = epochs) -> float:
-            return session.children[name].ask("train", epochs=epochs)["seconds"]
+            return session.children[name].ask("train", epochs=epochs)[session.seconds]
 
         costs = harness.until_stable(once, most=most)
         rows[name] |= {"epochs": epochs, "warm_up_turns": len(costs)}

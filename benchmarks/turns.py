@@ -31,11 +31,11 @@ def interleave(
     for name in names:
         ask = session.children[name].ask
         ask(request, calls=2, **given)
-        once = ask(request, calls=3, **given)["seconds"] / 3
+        once = ask(request, calls=3, **given)[session.seconds] / 3
         calls[name] = harness.units_for(seconds, once, MOST_CALLS)
 
         def warm(ask: Any = ask, count: int = calls[name]) -> float:
-            return ask(request, calls=count, **given)["seconds"]
+            return ask(request, calls=count, **given)[session.seconds]
 
         harness.until_stable(warm, most=5)
 
