@@ -61,22 +61,26 @@ def render(document: dict[str, Any]) -> str:
 
 
 def brief(documents: Sequence[dict[str, Any]]) -> str:
-    """One table for the front page: training, a column per workload."""
+    """The front page: a table for each training run, a column per workload."""
     train = [document for document in documents if document["kind"] == "train"]
     if not train:
         return ""
-    document = train[0]
-    results = document["results"]
-    names = [n for n in _order(results) if any(n in r["peers"] for r in results)]
-    head = ["us/sample"] + [r["workload"]["name"] for r in results]
-    rows = [[label(n), *(_brief_cell(r, n) for r in results)] for n in names]
     note = (
-        f"Training, {document['machine']['threads']} threads; in brackets how many "
-        "times longer than fastnn, median over interleaved rounds, below 1 where the "
-        "peer is ahead. Intervals, matrix products, answers and start-up: "
+        "Training; in brackets how many times longer than fastnn, median over "
+        "interleaved rounds, below 1 where the peer is ahead. Goals, intervals, "
+        "memory, matrix products, answers and start-up: "
         "[docs/performance.md](docs/performance.md)."
     )
-    return f"{table(head, rows)}\n\n{note}\n\n{machine_text(document)}\n"
+    return "\n\n".join([*map(_brief_table, train), note]) + "\n"
+
+
+def _brief_table(document: dict[str, Any]) -> str:
+    results, threads = document["results"], document["machine"]["threads"]
+    names = [n for n in _order(results) if any(n in r["peers"] for r in results)]
+    unit = f"us/sample, {threads} thread" + ("s" if threads > 1 else "")
+    head = [unit] + [r["workload"]["name"] for r in results]
+    rows = [[label(n), *(_brief_cell(r, n) for r in results)] for n in names]
+    return f"{table(head, rows)}\n\n{machine_text(document)}"
 
 
 def _order(results: Sequence[dict[str, Any]]) -> list[str]:
