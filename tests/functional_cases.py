@@ -7,9 +7,13 @@ names that both have may be used here, and NumPy.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+# What Keras made of them, by name of the case.
+GOLDEN = Path(__file__).parent / "models" / "golden" / "keras_functional.json"
 
 ROWS, BATCH, EPOCHS = 22, 4, 2  # 6 steps an epoch, the last one on 2 rows
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-GOLDEN = ROOT / "tests" / "models" / "golden" / "keras_functional.json"
 DIGITS = 7
 
 
@@ -40,7 +39,9 @@ def main() -> None:
     import functional_cases as cases
     import keras
 
-    found: dict[str, Any] = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    found: dict[str, Any] = {}
+    if cases.GOLDEN.exists():
+        found = json.loads(cases.GOLDEN.read_text())
     found["keras"] = keras.__version__
     for name in sys.argv[1:] or cases.CASES:
         make = cases.CASES[name]
@@ -55,7 +56,7 @@ def main() -> None:
             **cases.train(keras, case),
         }
         found[name] = rounded(record)
-    GOLDEN.write_text(json.dumps(found, indent=None, sort_keys=True) + "\n")
+    cases.GOLDEN.write_text(json.dumps(found, indent=None, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

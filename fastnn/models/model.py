@@ -11,11 +11,17 @@ import numpy as np
 from fastnn._registry import export, suggest
 from fastnn.autodiff._tape import state as trace_state
 from fastnn.autodiff.tensor import Tensor
-from fastnn.layers import _call
+from fastnn.layers import _call, _configs
 from fastnn.layers._tracking import Untracked, unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
 from fastnn.models.functional import FunctionalMixin, split_arguments
+from fastnn.models.graph_config import (
+    graph_config,
+    is_graph_config,
+    model_from_config,
+    takes_ends,
+)
 from fastnn.models.trainer import Trainer
 
 
@@ -53,7 +59,7 @@ class Model(FunctionalMixin, Trainer, Layer):
     # What `compile` sets comes with a new cache of plans, or is compared there.
     _unplanned = Layer._unplanned | frozenset(
         """compiled history loss optimizer run_eagerly stop_training _compile_loss
-        _compile_metrics _loss_tracker _runners""".split()
+        _compile_arguments _compile_metrics _loss_tracker _runners""".split()
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -63,15 +69,12 @@ class Model(FunctionalMixin, Trainer, Layer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         ends, kwargs = split_arguments(args, kwargs)
-        trainable = kwargs.get("trainable")
         super().__init__(**kwargs)
         self._remat_mode = None  # the layers made in a scope do it, one by one
         self._reset_compilation()
         if ends is not None:
             self._init_arguments = Untracked(((), kwargs))  # symbols keep layers alive
             self._set_graph(*ends)
-            if trainable is not None:
-                self.trainable = trainable
 
     # -- call ------------------------------------------------------------------------
 
@@ -171,6 +174,34 @@ class Model(FunctionalMixin, Trainer, Layer):
     def _builds_itself(self) -> bool:
         return type(self).build is not Model.build
 
+    # -- config ----------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain data that makes the model again, without its weights.
+
+        That of a functional model lists its layers and the calls between them as Keras
+        3 does.
+        """
+        cls = type(self)
+        if self._graph is not None and takes_ends(cls):
+            return graph_config(self)
+        base = super().get_config()
+        if cls.get_config is Model.get_config and cls.__init__ is not Model.__init__:
+            return _configs.automatic_config(self, base)
+        return base
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Makes a model, with new weights, from what `get_config` returned.
+
+        Args:
+            config: of fastnn or of Keras 3.
+            custom_objects: name -> class, for layers that are not registered.
+        """
+        if is_graph_config(config):
+            return model_from_config(cls, config, custom_objects)
+        return cls(**config)
+
     def summary(
         self,
         line_length: int | None = None,
@@ -203,5 +234,6 @@ class Model(FunctionalMixin, Trainer, Layer):
         )
 
 
+@export("keras.src.models.functional")
 class Functional(Model):
     """What `Model(inputs, outputs)` makes."""

@@ -4,19 +4,31 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn import tree
 from fastnn.layers.input_spec import format_shape
+from fastnn.symbolic.operation import Operation, class_name
 
-_WIDTHS = (33, 24, 15)
-_WIDTHS_TRAINABLE = (29, 23, 12, 7)
-_POSITIONS = (0.45, 0.80, 1.0)
-_POSITIONS_TRAINABLE = (0.39, 0.70, 0.87, 1.0)
-_HEADERS = ("Layer (type)", "Output Shape", "Param #", "Train")
-_ALIGN = ("<", "<", ">", "^")
+# By (with connections, with the column of what is trained).
+_WIDTHS = {
+    (False, False): (33, 24, 15),
+    (False, True): (29, 23, 12, 7),
+    (True, False): (31, 26, 17, 28),
+    (True, True): (29, 23, 12, 25, 7),
+}
+_POSITIONS = {
+    (False, False): (0.45, 0.80, 1.0),
+    (False, True): (0.39, 0.70, 0.87, 1.0),
+    (True, False): (0.30, 0.56, 0.74, 1.0),
+    (True, True): (0.27, 0.50, 0.67, 0.90, 1.0),
+}
+_HEADERS = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Train")
+_ALIGN = ("<", "<", ">", "<", "^")
 # Box characters, and what stands for them on a stream that has none.
 _BOXES = "┏━┳┓┃┡╇┩│├─┼┤└┴┘"
 _PLAIN = str.maketrans(_BOXES, "+-++|+++|+-+++++")
@@ -81,13 +93,15 @@ def _row(layer: Any, shape: Any, prefix: str) -> list[str]:
     if layer.weights:
         trained = "Y" if layer.trainable_weights else "N"
     name = f"{prefix}{layer.name} ({type(layer).__name__})"
-    return [name, _format_shapes(shape), params, trained]
+    return [name, _format_shapes(shape), params, "-", trained]
 
 
 def _rows(model: Any, expand: bool, depth: int = 0) -> list[list[str]]:
     from fastnn.models.model import Model
     from fastnn.models.sequential import Sequential
 
+    if model._graph is not None and depth == 0:
+        return _graph_rows(model, expand)
     rows = []
     shape = None
     if isinstance(model, Sequential) and model.built:
@@ -101,6 +115,46 @@ def _rows(model: Any, expand: bool, depth: int = 0) -> list[list[str]]:
         if not isinstance(model, Sequential):
             shape = None
     return rows
+
+
+def _graph_rows(model: Any, expand: bool) -> list[list[str]]:
+    """Rows of a functional model: operations too, and what each is connected to."""
+    graph = model._graph
+    places = {i: f"{s.operation.name}[{s.rank}][{n}]" for i, s, n in graph.addresses()}
+    shapes = {slot: spec[0] for slot, spec in enumerate(graph.specs)}
+    for slot in tree.flatten(graph.inputs):
+        places[slot.index] = f"{graph.specs[slot.index][2]}[0][0]"
+    rows = []
+    for operation in graph.operations:
+        steps = [step for step in graph.steps if step.operation is operation]
+        steps.sort(key=lambda step: step.rank)
+        if isinstance(operation, Operation):
+            row = [f"{operation.name} ({class_name(operation.kind)})", "", "0", "", "-"]
+        else:
+            row = _row(operation, operation._build_shape, "")
+        if steps:
+            found = [format_shape(shapes[slot]) for slot in steps[-1].outputs]
+            row[1] = found[0] if len(found) == 1 else f"[{', '.join(found)}]"
+            row[3] = ", ".join(places[slot] for step in steps for slot in step.slots())
+        else:
+            row[1] = format_shape(operation.output.shape)
+        rows.append(row)
+        if expand and getattr(operation, "layers", None):
+            rows += _rows(operation, expand, depth=1)
+    return rows
+
+
+def _branches(model: Any) -> bool:
+    """Whether a functional model is more than one layer after the other."""
+    graph = model._graph
+    if graph is None:
+        return False
+    last = [slot.index for slot in tree.flatten(graph.inputs)]
+    for step in graph.steps:
+        if len(last) != 1 or step.slots() != last or step.rank:
+            return True
+        last = step.outputs
+    return False
 
 
 def _select(model: Any, rows: list[list[str]], layer_range: Any) -> list[list[str]]:
@@ -122,16 +176,19 @@ def _select(model: Any, rows: list[list[str]], layer_range: Any) -> list[list[st
 
 def _widths(
     rows: list[list[str]],
-    columns: int,
+    kind: tuple[bool, bool],
     line_length: int | None,
     positions: Sequence[float] | None,
 ) -> list[int]:
-    default = _WIDTHS_TRAINABLE if columns == 4 else _WIDTHS
+    default = _WIDTHS[kind]
+    columns = len(default)
     if line_length is None and positions is None:
         longest = [max(len(row[i]) for row in rows) for i in range(columns)]
+        if kind[0]:
+            longest[3] = 0  # connections are wrapped
         return [max(w, n + 2) for w, n in zip(default, longest, strict=True)]
     total = line_length or sum(default) + columns + 1
-    shares = positions or (_POSITIONS_TRAINABLE if columns == 4 else _POSITIONS)
+    shares = positions or _POSITIONS[kind]
     if len(shares) != columns:
         raise ValueError(
             f"[summary] positions must have {columns} values, received {positions!r}."
@@ -141,7 +198,8 @@ def _widths(
     ends[-1] = total
     starts = [0, *ends[:-1]]
     widths = [max(e - s - 1, 7) for s, e in zip(starts, ends, strict=True)]
-    widths[1] = max(widths[1] - 1, 7)
+    squeezed = 2 if kind[0] else 1
+    widths[squeezed] = max(widths[squeezed] - 1, 7)
     return widths
 
 
@@ -149,6 +207,8 @@ def _wrap(cell: str, width: int) -> list[str]:
     """The cell in lines of `width`; a part that is too long ends with an ellipsis."""
     if len(cell) <= width:
         return [cell]
+    if ", " in cell and "(" not in cell:
+        return textwrap.wrap(cell, width)  # connections
     head, _, tail = cell.rpartition(" ")
     lines = [head, tail] if head else [cell]
     return [
@@ -158,13 +218,15 @@ def _wrap(cell: str, width: int) -> list[str]:
     ]
 
 
-def _draw(row: Sequence[str], widths: Sequence[int], edge: str) -> list[str]:
+def _draw(
+    row: Sequence[str], widths: Sequence[int], align: Sequence[str], edge: str
+) -> list[str]:
     cells = [_wrap(cell, width - 2) for cell, width in zip(row, widths, strict=False)]
     lines = []
     for i in range(max(map(len, cells))):
         parts = [
-            f" {cell[i] if i < len(cell) else '':{align}{width - 2}} "
-            for cell, width, align in zip(cells, widths, _ALIGN, strict=False)
+            f" {cell[i] if i < len(cell) else '':{side}{width - 2}} "
+            for cell, width, side in zip(cells, widths, align, strict=True)
         ]
         lines.append(edge + edge.join(parts) + edge)
     return lines
@@ -183,17 +245,22 @@ def summary_lines(
     layer_range: Sequence[str] | None = None,
 ) -> list[str]:
     """The lines of `Model.summary`, which explains the arguments."""
-    columns = 4 if show_trainable else 3
-    rows = _select(model, _rows(model, expand_nested), layer_range)
-    header = list(_HEADERS)
-    widths = _widths(rows or [header], columns, line_length, positions)
+    kind = _branches(model), show_trainable
+    chosen = [0, 1, 2, *([3] if kind[0] else []), *([4] if kind[1] else [])]
+
+    def pick(row: Sequence[str]) -> list[str]:
+        return [row[i] for i in chosen]
+
+    rows = [pick(r) for r in _select(model, _rows(model, expand_nested), layer_range)]
+    header, align = pick(_HEADERS), pick(_ALIGN)
+    widths = _widths(rows or [header], kind, line_length, positions)
     lines = [f'Model: "{model.name}"', _rule("┏", "━", "┳", "┓", widths)]
-    lines += _draw(header[:columns], widths, "┃")
+    lines += _draw(header, widths, align, "┃")
     lines.append(_rule("┡", "━", "╇", "┩", widths))
     for i, row in enumerate(rows):
         if i:
             lines.append(_rule("├", "─", "┼", "┤", widths))
-        lines += _draw(row[:columns], widths, "│")
+        lines += _draw(row, widths, align, "│")
     lines.append(_rule("└", "─", "┴", "┘", widths))
     return lines + _totals(model)
 

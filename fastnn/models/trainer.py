@@ -20,6 +20,7 @@ from fastnn.models.prepare import PrepareMixin
 from fastnn.models.quick import signature
 from fastnn.models.runners import RunnerCache
 from fastnn.models.sources import as_logs, make_source
+from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 if TYPE_CHECKING:
     from fastnn.graph.plan import Plan
@@ -48,6 +49,7 @@ class Trainer(PrepareMixin):
         self.history: History | None = None
         self._compile_loss: CompileLoss | None = None
         self._compile_metrics: tuple[CompileMetrics, ...] = ()
+        self._compile_arguments: dict[str, Any] = {}
         self._loss_tracker: Any = None
         self._runners = RunnerCache()
 
@@ -96,7 +98,28 @@ class Trainer(PrepareMixin):
         self._compile_loss = compile_loss
         self._compile_metrics = compile_metrics
         self._loss_tracker = Mean(name="loss")
+        self._compile_arguments = {
+            "optimizer": made,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
         self.compiled = True
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile` as plain data; None before it."""
+        if not self.compiled:
+            return None
+        config: dict[str, Any] = serialize_keras_object(self._compile_arguments)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` returned: equal, new objects."""
+        self.compile(**deserialize_keras_object(config))
 
     def _compiled_metrics(self) -> list[Any]:
         if self._loss_tracker is None:

@@ -301,7 +301,13 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
 
 
 absolute = globals()["abs"]
-true_divide = divide
+
+
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """x1 / x2; integers divide as floats."""
+    return divide(x1, x2)
+
+
 amax, amin = max, min
 
 __all__ = [

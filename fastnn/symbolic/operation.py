@@ -39,6 +39,8 @@ _MODULES = {
         sparse_sigmoid sparsemax squareplus tanh_shrink threshold unfold""",
 }
 _MODULE_OF = {name: m for m, names in _MODULES.items() for name in names.split()}
+# Functions that are other names of Keras's operations.
+_ALIASES = {"abs": "absolute", "conj": "conjugate", "bitwise_invert": "bitwise_not"}
 # Class names that are not the function's in camel case.
 _CLASSES = {
     "allclose": "AllClose",
@@ -97,9 +99,15 @@ class Operation(CallsMixin):
         options: dict[str, Any] | None = None,
     ) -> None:
         self.function = function
-        self.name = name or auto_name(function.__name__)
+        self.name = name or auto_name(self.kind)
         self.options = options or {}
         self._calls = Calls()
+
+    @property
+    def kind(self) -> str:
+        """The function's name, as Keras names the operation."""
+        own = self.function.__name__
+        return _ALIASES.get(own, own)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         kwargs = {**self.options, **kwargs}
@@ -142,13 +150,12 @@ class Operation(CallsMixin):
 
     def config_of_call(self, options: dict[str, Any]) -> dict[str, Any]:
         """The operation in Keras's format."""
-        own = self.function.__name__
-        module = f"keras.src.ops.{_MODULE_OF.get(own, 'numpy')}"
+        module = f"keras.src.ops.{_MODULE_OF.get(self.kind, 'numpy')}"
         return {
             "module": module,
-            "class_name": class_name(own),
+            "class_name": class_name(self.kind),
             "config": {"name": self.name, **options},
-            "registered_name": class_name(own),
+            "registered_name": class_name(self.kind),
         }
 
 

@@ -22,8 +22,8 @@ _UFUNCS = {
     "add": "add",
     "subtract": "subtract",
     "multiply": "multiply",
-    "true_divide": "divide",
-    "divide": "divide",
+    "true_divide": "true_divide",
+    "divide": "true_divide",
     "floor_divide": "floor_divide",
     "remainder": "mod",
     "power": "power",
@@ -121,7 +121,8 @@ class KerasTensor:
     __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
     __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
     __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
-    __truediv__, __rtruediv__ = _binary("divide"), _binary("divide", swapped=True)
+    __truediv__ = _binary("true_divide")
+    __rtruediv__ = _binary("true_divide", swapped=True)
     __floordiv__ = _binary("floor_divide")
     __rfloordiv__ = _binary("floor_divide", swapped=True)
     __mod__, __rmod__ = _binary("mod"), _binary("mod", swapped=True)

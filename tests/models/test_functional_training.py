@@ -8,7 +8,6 @@ the same weights.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import functional_cases as cases
 import numpy as np
@@ -17,9 +16,7 @@ import pytest
 from fastnn import keras
 from fastnn.models.steps import StepRunner
 
-GOLDEN = json.loads(
-    (Path(__file__).parent / "golden" / "keras_functional.json").read_text()
-)
+GOLDEN = json.loads(cases.GOLDEN.read_text())
 
 
 def assert_native(model, *kinds):
