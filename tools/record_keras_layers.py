@@ -10,7 +10,7 @@ root:
 Layers compute in float64 (torch computes channels_first and all gradients on a CPU);
 results are kept in float32. For each case: outputs, and the gradients of sum(outputs c)
 with random c in the inputs and the trainable weights. For each class the first case's
-config; for each case names and shapes of the weights and the output's shape.
+serialized form; for each case names and shapes of the weights and the output's shape.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 import torch
-from layer_cases import CASES, Case, plain, uniform, weight
+from layer_cases import CASES, Case, uniform, weight
 
 GOLDEN = Path("tests/layers/golden")
 
@@ -32,7 +32,7 @@ def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Puts the results of a case into `arrays`; returns what is no array."""
     rng = case.rng()
     layer = getattr(keras.layers, case.layer)(**case.arguments, dtype="float64")
-    config = plain(layer.get_config())
+    serialized = keras.layers.serialize(layer)
     inputs: list[Any] = []
     for array in case.inputs(rng):
         tensor = torch.from_numpy(array)
@@ -61,7 +61,7 @@ def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     facts = {"weights": [[w.name, list(w.shape)] for w in layer.weights]}
     facts["output_shape"] = list(result)
     if case.name.endswith("-0"):
-        facts["config"] = config
+        facts["serialized"] = serialized
     return facts
 
 

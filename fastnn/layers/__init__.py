@@ -6,7 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn._registry import exported
-from fastnn.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastnn.layers.activation import (
+    ELU,
+    Activation,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    RReLU,
+    Softmax,
+)
 from fastnn.layers.adaptive_pooling import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.layers.adaptive_pooling import __all__ as _adaptive_pooling
 from fastnn.layers.batch_normalization import BatchNormalization
@@ -95,6 +103,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "PReLU",
+    "RReLU",
     "Permute",
     "ReLU",
     "RepeatVector",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn import activations, constraints, initializers, ops, regularizers
+from fastnn import activations, constraints, initializers, ops, random, regularizers
 from fastnn._registry import export
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
@@ -190,6 +190,59 @@ class PReLU(Layer):
             "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
             "alpha_constraint": constraints.serialize(self.alpha_constraint),
             "shared_axes": self.shared_axes,
+        }
+
+
+@export("keras.layers")
+class RReLU(_Elementwise):
+    """`x` where positive, `slope * x` elsewhere, with random slopes while training.
+
+    Slopes are uniform in [lower, upper), one per element; outside training all are
+    (lower + upper) / 2 (Xu et al., 2015, arXiv:1505.00853). Keras has no such layer.
+
+    Args:
+        lower: smallest slope below zero.
+        upper: largest slope below zero.
+        seed: integer, or None for one drawn from the process-wide stream.
+        **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Raises:
+        ValueError: unless 0 <= lower <= upper.
+    """
+
+    def __init__(
+        self,
+        lower: float = 1 / 8,
+        upper: float = 1 / 3,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= lower <= upper:
+            raise ValueError(
+                f"[RReLU] slopes must satisfy 0 <= lower <= upper; received lower="
+                f"{lower!r} and upper={upper!r}."
+            )
+        self.lower = float(lower)
+        self.upper = float(upper)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return ops.leaky_relu(inputs, (self.lower + self.upper) / 2)
+        slopes = random.uniform(
+            inputs.shape, self.lower, self.upper, inputs.dtype, self.seed_generator
+        )
+        below = ops.multiply(slopes, ops.relu(ops.negative(inputs)))
+        return ops.subtract(ops.relu(inputs), below)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "lower": self.lower,
+            "upper": self.upper,
+            "seed": self.seed,
         }
 
 

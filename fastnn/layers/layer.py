@@ -81,8 +81,9 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         if (size := kwargs.pop("input_dim", None)) is not None:
             shape = (size,)
         kwargs.pop("autocast", None)  # inputs always get the compute dtype
-        if kwargs.get("quantization_config", 0) is None:  # in configs of Keras
-            del kwargs["quantization_config"]
+        for option in ("lora_rank", "lora_alpha", "quantization_config"):
+            if kwargs.get(option, ...) is None:  # as Keras writes it into configs
+                del kwargs[option]
         if kwargs:
             raise ValueError(_configs.unknown_arguments(type(self), kwargs))
         if name is not None and (not isinstance(name, str) or "/" in name):

@@ -138,10 +138,23 @@ def test_config_round_trip(case: Case) -> None:
     assert plain(again.get_config()) == plain(layer.get_config())
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if "config" in FACTS[c.name]], ids=lambda c: c.layer
+first_cases = pytest.mark.parametrize(
+    "case", [c for c in CASES if "serialized" in FACTS[c.name]], ids=lambda c: c.layer
 )
+
+
+@first_cases
 def test_config_is_that_of_keras(case: Case) -> None:
     layer = getattr(layers, case.layer)(**case.arguments)
-    expected, got = FACTS[case.name]["config"], plain(layer.get_config())
+    expected = plain(FACTS[case.name]["serialized"]["config"])
+    got = plain(layer.get_config())
     assert {k: got.get(k, "missing") for k in expected} == expected
+
+
+@first_cases
+def test_keras_configs_make_our_layers(case: Case) -> None:
+    layer = layers.deserialize(FACTS[case.name]["serialized"])
+    own = getattr(layers, case.layer)(**case.arguments)
+    assert type(layer) is type(own)
+    assert layer.dtype == "float64"
+    assert plain(layer.get_config()) == plain(own.get_config())

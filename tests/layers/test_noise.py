@@ -110,7 +110,7 @@ def test_activity_regularization_adds_its_penalty():
     layer = layers.ActivityRegularization(l1=0.1, l2=0.2)
     x = np.array([[1.0, -2.0], [3.0, 0.5]], "f")
     np.testing.assert_array_equal(layer(x).numpy(), x)
-    expected = 0.1 * np.abs(x).sum() + 0.2 * np.square(x).sum()
+    expected = (0.1 * np.abs(x).sum() + 0.2 * np.square(x).sum()) / 2  # per sample
     np.testing.assert_allclose(float(layer.losses[0]), expected, rtol=1e-6)
 
 
@@ -133,3 +133,38 @@ def test_fit_trains_through_noise(eager):
     losses = history.history["loss"]
     assert np.isfinite(losses).all()
     assert len(set(losses)) == 3
+
+
+class TestRReLU:
+    def test_slopes_are_uniform_and_drawn_anew(self):
+        layer, x = layers.RReLU(0.1, 0.4, seed=1), np.where(X == 0, 1, X)
+        got = layer(x, training=True).numpy()
+        slopes = (got / x)[x < 0]
+        np.testing.assert_array_equal(got[x > 0], x[x > 0])
+        assert 0.1 - 1e-6 <= slopes.min() < 0.11
+        assert 0.39 < slopes.max() <= 0.4 + 1e-6
+        np.testing.assert_allclose(slopes.mean(), 0.25, atol=0.005)
+        assert (layer(x, training=True).numpy() != got).any()
+
+    def test_inference_takes_the_mean_slope(self):
+        got = layers.RReLU(0.1, 0.4)(X).numpy()
+        np.testing.assert_allclose(got, np.where(X > 0, X, 0.25 * X), rtol=1e-6)
+
+    def test_gradient_is_the_slope_of_its_call(self):
+        layer, x = layers.RReLU(seed=1), ops.convert_to_tensor(X)
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            total = ops.sum(y)
+        slope = tape.gradient(total, x).numpy()
+        np.testing.assert_allclose(slope * X, y.numpy(), rtol=1e-5, atol=1e-6)
+
+    def test_config(self):
+        layer = layers.RReLU(0.2, 0.3, seed=5)
+        again = layers.deserialize(layers.serialize(layer))
+        assert (again.lower, again.upper, again.seed) == (0.2, 0.3, 5)
+
+    @pytest.mark.parametrize("bounds", [(0.4, 0.3), (-0.1, 0.3)])
+    def test_bounds(self, bounds):
+        with pytest.raises(ValueError, match="0 <= lower <= upper; received"):
+            layers.RReLU(*bounds)
