@@ -78,6 +78,7 @@ FASTNN_OUTLINE void copy_run(char* to, const char* from, int64_t stride, int64_t
 // Elements [start, start + n) of operand k in row-major order.
 FASTNN_OUTLINE void gather(char* to, const Walk& w, int k, int64_t start, int64_t n,
                            int size) {
+  if (n <= 0) return;  // a dimension may be 0 then
   int64_t at[kMaxRank];
   const char* from = w.base[k];
   for (int d = w.ndim - 1; d >= 0; --d) {
