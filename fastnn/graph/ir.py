@@ -78,6 +78,8 @@ class Graph:
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
+        # In elements, of inputs that are not dense, by index.
+        self.input_strides: dict[int, tuple[int, ...]] = {}
         self.variables: dict[int, tuple[Variable, Value]] = {}
         self.updates: dict[int, Value] = {}
         # What the passes did: how many nodes each left, and what was fused.

@@ -86,7 +86,8 @@ class Layout:
         for i, (_, value) in enumerate(graph.variables.values()):
             self._place(value, self._storage(VARIABLES, value, i))
         for i, value in enumerate(graph.inputs):
-            self._place(value, self._storage(INPUTS, value, i))
+            strides = graph.input_strides.get(i)
+            self._place(value, self._storage(INPUTS, value, i), strides=strides)
         donated = self._donations()
         # `_commit` still reads these after the last node.
         self._fixed |= {v for k, v in graph.updates.items() if donated.get(v) != k}

@@ -181,7 +181,9 @@ class Plan:
             self._bound[slot] = array
 
     def bind_input(self, index: int, array: np.ndarray) -> None:
-        """Point input `index` to a C-contiguous array of its spec."""
+        """Point input `index` to a C-contiguous array of its spec, or the memory that
+        an array with its `input_strides` spans.
+        """
         self._bind(2 + len(self._variables) + index, array)
 
     def release_inputs(self) -> None:
@@ -268,11 +270,18 @@ class Plan:
             for i, value in enumerate(self.graph.inputs):
                 if first + i not in self._bound:
                     lent.append(first + i)
-                    self._bind(first + i, np.zeros(value.shape, value.dtype))
+                    self._bind(first + i, self._zeros(i, value))
             try:
                 return self._timed(steps)
             finally:
                 self._unbind(lent)
+
+    def _zeros(self, index: int, value: Value) -> np.ndarray:
+        strides = self.graph.input_strides.get(index)
+        if strides is None:
+            return np.zeros(value.shape, value.dtype)
+        spans = zip(value.shape, strides, strict=True)
+        return np.zeros(1 + sum((n - 1) * s for n, s in spans), value.dtype)
 
     def _timed(self, steps: int) -> Profile:
         from fastnn.graph.report import Profile

@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from fastnn import config, random, tree
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
+from fastnn.data.windows import Window
 from fastnn.errors import BackendError, PlanError
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
@@ -36,8 +37,15 @@ STEPS = {"train": "train_step", "test": "test_step"}
 class Program:
     """A plan, and the structure of what it returns."""
 
-    def __init__(self, fn: Callable[..., Any], specs: list[Spec], name: str) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        specs: list[Spec],
+        name: str,
+        strides: Sequence[tuple[int, ...] | None] = (),
+    ) -> None:
         graph, self.result = trace(fn, specs, name)
+        graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
         self.plan = Plan(optimize(graph))
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
@@ -69,7 +77,7 @@ class StepRunner:
         self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
         self._eager: EagerRunner | None = None
         # Kind -> arrays of the data, and what the gather reads in their place.
-        self._dense: dict[str, tuple[Any, list[np.ndarray]]] = {}
+        self._dense: dict[str, tuple[Any, list[Window]]] = {}
 
     # -- epochs ----------------------------------------------------------------------
 
@@ -104,8 +112,8 @@ class StepRunner:
         every_batch: bool,
     ) -> None:
         if self._eager is None:
-            arrays = self._contiguous(kind, data)
-            count = len(arrays[0])
+            columns = self._windows(kind, data)
+            count = len(columns[0])
             order = (
                 np.arange(count) if seed is None else random.permutation(count, seed)
             )
@@ -114,13 +122,13 @@ class StepRunner:
             parts = [(full, batch_size)] * (full > 0) + [(1, rest)] * (rest > 0)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
-                program = self._epoch_program(kind, data, arrays, size)
+                program = self._epoch_program(kind, data, columns, size)
                 if program is None:
                     break
                 programs.append((steps, program))
             else:
                 self._latest[kind] = programs[0][1]
-                inputs, done = [*arrays, order], 0
+                inputs, done = [*(c.memory for c in columns), order], 0
                 for steps, program in programs:
                     done = self._run_steps(
                         program, inputs, steps, done, on_progress, every_batch
@@ -162,15 +170,15 @@ class StepRunner:
                 chunk = max(chunk, int(chunk * min(CALL_SECONDS / seconds, 100.0)))
         return done
 
-    def _contiguous(self, kind: str, data: Any) -> list[np.ndarray]:
+    def _windows(self, kind: str, data: Any) -> list[Window]:
         """The arrays as the gather reads them; converted once for all epochs."""
         leaves = [a for a in tree.flatten(data) if a is not None]
-        known, dense = self._dense.get(kind, ([], []))
+        known, windows = self._dense.get(kind, ([], []))
         if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):
-            return dense
-        dense = [np.ascontiguousarray(a) for a in leaves]
-        self._dense[kind] = leaves, dense
-        return dense
+            return windows
+        windows = [Window(a) for a in leaves]
+        self._dense[kind] = leaves, windows
+        return windows
 
     def release(self, kind: str | None = None) -> None:
         """Let go of the data: a pass is over, and it may change before the next.
@@ -192,7 +200,7 @@ class StepRunner:
         self.ready.forget(kind)
 
     def _epoch_program(
-        self, kind: str, data: Any, arrays: list[np.ndarray], batch: int
+        self, kind: str, data: Any, windows: list[Window], batch: int
     ) -> Program | None:
         def body(*tensors: Tensor) -> Any:
             *columns, order = tensors
@@ -203,11 +211,14 @@ class StepRunner:
             self._cursor.assign(raw.add(self._cursor, batch))
             return self._step(kind, data, rows)
 
-        specs = [Spec(a.shape, a.dtype.name) for a in arrays]
-        specs.append(Spec((len(arrays[0]),), "int64"))
-        program = self._program((kind, "epoch", batch), data, specs, body)
+        count = len(windows[0])
+        specs = [Spec(w.shape, w.dtype.name) for w in windows]
+        specs.append(Spec((count,), "int64"))
+        strides = tuple(w.strides for w in windows)
+        key = kind, "epoch", batch, *(strides if any(strides) else ())
+        program = self._program(key, data, specs, body, strides)
         if program is not None:
-            program.plan.cycle = self._cursor, len(arrays[0]) // batch
+            program.plan.cycle = self._cursor, count // batch
         return program
 
     # -- single batches --------------------------------------------------------------
@@ -325,15 +336,16 @@ class StepRunner:
         data: Any,
         specs: list[Spec],
         body: Callable[..., Any],
+        strides: Sequence[tuple[int, ...] | None] = (),
     ) -> Program | None:
         """The program for these shapes; None when it cannot be traced."""
         given = tuple(a is None for a in tree.flatten(data))
         key = (kind, tuple(specs), given, config.floatx(), config.epsilon())
         program = self._programs.get(key)
         if program is None:
-            name = f"{self.model.name}_{'_'.join(str(k) for k in kind)}"
+            name = f"{self.model.name}_{'_'.join(str(k) for k in kind[:3])}"
             try:
-                program = Program(body, specs, name)
+                program = Program(body, specs, name, strides)
             except (PlanError, BackendError) as error:
                 warnings.warn(
                     f"[fit] {type(self.model).__name__} runs eagerly, which is slower: "

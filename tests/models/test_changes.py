@@ -12,6 +12,7 @@ import pytest
 
 from fastnn import Sequential, config, layers, metrics, ops
 from fastnn.callbacks import LambdaCallback
+from fastnn.data import windows
 from fastnn.models import Model
 from fastnn.optimizers import SGD, Adam, RMSprop, schedules
 
@@ -319,7 +320,7 @@ class TestData:
             calls.append(array is x)
             return convert(array, *args)
 
-        monkeypatch.setattr(np, "ascontiguousarray", counting)
+        monkeypatch.setattr(windows.np, "ascontiguousarray", counting)
         model.fit(x, Y, epochs=4, verbose=0, validation_data=(x[:32], Y[:32]))
         assert sum(calls) == 1
 
