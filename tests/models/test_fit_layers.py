@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import layers
+from fastnn import config, layers
 from fastnn.models import Sequential
 from fastnn.optimizers import SGD
 
@@ -93,6 +93,20 @@ def test_plan_equals_eager(make: Callable[[], Sequential]) -> None:
     np.testing.assert_allclose(
         planned.predict(x, verbose=0), eager.predict(x, verbose=0), 1e-5, 1e-6
     )
+
+
+@pytest.mark.parametrize("make", MODELS, ids=lambda m: m.__name__)
+def test_bits_do_not_depend_on_threads(make: Callable[[], Sequential]) -> None:
+    threads = config.get_num_threads()
+    try:
+        weights = []
+        for count in (1, 3):
+            config.set_num_threads(count)
+            weights.append(trained(make, False)[0].get_weights())
+    finally:
+        config.set_num_threads(threads)
+    for one, three in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, three)
 
 
 def ops_of(make: Callable[[], Sequential], kind: str = "train") -> Counter[str]:
