@@ -102,11 +102,14 @@ IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
 Gradients need the values that operations have read, so only variables change."""
 
 
-def warn_renamed(old: str, new: str) -> None:
-    """Warns that `old` is the spelling of an earlier Keras, at the user's line."""
-    level, frame = 2, sys._getframe(1)
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the user's line: the innermost outside fastnn."""
+    level, frame = 1, sys._getframe(0)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastnn."):
         level, frame = level + 1, frame.f_back
-    warnings.warn(
-        f"{old} is an old spelling: write {new}.", FutureWarning, stacklevel=level
-    )
+    warnings.warn(message, category, stacklevel=level)
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warns that `old` is the spelling of an earlier Keras, at the user's line."""
+    warn_user(f"{old} is an old spelling: write {new}.", FutureWarning)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tensor[key]` and `a @ b` as compositions of ops."""
+"""`tensor[key]`, `a @ b` and lists of tensors as compositions of ops."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import state
 from fastnn.errors import ShapeError
-from fastnn.opset._dtypes import is_float
+from fastnn.opset._dtypes import is_float, result_type
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor
@@ -207,3 +208,29 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     if b.ndim == 1:
         shape = shape[:-1]
     return raw.reshape(y, shape) if shape != y.shape else y
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether a list, tuple or list of such has a tensor in it."""
+    from fastnn.autodiff.tensor import Tensor
+
+    if isinstance(value, (list, tuple)):
+        return any(holds_tensors(item) for item in value)
+    return isinstance(value, Tensor)
+
+
+def stacked(values: Any) -> Tensor:
+    """A list of tensors and numbers (or of such lists) as one tensor, recorded."""
+    from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+
+    parts = [stacked(v) if isinstance(v, (list, tuple)) else v for v in values]
+    dtypes = {t.dtype for t in parts if isinstance(t, Tensor)}
+    dtype = result_type(*sorted(dtypes), floatx=config.floatx())
+    rows = []
+    for part in parts:
+        t = convert_to_tensor(part, dtype)
+        rows.append(raw.reshape(t, (1, *t.shape)))
+    out = rows[0]
+    for row in rows[1:]:
+        out = raw.concatenate(out, row, 0)
+    return out

@@ -465,6 +465,11 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         if dtype is None or value.dtype == dtype:
             return value
         return _raw().cast(value, dtype)
+    if isinstance(value, (list, tuple)) and (state().tracer or state().tapes):
+        from fastnn.autodiff.indexing import holds_tensors, stacked
+
+        if holds_tensors(value):  # as an array they would be constants
+            return convert_to_tensor(stacked(value), dtype)
     try:
         array = np.array(value)
     except SymbolicTensorError:

@@ -20,6 +20,7 @@ from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
 from fastnn.symbolic.node import Calls, CallsMixin
+from fastnn.symbolic.tensor import KerasTensor
 
 
 def _wrap_build(build: Any) -> Any:
@@ -344,18 +345,21 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         call = type(self).call
         if not args:
             args = self._first_argument(call, kwargs)
+        if args and type(args[0]) is KerasTensor:
+            return _symbolic.call(self, args, kwargs)
         try:
             args = tuple([_call.to_tensors(self, value) for value in args])
-        except SymbolicTensorError:
+        except SymbolicTensorError:  # one in a list
             return _symbolic.call(self, args, kwargs)
         inputs = args[0] if args else None
         state = _call.state
         outer_training = state.training
         training = kwargs.pop("training", None)
+        if kwargs and _symbolic.holds_symbols(kwargs):
+            given = {} if training is None else {"training": training}
+            return _symbolic.call(self, args, {**kwargs, **given})
         if training is None:
             training = outer_training
-        if kwargs and _symbolic.holds_symbols(kwargs):
-            return _symbolic.call(self, args, kwargs)
         if training is not None and _call.takes_argument(call, "training"):
             kwargs["training"] = training
         if not self.built:

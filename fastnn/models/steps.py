@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
 from fastnn.data.windows import Window
-from fastnn.errors import BackendError, PlanError
+from fastnn.errors import BackendError, PlanError, warn_user
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
@@ -347,11 +346,9 @@ class StepRunner:
             try:
                 program = Program(body, specs, name, strides)
             except (PlanError, BackendError) as error:
-                warnings.warn(
+                warn_user(
                     f"[fit] {type(self.model).__name__} runs eagerly, which is slower: "
-                    f"{error}",
-                    UserWarning,
-                    stacklevel=2,
+                    f"{error}"
                 )
                 self._eager = EagerRunner(self.model)
                 return None

@@ -48,6 +48,8 @@ class Step:
 
     def slots(self) -> list[int]:
         """Slots of the arguments."""
+        if self.source is not None:
+            return [self.source]
         leaves = tree.flatten((self.args, self.kwargs))
         return [leaf.index for leaf in leaves if isinstance(leaf, Slot)]
 
@@ -100,10 +102,13 @@ class Graph:
             if node.is_input:
                 continue
             _check_reachable(node, slots, self.steps)
-            args, kwargs = tree.map_structure(
-                lambda leaf: slot(leaf) if isinstance(leaf, KerasTensor) else leaf,
-                (node.args, node.kwargs),
-            )
+            if node.is_plain:
+                args, kwargs = (slot(node.args[0]),), {}
+            else:
+                args, kwargs = tree.map_structure(
+                    lambda leaf: slot(leaf) if isinstance(leaf, KerasTensor) else leaf,
+                    (node.args, node.kwargs),
+                )
             results = [slot(t).index for t in node.output_tensors]
             self.steps.append(
                 Step(node.operation, args, kwargs, results, ranks[id(node)])

@@ -30,8 +30,15 @@ class Node:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
-        self.input_tensors = symbolic_leaves(args, kwargs)
+        plain = self.is_plain
+        self.input_tensors = [args[0]] if plain else symbolic_leaves(args, kwargs)
         self.output_tensors = outputs
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was called with one symbolic tensor and nothing else."""
+        args = self.args
+        return len(args) == 1 and isinstance(args[0], KerasTensor) and not self.kwargs
 
     @property
     def is_input(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -351,6 +352,20 @@ class TestModel:
         assert model.losses == []
         model(A)
         np.testing.assert_allclose(model.losses, [np.mean(A**2)], rtol=1e-6)
+
+
+class TestCost:
+    def test_building_twenty_layers_takes_milliseconds(self):
+        def build():
+            start = time.process_time()
+            x = y = fastnn.Input((32,))
+            for _ in range(20):
+                y = layers.Dense(32, activation="relu")(y)
+            fastnn.Model(x, y)
+            return time.process_time() - start
+
+        # The goal is 5 ms on a quiet machine; the best of many, with room for a busy one.
+        assert min(build() for _ in range(20)) < 0.015
 
 
 class TestErrors:
