@@ -41,10 +41,12 @@ def format_remaining(seconds: float) -> str:
 
 
 def format_values(values: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> str:
-    """` - accuracy: 0.9012 - loss: 3.1e-05`, four digits each."""
+    """` - accuracy: 0.9012 - loss: 3.1e-05`, four digits each; means of arrays."""
     items = values.items() if isinstance(values, Mapping) else values
     text = ""
     for name, value in items:
+        if getattr(value, "shape", ()) and hasattr(value, "mean"):
+            value = float(value.mean())
         if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
             number = float(value)
             shown = f"{number:.4f}" if abs(number) > 1e-3 else f"{number:.4e}"

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import BackendError, PlanError
+from fastnn.models.results import as_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,7 @@ class Stepping:
         if given[1] is not None and model._compile_loss is not None:
             model._check_y(arrays[1], self._outputs, where)
         values = self._plan.run_on(arrays)
-        return {n: float(v) for n, v in zip(self._names, values, strict=True)}
+        return {n: as_log(v) for n, v in zip(self._names, values, strict=True)}
 
     @staticmethod
     def fits(program: Program | None, given: Any, arrays: Any) -> bool:

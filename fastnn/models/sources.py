@@ -12,6 +12,7 @@ from fastnn.callbacks import CallbackList
 from fastnn.data import ArrayData
 from fastnn.models.checks import check_count
 from fastnn.models.eager_runner import permutation
+from fastnn.models.results import as_logs
 
 _PROGRESS_INTERVAL = 0.05  # seconds between reports; reading metrics is not free
 
@@ -149,11 +150,6 @@ def logs_of(model: Any, runner: Any, step: str) -> dict[str, float]:
     if results is None:
         results = model.get_metrics_result()
     return as_logs(results)
-
-
-def as_logs(results: dict[str, Any]) -> dict[str, float]:
-    """Results as floats, sorted by name as Keras shows them."""
-    return {name: float(results[name]) for name in sorted(results)}
 
 
 class Progress:

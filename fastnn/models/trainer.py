@@ -18,8 +18,9 @@ from fastnn.models.compile_metrics import CompileMetrics
 from fastnn.models.compile_utils import CompileLoss
 from fastnn.models.prepare import PrepareMixin
 from fastnn.models.quick import signature
+from fastnn.models.results import as_logs
 from fastnn.models.runners import RunnerCache
-from fastnn.models.sources import as_logs, make_source
+from fastnn.models.sources import make_source
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 if TYPE_CHECKING:
