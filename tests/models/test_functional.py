@@ -364,7 +364,7 @@ class TestCost:
             fastnn.Model(x, y)
             return time.process_time() - start
 
-        # The goal is 5 ms on a quiet machine; the best of many, and room for a busy one.
+        # The goal is 5 ms on a quiet machine; this one may be busy.
         assert min(build() for _ in range(20)) < 0.015
 
 
