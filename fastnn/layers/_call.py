@@ -58,6 +58,18 @@ def inside(layer: Layer) -> Iterator[None]:
         state.stack.pop()
 
 
+@contextmanager
+def training_as(training: bool | None) -> Iterator[None]:
+    """Inner layers called meanwhile inherit `training`; None changes nothing."""
+    outer = state.training
+    if training is not None:
+        state.training = training
+    try:
+        yield
+    finally:
+        state.training = outer
+
+
 @cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of a function's parameters, without `*args` and `**kwargs`.

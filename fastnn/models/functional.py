@@ -176,13 +176,12 @@ class FunctionalMixin:
                 "of the model, or make it from symbolic tensors, "
                 "Model(inputs, outputs)."
             )
-        if training is not None:
-            _call.state.training = training
         values = [
             conform(value, shape, dtype)
             for (_, value), (shape, dtype, _) in self._matched(inputs, "call")
         ]
-        return _single(self._graph.run(values))
+        with _call.training_as(training):
+            return _single(self._graph.run(values))
 
     def _matched(self, inputs: Any, where: str) -> list[tuple[Any, Any]]:
         """(place in `inputs`, value) and (shape, dtype, name) of each declared input.

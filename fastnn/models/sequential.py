@@ -218,8 +218,9 @@ class Sequential(Model):
             source = layers[0]
             inputs = conform(inputs, source.batch_shape, source.dtype)
             layers = layers[1:]
-        for layer in layers:
-            inputs = layer(inputs)
+        with _call.training_as(training):
+            for layer in layers:
+                inputs = layer(inputs)
         return inputs
 
     def compute_output_shape(self, input_shape: Any) -> Shape:

@@ -316,6 +316,17 @@ class TestModel:
         changed, same = model(np.ones((50, 4), "float32"))
         assert (changed.numpy() == 1).all()
 
+    @pytest.mark.parametrize("kind", ["functional", "sequential"])
+    def test_call_itself_takes_training_and_leaves_nothing_behind(self, kind):
+        x, drop = fastnn.Input((4,)), layers.Dropout(0.9, seed=1)
+        model = fastnn.Model(x, drop(x))
+        if kind == "sequential":
+            model = fastnn.Sequential([fastnn.Input((4,)), drop])
+        ones = fastnn.Tensor(np.ones((50, 4), "float32"))
+        assert (model.call(ones, training=True).numpy() == 0).any()
+        assert (model.call(ones).numpy() == 1).all()
+        assert (model(ones).numpy() == 1).all()
+
     def test_symbolic_arguments_by_keyword(self):
         class Scaled(layers.Layer):
             def call(self, inputs, factor=None):
