@@ -266,3 +266,60 @@ class TestCompile:
         assert model.evaluate(data, verbose=0) == pytest.approx(want, rel=1e-5)
         if not eager:
             assert_native(model, "train", "test")
+
+
+class TestPlans:
+    def test_a_chain_has_the_plan_of_the_sequential(self):
+        def plan(kind):
+            chosen = [
+                keras.layers.Dense(8, activation="relu", name="one"),
+                keras.layers.Dense(3, activation="softmax", name="two"),
+            ]
+            x = y = keras.Input((4,), name="x")
+            for layer in chosen:
+                y = layer(y)
+            model = keras.Model(x, y, name="m")
+            if kind == "sequential":
+                model = keras.Sequential([x, *chosen], name="m")
+            optimizer = keras.optimizers.Adam(name="adam")
+            model.compile(optimizer, "sparse_categorical_crossentropy")
+            case = small()
+            model.fit(case.x[0], case.y[1], batch_size=4, verbose=0)
+            return model._get_runner().plan("train").summary()
+
+        assert plan("functional") == plan("sequential")
+
+    def test_images_tokens_and_merges(self):
+        def train(eager):
+            layers = keras.layers
+            image = keras.Input((6, 6, 2), name="image")
+            tokens = keras.Input((5,), dtype="int32", name="tokens")
+            h = layers.Conv2D(3, 3, padding="same", activation="relu")(image)
+            r = layers.Conv2D(3, 3, padding="same")(layers.BatchNormalization()(h))
+            h = layers.GlobalAveragePooling2D()(layers.Add()([h, r]))
+            e = layers.Flatten()(layers.Embedding(9, 2)(tokens))
+            z = layers.Concatenate()([h, e])
+            out = layers.Dense(1, name="out")(z)
+            model = keras.Model([image, tokens], [out, z], name="mixed")
+            cases.start(model)
+            model.compile(
+                keras.optimizers.SGD(0.05),
+                ["mse", None],
+                metrics=[["mae"], None],
+                run_eagerly=eager,
+            )
+            rng = np.random.default_rng(0)
+            images = rng.integers(0, 4, (22, 6, 6, 2)).astype("uint8")
+            x = {"image": images, "tokens": rng.integers(0, 9, (22, 5))}
+            y = {"out": rng.normal(size=22)}
+            history = model.fit(
+                x, y, batch_size=4, epochs=3, shuffle=False, verbose=0
+            ).history
+            if not eager:
+                assert_native(model, "train")
+            return history
+
+        native, eager = train(False), train(True)
+        assert native.keys() == eager.keys() == {"loss", "out_mae"}
+        for name, values in native.items():
+            np.testing.assert_allclose(values, eager[name], rtol=2e-5)
