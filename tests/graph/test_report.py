@@ -234,3 +234,25 @@ def test_a_running_plan_never_asks_for_the_gil() -> None:
     finally:
         sys.setswitchinterval(before)
         worker.join()
+
+
+def test_sixty_tiny_layers_are_timed_one_by_one_without_allocations() -> None:
+    """deep32: 20 x (Dense 100, BatchNormalization, ELU)."""
+    model = Sequential([layers.Input((784,))])
+    for _ in range(20):
+        model.add(layers.Dense(100))
+        model.add(layers.BatchNormalization())
+        model.add(layers.Activation("elu"))
+    model.add(layers.Dense(10, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.random.default_rng(0).random((96, 784), dtype="f"), np.zeros(96, int)
+    model.fit(x, y, batch_size=32, verbose=0)
+    before = _core.memory_stats()
+    profile = model.plan().profile(steps=6)
+    assert profile.allocations == 0 and _core.memory_stats() == before
+    assert len(list(profile)) == len(model.plan()._steps) > 100
+    assert sum(t > 0 for _, t in profile) > 100
+    barriers = [
+        line for line in str(profile).splitlines() if line.startswith("-- phase")
+    ]
+    assert len(barriers) == model.plan().phases
