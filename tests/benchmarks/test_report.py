@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from benchmarks import compare, report, train, train_tables
 from benchmarks.formatting import number
 from benchmarks.goals import verdicts
+from benchmarks.growth import set_limits
 from benchmarks.harness import Sample
 from benchmarks.plots import draw_growth
 from benchmarks.workloads import WORKLOADS
@@ -173,6 +174,16 @@ def test_growth_has_a_table_per_axis_and_its_limit():
         "| 2 | 2.00 | 4.00 | 12.0 |",
     ]
     assert "| mlp32 | 3.00 |" in lines
+
+
+def test_limits_are_those_of_the_best_rate_of_as_many_threads():
+    def point(threads: int, rate: float) -> dict:
+        work = {"flops_per_sample": 1e6}
+        return {"threads": threads, "fma_gflops": rate, "workload": work}
+
+    slow, fast, both = point(1, 50.0), point(1, 100.0), point(2, 200.0)
+    set_limits({"batch": {"points": [slow, both]}, "width": {"points": [fast]}})
+    assert [p["limit"] for p in (slow, fast, both)] == [1e-5, 1e-5, 5e-6]
 
 
 def test_growth_is_drawn_the_same_each_time(tmp_path):
