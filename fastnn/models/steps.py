@@ -75,6 +75,7 @@ class StepRunner:
         self.calling = Calling(self._call_program, model)
         self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
         self._eager: EagerRunner | None = None
+        self._untraceable: set[str] = set()  # kinds whose steps it runs
         # Kind -> arrays of the data, and what the gather reads in their place.
         self._dense: dict[str, tuple[Any, list[Window]]] = {}
 
@@ -110,7 +111,7 @@ class StepRunner:
         on_progress: Callable[[int], bool],
         every_batch: bool,
     ) -> None:
-        if self._eager is None:
+        if kind not in self._untraceable:
             columns = self._windows(kind, data)
             count = len(columns[0])
             order = (
@@ -245,7 +246,7 @@ class StepRunner:
             self.ready.put(key, Stepping(kind, self._latest, arrays, shapes, order))
 
     def _batch(self, kind: str, data: Any) -> dict[str, Any] | None:
-        if self._eager is None:
+        if kind not in self._untraceable:
             arrays = [
                 np.ascontiguousarray(a, batch_dtype(np.asarray(a).dtype.name))
                 for a in tree.flatten(data)
@@ -300,7 +301,7 @@ class StepRunner:
 
     def predict_batch(self, x: Any) -> Any:
         """Outputs for one batch, as an array (or a structure of arrays)."""
-        if self._eager is None:
+        if "predict" not in self._untraceable:
             arrays = [
                 np.ascontiguousarray(a, batch_dtype(np.asarray(a).dtype.name))
                 for a in tree.flatten(x)
@@ -346,16 +347,22 @@ class StepRunner:
             try:
                 program = Program(body, specs, name, strides)
             except (PlanError, BackendError) as error:
-                warn_user(
-                    f"[fit] {type(self.model).__name__} runs eagerly, which is slower: "
-                    f"{error}"
-                )
-                self._eager = EagerRunner(self.model)
+                self._run_eagerly(kind[0], error)
                 return None
             if len(self._programs) >= 64:
                 self._programs.pop(next(iter(self._programs)))
             self._programs[key] = program
         return program
+
+    def _run_eagerly(self, kind: str, error: Exception) -> None:
+        """From now on, for this kind; the first time the user is told why."""
+        self._untraceable.add(kind)
+        if self._eager is None:
+            self._eager = EagerRunner(self.model)
+            warn_user(
+                f"[fit] {type(self.model).__name__} runs eagerly, which is slower: "
+                f"{error}"
+            )
 
     def plan(self, kind: str = "train") -> Plan:
         """The plan that ran last for a kind, of whole batches where there were any."""
@@ -363,7 +370,7 @@ class StepRunner:
             raise ValueError(
                 f"[plan] kind must be 'train', 'test' or 'predict', received {kind!r}."
             )
-        if self._eager is not None:
+        if self._eager is not None and kind in self._untraceable:
             return self._eager.plan(kind)
         if kind not in self._latest:
             raise ValueError(

@@ -181,6 +181,8 @@ def test_what_looks_at_values_runs_eagerly_with_one_warning(mark, make, options)
         history = model.fit(
             x, y, batch_size=4, epochs=2, validation_split=0.3, verbose=0, shuffle=False
         ).history
+        if not eager and mark == "train_step":  # the other steps are plans all the same
+            assert model._get_runner().plan("test").summary()
         return history, model.evaluate(x, y, verbose=0), model.predict(x, verbose=0)
 
     with warnings.catch_warnings(record=True) as caught:
@@ -191,5 +193,8 @@ def test_what_looks_at_values_runs_eagerly_with_one_warning(mark, make, options)
     assert "runs eagerly, which is slower" in text and line(mark) in text
     assert caught[0].filename == __file__  # the line that called fit
     want = train(True)
-    assert got[:2] == want[:2]
-    np.testing.assert_array_equal(got[2], want[2])
+    assert got[0].keys() == want[0].keys()
+    for name, values in got[0].items():
+        np.testing.assert_allclose(values, want[0][name], rtol=1e-5)
+    np.testing.assert_allclose(got[1], want[1], rtol=1e-5)
+    np.testing.assert_allclose(got[2], want[2], rtol=1e-5, atol=1e-6)
