@@ -64,7 +64,8 @@ def check(call: Callable[[], Any], count: int) -> None:
     tracemalloc.start()
     try:
         call()
-        assert least_slope(call, max(count // 10, 5), traced) < LIMIT
+        # Not fewer: free lists and dicts that grow once are some KiB at a time.
+        assert least_slope(call, max(count // 10, 20), traced) < LIMIT
     finally:
         tracemalloc.stop()
 
