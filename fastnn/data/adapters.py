@@ -135,13 +135,22 @@ class StreamData:
             self._first = [first]
         return self._convert(self._first[0])
 
-    def batches(self) -> Generator[Batch]:
-        """Converted batches of one pass; an iterator goes on where it stopped."""
+    @property
+    def can_shuffle(self) -> bool:
+        """Whether `fit(shuffle=True)` changes the order of batches, as in Keras."""
+        return hasattr(type(self.source), "num_batches") and self.length is not None
+
+    def batches(self, order: Iterable[int] | None = None) -> Generator[Batch]:
+        """Converted batches of one pass; an iterator goes on where it stopped.
+
+        Args:
+            order: numbers of the batches of a sequence; from first to last by default.
+        """
         if self._first and not self.restarts:
             yield self._convert(self._first.pop())
         self._first.clear()
         self.begin_epoch()
-        items = self._items()
+        items = self._items(order=order)
         try:
             for item in items:
                 yield self._convert(item)
@@ -149,7 +158,7 @@ class StreamData:
             if self._is_sequence:
                 items.close()
 
-    def _items(self, peeking: bool = False) -> Any:
+    def _items(self, peeking: bool = False, order: Iterable[int] | None = None) -> Any:
         """One pass: of a sequence ahead of time, of anything else as it comes.
 
         A generator runs in the thread that trains, as in Keras: it may use whatever
@@ -159,7 +168,9 @@ class StreamData:
         if not self._is_sequence:
             return source
         length = self.length
-        indices = count() if length is None else range(length)
+        indices = order
+        if indices is None:
+            indices = count() if length is None else range(length)
         workers = getattr(source, "workers", 1)
         if peeking or not workers:
             return (source[i] for i in indices)

@@ -27,9 +27,9 @@ class PreparedStream:
         self.model = model
         self.where = where
 
-    def batches(self) -> Any:
+    def batches(self, order: Any = None) -> Any:
         """Batches (x, y, sample_weight) of one pass."""
-        with closing(self.stream.batches()) as batches:
+        with closing(self.stream.batches(order)) as batches:
             for x, y, sample_weight in batches:
                 batch = ArrayData(x, y, sample_weight, 0)
                 yield self.model._fit_to_model(batch, self.where).arrays

@@ -119,10 +119,16 @@ def make_source(
     if steps is not None:
         check_count(where, "steps", steps)
     if not isinstance(data, ArrayData):
-        length = data.stream.length if steps is None else steps
-        source = StreamSource(
-            data.batches, steps, data.stream.restarts, data.stream.end_epoch
-        )
+        stream = data.stream
+        length = stream.length if steps is None else steps
+
+        def begin() -> Iterator[Any]:
+            if not (shuffle and stream.can_shuffle):
+                return iter(data.batches())
+            order = permutation(seeds.next_seed(), stream.length)
+            return iter(data.batches(order.tolist()))
+
+        source = StreamSource(begin, steps, stream.restarts, stream.end_epoch)
         source.steps = length
         return source
     if steps is None or (steps == data.num_batches(batch_size)):

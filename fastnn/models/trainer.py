@@ -292,7 +292,7 @@ class Trainer(PrepareMixin):
             callbacks: list of Callback objects.
             validation_split: share of the data, its LAST rows, to validate on.
             validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
-            shuffle: new order in each epoch (arrays only).
+            shuffle: new order in each epoch, of samples or of a PyDataset's batches.
             class_weight: label -> weight of its samples.
             sample_weight: one weight per sample; wins over class_weight.
             initial_epoch: number of the first epoch.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Sequential, layers
+from fastnn import Input, Sequential, layers
 from fastnn.callbacks import LambdaCallback
 from fastnn.utils import PyDataset, set_random_seed
 
@@ -93,7 +93,9 @@ def test_every_source_trains_like_the_arrays(name: str) -> None:
     source, options = SOURCES[name]
     plain, streamed = make(), make()
     expected = plain.fit(X, Y, BATCH, epochs=3, shuffle=False, verbose=0).history
-    found = streamed.fit(source(), epochs=3, verbose=0, **options).history
+    found = streamed.fit(
+        source(), epochs=3, shuffle=False, verbose=0, **options
+    ).history
     for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, rtol=1e-6)
     for a, b in zip(plain.get_weights(), streamed.get_weights(), strict=True):
@@ -208,3 +210,37 @@ def test_what_is_missing_is_named() -> None:
 
     with pytest.raises(NotImplementedError, match=r"\[Sized\] implement __getitem__"):
         make().fit(Sized(), verbose=0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_py_dataset_gives_its_batches_in_another_order_each_epoch(
+    workers: int,
+) -> None:
+    """As in Keras; the same orders for the same seed."""
+
+    def orders(shuffle: bool) -> list[list[int]]:
+        seen: list[int] = []
+
+        class Numbered(PyDataset):
+            def __len__(self) -> int:
+                return STEPS
+
+            def __getitem__(self, index: int) -> Any:
+                return np.full((BATCH, X.shape[1]), index, "f"), Y[:BATCH]
+
+        class Model(Sequential):
+            def train_step(self, data: Any) -> Any:
+                seen.append(int(data[0].numpy()[0, 0]))
+                return {}
+
+        set_random_seed(3)
+        model = Model([Input((X.shape[1],)), layers.Dense(3)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        model.fit(Numbered(workers=workers), epochs=2, shuffle=shuffle, verbose=0)
+        return [seen[:STEPS], seen[STEPS:]]
+
+    first, second = orders(True)
+    assert sorted(first) == sorted(second) == list(range(STEPS))
+    assert first != second
+    assert orders(True) == [first, second]
+    assert orders(False) == [list(range(STEPS))] * 2
