@@ -27,26 +27,30 @@ class WeightsMixin:
     def _sublayers(self) -> list[Layer]:
         raise NotImplementedError
 
-    def _own_weights(self) -> list[Variable]:
-        """The layer's own variables, trainable ones first, as Keras orders them."""
-        return sorted(tracked(self, Variable), key=lambda v: not v.trainable)
+    def _own_and_inner(self) -> tuple[list[Variable], list[Any]]:
+        """The own variables, trainable ones first, as Keras orders them, and the layers
+        one step below; one search for both, which the first step repeats per layer.
+        """
+        held = tracked(self, (Variable, WeightsMixin))
+        own = [item for item in held if isinstance(item, Variable)]
+        own.sort(key=lambda variable: not variable.trainable)
+        inner = [x for x in held if isinstance(x, WeightsMixin) and x is not self]
+        return own, inner
 
     @property
     def weights(self) -> list[Variable]:
         """All weights: the layer's own, then those of each inner layer."""
-        own = self._own_weights()
-        return unique(
-            [*own, *(w for layer in self._sublayers() for w in layer.weights)]
-        )
+        own, inner = self._own_and_inner()
+        return unique([*own, *(w for layer in inner for w in layer.weights)])
 
     @property
     def trainable_weights(self) -> list[Variable]:
         """Weights that training may change; empty when `trainable` is False."""
         if not self.trainable:
             return []
-        own = [w for w in self._own_weights() if w.trainable]
-        inner = (w for layer in self._sublayers() for w in layer.trainable_weights)
-        return unique([*own, *inner])
+        own, inner = self._own_and_inner()
+        trained = [w for w in own if w.trainable]
+        return unique([*trained, *(w for x in inner for w in x.trainable_weights)])
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
