@@ -73,7 +73,8 @@ class StepRunner:
         self._latest: dict[str, Program] = {}  # by kind; not those of last batches
         self.ready = Ready()
         self.calling = Calling(self._call_program, model)
-        self._cursor = Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
+        # One per kind: a callback of `fit` may evaluate in the middle of an epoch.
+        self._cursors = {kind: _cursor() for kind in STEPS}
         self._eager: EagerRunner | None = None
         self._untraceable: set[str] = set()  # kinds whose steps it runs
         # Kind -> arrays of the data, and what the gather reads in their place.
@@ -117,7 +118,7 @@ class StepRunner:
             order = (
                 np.arange(count) if seed is None else random.permutation(count, seed)
             )
-            self._cursor.assign(np.zeros(1, np.int64))
+            self._cursors[kind].assign(np.zeros(1, np.int64))
             full, rest = divmod(count, batch_size)
             parts = [(full, batch_size)] * (full > 0) + [(1, rest)] * (rest > 0)
             programs: list[tuple[int, Program]] = []
@@ -202,13 +203,15 @@ class StepRunner:
     def _epoch_program(
         self, kind: str, data: Any, windows: list[Window], batch: int
     ) -> Program | None:
+        cursor = self._cursors[kind]
+
         def body(*tensors: Tensor) -> Any:
             *columns, order = tensors
             rows = [
-                raw.gather_rows(c, order, self._cursor, batch, batch_dtype(c.dtype))
+                raw.gather_rows(c, order, cursor, batch, batch_dtype(c.dtype))
                 for c in columns
             ]
-            self._cursor.assign(raw.add(self._cursor, batch))
+            cursor.assign(raw.add(cursor, batch))
             return self._step(kind, data, rows)
 
         count = len(windows[0])
@@ -218,7 +221,7 @@ class StepRunner:
         key = kind, "epoch", batch, *(strides if any(strides) else ())
         program = self._program(key, data, specs, body, strides)
         if program is not None:
-            program.plan.cycle = self._cursor, count // batch
+            program.plan.cycle = cursor, count // batch
         return program
 
     # -- single batches --------------------------------------------------------------
@@ -378,6 +381,11 @@ class StepRunner:
                 "first fit, evaluate or predict (kinds 'train', 'test', 'predict')."
             )
         return self._latest[kind].plan
+
+
+def _cursor() -> Variable:
+    """The number of the next row in an epoch's order."""
+    return Variable(np.zeros(1, np.int64), trainable=False, name="cursor")
 
 
 def _is_traced(value: Any) -> bool:

@@ -215,7 +215,7 @@ class Trainer(PrepareMixin):
         """Forward and metrics for one batch; see `train_step`."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if y is not None or (self.loss is None and self.losses):
+        if y is not None or self.loss is not None or self.losses:
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)

@@ -71,6 +71,17 @@ def test_fold_joins_scales_that_are_powers_of_two_only() -> None:
     assert {3.0, 5.0} <= set(scales)
 
 
+def test_scales_that_leave_the_range_are_not_joined() -> None:
+    x = np.array([0.0, 2.0**-126, 1.0], "f")
+
+    def f(x):
+        return x * 2.0**100 * 2.0**100, x * 2.0**-100 * 2.0**-100
+
+    graph = traced(f, x)
+    check_same(graph, fold.run, x)
+    assert len(graph.nodes) == 4
+
+
 def test_fold_shares_common_subexpressions_but_not_random_draws() -> None:
     state = Variable(np.array([1, 2], "int64"), trainable=False)
 

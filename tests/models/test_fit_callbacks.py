@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from training_cases import LABELS, X, Y, classifier, mlp, regression
 
+import fastnn
 from fastnn import callbacks as cb
 from fastnn.optimizers import SGD
 
@@ -166,3 +167,35 @@ class TestPrinted:
         model.evaluate(X, Y, verbose=0)
         model.predict(X, verbose=0)
         assert capsys.readouterr().out == ""
+
+
+def test_evaluate_in_a_batch_callback_does_not_disturb_the_epoch():
+    """Each kind of pass has its own place in the data."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 4)).astype("f"), rng.normal(size=(64, 1)).astype("f")
+
+    class Evaluating(cb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.evaluate(x[:8], y[:8], batch_size=8, verbose=0)
+            self.model.evaluate(x, y, batch_size=16, verbose=0)
+
+    def weights(callbacks):
+        fastnn.utils.set_random_seed(1)
+        model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
+        return model.get_weights()
+
+    for a, b in zip(weights([]), weights([Evaluating()]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_evaluate_without_targets_says_so():
+    """A loss of 0 would mislead whoever watches val_loss."""
+    model = regression(False)
+    x = np.zeros((8, *model.input_shape[1:]), "f")
+    with pytest.raises(ValueError, match="needs targets"):
+        model.evaluate(x, verbose=0)
+    y = np.zeros((8, *model.output_shape[1:]), "f")
+    with pytest.raises(ValueError, match="needs targets"):
+        model.fit(x, y, validation_data=x, verbose=0)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 # A wide model and a thousand epochs. The child reports what happened, the test sends
 # the signal.
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 import numpy as np
 import fastnn
 from fastnn import layers
@@ -76,6 +78,8 @@ def interrupted(batch: int, streamed: bool) -> tuple[float, float, int]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert child.stdout is not None
+    late = threading.Timer(120.0, child.kill)  # then a line is missing, not a night
+    late.start()
     try:
         step = float(child.stdout.readline().split()[1])
         time.sleep(1.0 + 5 * step)
@@ -87,6 +91,7 @@ def interrupted(batch: int, streamed: bool) -> tuple[float, float, int]:
         assert (word, whole) == ("whole", "True")
         return float(when) - sent, step, int(count)
     finally:
+        late.cancel()
         child.kill()
         child.communicate()
 

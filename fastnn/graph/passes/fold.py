@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,12 +67,12 @@ def _simplify(node: Node) -> None:
 
 def _join_scales(graph: Graph, node: Node) -> None:
     """x * a * b with powers of two is x * (a b), to the bit: the mean of a batch of 32
-    and its way back into a running total (below 2^-120, where bits are lost on the way,
-    no loss is told from 0).
+    and its way back into a running total. Only while x * a stays in range, which it
+    does for all x between 2^-90 and 2^90.
     """
     outer = _power_of_two(node)
     below = node.inputs[0].node
-    if outer is None or below is None:
+    if outer is None or below is None or below.region != node.region:
         return
     inner = _power_of_two(below)
     if inner is None or below.inputs[0].shape != node.outputs[0].shape:
@@ -83,14 +84,17 @@ def _join_scales(graph: Graph, node: Node) -> None:
     node.inputs = [below.inputs[0], graph.add_const(joined, spec)]
 
 
-def _power_of_two(node: Node) -> np.ndarray | None:
-    """The number that a node multiplies a float by, if it has one bit."""
+def _power_of_two(node: Node) -> float | None:
+    """The number that a node multiplies a float32 or float64 by, if it has one bit and
+    is not extreme.
+    """
     if node.op.name not in ("multiply", "divide") or node.inputs[1].kind != CONST:
         return None
-    value = node.inputs[1].payload
-    if value.size != 1 or value.dtype.kind != "f":
+    payload = node.inputs[1].payload
+    if payload.size != 1 or node.inputs[1].dtype not in ("float32", "float64"):
         return None
-    if not bool(np.frexp(np.abs(value))[0] == 0.5):
+    value = float(payload.reshape(())[()])
+    if not 2.0**-30 <= abs(value) <= 2.0**30 or abs(math.frexp(value)[0]) != 0.5:
         return None
     return value if node.op.name == "multiply" else 1 / value
 
