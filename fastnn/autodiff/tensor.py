@@ -315,6 +315,20 @@ def variables_among(ids: set[int]) -> list[Variable]:
     return [v for v in found if v is not None]
 
 
+def _noted(name: str) -> Any:
+    """An attribute whose changes are counted: plans are traced from its value."""
+
+    def get(self: Variable) -> Any:
+        return self.__dict__[name]
+
+    def put(self: Variable, value: Any) -> None:
+        if self.__dict__.get(name) is not value:
+            Variable.changes += 1
+        self.__dict__[name] = value
+
+    return property(get, put)
+
+
 class Variable(Tensor):
     """A tensor whose value can be replaced in place.
 
@@ -325,6 +339,10 @@ class Variable(Tensor):
             floats become `floatx()`).
         name: shown in `path` and in errors.
     """
+
+    changes = 0  # of the settings of any variable
+    regularizer = _noted("regularizer")
+    constraint = _noted("constraint")
 
     def __init__(
         self,
@@ -343,8 +361,8 @@ class Variable(Tensor):
         self.trainable = trainable
         self.name = name or "variable"
         self.path = self.name
-        self.regularizer: Any = None
-        self.constraint: Any = None
+        self.regularizer = None
+        self.constraint = None
         _variables[self._id] = self
         tracer = state().tracer
         if tracer is not None:
@@ -357,6 +375,7 @@ class Variable(Tensor):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        Variable.changes += 1
         self._watch = self._trainable and _dtypes.is_float(self._dtype)
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastnn.autodiff.tensor import Variable
 from fastnn.layers import _changes as layer_changes
 from fastnn.layers._tracking import tracked
 from fastnn.optimizers import Optimizer
@@ -23,7 +24,7 @@ class RunnerCache:
     def __init__(self) -> None:
         self.runner: Any = None
         self._eagerly = False
-        self._counts = (-1, -1)  # of changes, when the model was last looked at
+        self._counts = (-1, -1, -1)  # of changes, when the model was last looked at
         self._optimizer: Any = None
         # Layers, then what is trained: versioned objects and their versions.
         self._structure: list[tuple[Any, ...]] = []
@@ -38,9 +39,9 @@ class RunnerCache:
         """Around a pass over data of one kind ("train", "test"), or of all.
 
         The model is compared even if no change was noticed (lists that were changed in
-        place and variables' `trainable` are not); the data is let go at the end.
+        place are not); the data is let go at the end.
         """
-        self._counts = (-1, -1)
+        self._counts = (-1, -1, -1)
         try:
             yield
         finally:
@@ -54,7 +55,7 @@ class RunnerCache:
             self._eagerly = model.run_eagerly
         if trains:
             model._build_optimizer()
-        counts = layer_changes.count, optimizer_changes.count
+        counts = _counts()
         if self._counts != counts or self._optimizer is not model.optimizer:
             self._counts = counts
             self._optimizer = model.optimizer
@@ -64,7 +65,7 @@ class RunnerCache:
     def current(self, model: Any) -> Any:
         """The runner when nothing was noticed to change since `get`, else None."""
         if (
-            self._counts == (layer_changes.count, optimizer_changes.count)
+            self._counts == _counts()
             and self._eagerly == model.run_eagerly
             and self._optimizer is model.optimizer
         ):
@@ -74,14 +75,21 @@ class RunnerCache:
     def _compare(self, model: Any) -> None:
         structure: list[tuple[Any, ...]] = []
         structure += [(x, x._version, x._trainable) for x in model._all_layers()]
-        training: list[tuple[Any, ...]] = [(x,) for x in model.trainable_weights]
+        training: list[tuple[Any, ...]] = [
+            (w, w.constraint, w.regularizer) for w in model.trainable_weights
+        ]
         training += [(x, x._version) for x in tracked(model, Optimizer)]
         if not _same(structure, self._structure):
             if self._structure:
                 self.runner = make_runner(model)
         elif not _same(training, self._training):
             self.runner.forget("train")
+            self.runner.forget("test")  # its loss has the penalties
         self._structure, self._training = structure, training
+
+
+def _counts() -> tuple[int, int, int]:
+    return layer_changes.count, optimizer_changes.count, Variable.changes
 
 
 def make_runner(model: Any) -> Any:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Sequential, config, layers, metrics, ops
+from fastnn import (
+    Sequential,
+    config,
+    constraints,
+    layers,
+    metrics,
+    ops,
+    regularizers,
+)
 from fastnn.callbacks import LambdaCallback
 from fastnn.data import windows
 from fastnn.models import Model
@@ -296,6 +304,30 @@ class TestTrainable:
         names = [w.path for w in model.weights]
         for name, a, b in zip(names, before, after, strict=True):
             assert np.array_equal(a, b) == (name == kernel.path)
+
+    def test_a_single_variable_frozen_between_single_batches(self, eager):
+        model = make(eager)
+        for _ in range(4):
+            model.train_on_batch(X, Y)
+        kernel = model.layers[0].kernel
+        kernel.trainable = False
+        before = kernel.numpy()
+        model.train_on_batch(X, Y)
+        np.testing.assert_array_equal(kernel.numpy(), before)
+
+    def test_constraint_and_regularizer_given_after_fit(self, eager):
+        model = make(eager)
+        model.fit(X, Y, verbose=0)
+        plain = model.evaluate(X, Y, verbose=0)
+        kernel = model.layers[0].kernel
+        kernel.regularizer = regularizers.L2(10.0)
+        penalty = float(model.losses[0].numpy())
+        np.testing.assert_allclose(
+            model.evaluate(X, Y, verbose=0), plain + penalty, rtol=1e-5
+        )
+        kernel.constraint = constraints.NonNeg()
+        model.fit(X, Y, verbose=0)
+        assert kernel.numpy().min() >= 0
 
 
 class TestData:
