@@ -94,12 +94,16 @@ class StreamData:
         source: yields batches x, (x,), (x, y) or (x, y, sample_weight).
         class_weight: label -> weight, or None.
         where: name of the method, for messages.
+        only_x: drop targets and weights unseen.
     """
 
-    def __init__(self, source: Any, class_weight: Any, where: str) -> None:
+    def __init__(
+        self, source: Any, class_weight: Any, where: str, only_x: bool = False
+    ) -> None:
         self.source = source
         self.class_weight = class_weight
         self.where = where
+        self.only_x = only_x
         self._is_sequence = hasattr(source, "__getitem__") and (
             hasattr(source, "__len__") or hasattr(type(source), "num_batches")
         )
@@ -191,6 +195,8 @@ class StreamData:
     def _convert(self, item: Any) -> Batch:
         x, y, sample_weight = unpack_x_y_sample_weight(item)
         x = to_arrays(x, "x", self.where)
+        if self.only_x:
+            return x, None, None
         y = to_arrays(y, "y", self.where)
         sample_weight = to_arrays(sample_weight, "sample_weight", self.where)
         check_lengths({"x": x, "y": y, "sample_weight": sample_weight}, self.where)
@@ -230,6 +236,7 @@ def adapt(
     sample_weight: Any = None,
     class_weight: Any = None,
     where: str = "fit",
+    only_x: bool = False,
 ) -> ArrayData | StreamData:
     """The source of batches that the arguments of fit, evaluate or predict describe.
 
@@ -240,6 +247,7 @@ def adapt(
         sample_weight: one weight per sample, or None.
         class_weight: label -> weight; ignored with a warning beside sample_weight.
         where: name of the method, for messages.
+        only_x: drop the targets and weights that batches bring along.
 
     Raises:
         DTypeError, ShapeError, TypeError, ValueError: naming what was received.
@@ -254,7 +262,7 @@ def adapt(
                 f"[{where}] x is {type(x).__name__}, which yields targets and weights "
                 "itself as (x, y, sample_weight): do not give y or sample_weight."
             )
-        return StreamData(x, class_weight, where)
+        return StreamData(x, class_weight, where, only_x)
     x = to_arrays(x, "x", where)
     y = to_arrays(y, "y", where)
     sample_weight = to_arrays(sample_weight, "sample_weight", where)

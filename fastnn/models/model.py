@@ -144,8 +144,7 @@ class Model(FunctionalMixin, Trainer, Layer):
     @property
     def metrics_names(self) -> list[str]:
         """Names of `metrics`, in the order in which `evaluate` returns values."""
-        names = {id(metric): name for metric, name in self._named_metrics()}
-        return [names.get(id(metric), metric.name) for metric in self.metrics]
+        return [name for _, name in self._reported()]
 
     # -- build -----------------------------------------------------------------------
 

@@ -143,6 +143,23 @@ class Trainer(PrepareMixin):
         own = [self._loss_tracker, *trackers]
         return [*((metric, metric.name) for metric in own), *named]
 
+    def _reported(self) -> list[tuple[Any, str]]:
+        """`metrics` with what logs call each; one made for two outputs has two names.
+
+        The compiled ones stand together, in their own order, where the first is listed.
+        """
+        listed = {id(metric) for metric in self.metrics}
+        compiled = [p for p in self._named_metrics() if id(p[0]) in listed]
+        known = {id(metric) for metric, _ in compiled}
+        pairs: list[tuple[Any, str]] = []
+        for metric in self.metrics:
+            if id(metric) not in known:
+                pairs.append((metric, metric.name))
+            elif compiled:
+                pairs += compiled
+                compiled = []
+        return pairs
+
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise NotCompiledError(NOT_COMPILED.format(method=method))
@@ -184,10 +201,8 @@ class Trainer(PrepareMixin):
     def get_metrics_result(self) -> dict[str, Any]:
         """Name -> value so far, as tensors; a dict of results gives all its entries."""
         results: dict[str, Any] = {}
-        names = {id(metric): name for metric, name in self._named_metrics()}
-        for metric in self.metrics:
+        for metric, name in self._reported():
             value = metric.result()
-            name = names.get(id(metric), metric.name)
             results.update(value if isinstance(value, dict) else {name: value})
         return results
 
@@ -381,7 +396,7 @@ class Trainer(PrepareMixin):
                 return step(x)
         batch_size = loops.check_batch_size("predict", batch_size)
         verbose = loops.check_verbose(verbose)
-        data = self._prepare(adapt(x, where="predict"), "predict")
+        data = self._prepare(adapt(x, where="predict", only_x=True), "predict")
         if isinstance(callbacks, CallbackList) or callbacks or verbose or steps:
             return loops.predict(self, data, batch_size, steps, callbacks, verbose)
         return loops.predict_quietly(self, data, batch_size)
@@ -439,7 +454,8 @@ class Trainer(PrepareMixin):
         step = self._ready("predict", x)
         if step is not None:
             return step(x)
-        data = self._prepare(adapt(x, where="predict_on_batch"), "predict_on_batch")
+        where = "predict_on_batch"
+        data = self._prepare(adapt(x, where=where, only_x=True), where)
         return self._get_runner().predict_batch(data.x)
 
     def _on_batch(
@@ -466,9 +482,7 @@ class Trainer(PrepareMixin):
 
     def _order_of(self, logs: dict[str, float]) -> list[str]:
         """Names in the order of `metrics_names`, others after them."""
-        known = {id(metric): name for metric, name in self._named_metrics()}
-        names = [known.get(id(metric), metric.name) for metric in self.metrics]
-        names = [name for name in names if name in logs]
+        names = [name for _, name in self._reported() if name in logs]
         return names + [name for name in logs if name not in names]
 
 

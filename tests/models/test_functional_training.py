@@ -216,6 +216,25 @@ class TestCompile:
             names = ["loss", "value_loss", "label_loss", "value_mine"]
             assert case.model.metrics_names == names
 
+    def test_one_metric_object_for_two_outputs_has_both_names(self, eager):
+        x = keras.Input((4,))
+        p, q = (keras.layers.Dense(1, name=name)(x) for name in "pq")
+        model = keras.Model(x, [p, q])
+        both = keras.metrics.MeanAbsoluteError(name="mae")
+        metrics = {"p": [both, "mse"], "q": [both]}
+        model.compile("sgd", "mse", metrics=metrics, run_eagerly=eager)
+        data = small().x[0]
+        got = model.evaluate(data, [data[:, :1]] * 2, verbose=0, return_dict=True)
+        names = ["loss", "p_loss", "q_loss", "p_mae", "p_mse", "q_mae"]
+        assert sorted(got) == sorted(names)
+        assert model.metrics_names == names
+        errors = np.array(model.predict(data, verbose=0)) - data[:, :1]
+        assert got["p_mae"] == got["q_mae"]
+        assert got["q_mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+        assert got["p_mse"] == pytest.approx((errors[0] ** 2).mean(), rel=1e-5)
+        values = model.evaluate(data, [data[:, :1]] * 2, verbose=0)
+        assert values == pytest.approx([got[name] for name in names], rel=1e-6)
+
     def test_trainable_flags_after_compile(self, eager):
         case = small()
         model = compiled(case, eager)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, layers
+from fastnn import Input, Model, Sequential, layers
 from fastnn.callbacks import LambdaCallback
 from fastnn.utils import PyDataset, set_random_seed
 
@@ -228,13 +228,13 @@ def test_a_py_dataset_gives_its_batches_in_another_order_each_epoch(
             def __getitem__(self, index: int) -> Any:
                 return np.full((BATCH, X.shape[1]), index, "f"), Y[:BATCH]
 
-        class Model(Sequential):
+        class Watched(Sequential):
             def train_step(self, data: Any) -> Any:
                 seen.append(int(data[0].numpy()[0, 0]))
                 return {}
 
         set_random_seed(3)
-        model = Model([Input((X.shape[1],)), layers.Dense(3)])
+        model = Watched([Input((X.shape[1],)), layers.Dense(3)])
         model.compile("sgd", "mse", run_eagerly=True)
         model.fit(Numbered(workers=workers), epochs=2, shuffle=shuffle, verbose=0)
         return [seen[:STEPS], seen[STEPS:]]
@@ -244,3 +244,19 @@ def test_a_py_dataset_gives_its_batches_in_another_order_each_epoch(
     assert first != second
     assert orders(True) == [first, second]
     assert orders(False) == [list(range(STEPS))] * 2
+
+
+@pytest.mark.parametrize("y", [np.full(BATCH, -1), np.array(["?"] * BATCH)])
+def test_predict_ignores_the_targets_of_a_stream(y: np.ndarray) -> None:
+    model = make()
+    got = model.predict(((X[:BATCH], y) for _ in range(2)), verbose=0)
+    want = model.predict(np.concatenate([X[:BATCH]] * 2), verbose=0)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_predict_ignores_targets_for_one_of_two_outputs() -> None:
+    x = Input((X.shape[1],))
+    model = Model(x, [layers.Dense(1)(x), layers.Dense(1)(x)])
+    model.compile("sgd", "mse")
+    got = model.predict(((X[:BATCH], Y[:BATCH]) for _ in range(2)), verbose=0)
+    assert [part.shape for part in got] == [(2 * BATCH, 1)] * 2
