@@ -87,8 +87,7 @@ enum class PackA { kNo, kRows, kColumns };
 template <class T>
 FASTNN_INLINE bool is_small(const Product<T>& p) {
   const int64_t most = p.csa == 1 ? kSmallProduct : kSmallColumns;
-  return p.csb == 1 && p.m * p.k * p.n <= most &&
-         (kMaskedLoads || p.n % lanes<T> == 0);
+  return p.csb == 1 && p.m * p.k * p.n <= most && (kMaskedLoads || p.n % lanes<T> == 0);
 }
 
 // How the loops treat one product.
