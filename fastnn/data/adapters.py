@@ -135,7 +135,6 @@ class StreamData:
             first = next(raw, None)
             if first is None:
                 raise ShapeError(f"[{self.where}] the data source yielded no batch.")
-            # A source that starts again is read afresh by `batches`.
             self._first = [first]
         return self._convert(self._first[0])
 
@@ -147,14 +146,19 @@ class StreamData:
     def batches(self, order: Iterable[int] | None = None) -> Generator[Batch]:
         """Converted batches of one pass; an iterator goes on where it stopped.
 
+        What `peek` looked at is not loaded again, but by a shuffled sequence and an
+        iterable, which start anew.
+
         Args:
             order: numbers of the batches of a sequence; from first to last by default.
         """
-        if self._first and not self.restarts:
-            yield self._convert(self._first.pop())
-        self._first.clear()
-        self.begin_epoch()
-        items = self._items(order=order)
+        known, self._first = self._first, []
+        if order is not None or (self.restarts and not self._is_sequence):
+            known = []
+        start = len(known)
+        while known:
+            yield self._convert(known.pop())
+        items = self._items(order=order, start=start)
         try:
             for item in items:
                 yield self._convert(item)
@@ -162,8 +166,15 @@ class StreamData:
             if self._is_sequence:
                 items.close()
 
-    def _items(self, peeking: bool = False, order: Iterable[int] | None = None) -> Any:
+    def _items(
+        self,
+        peeking: bool = False,
+        order: Iterable[int] | None = None,
+        start: int = 0,
+    ) -> Any:
         """One pass: of a sequence ahead of time, of anything else as it comes.
+
+        A sequence without an order begins at batch `start`.
 
         A generator runs in the thread that trains, as in Keras: it may use whatever
         belongs to that thread.
@@ -174,7 +185,7 @@ class StreamData:
         length = self.length
         indices = order
         if indices is None:
-            indices = count() if length is None else range(length)
+            indices = count(start) if length is None else range(start, length)
         workers = getattr(source, "workers", 1)
         if peeking or not workers:
             return (source[i] for i in indices)
@@ -185,7 +196,10 @@ class StreamData:
     def begin_epoch(self) -> None:
         """Tells a Keras-style sequence that an epoch begins."""
         if self._is_sequence and hasattr(self.source, "on_epoch_begin"):
-            self.source.on_epoch_begin()
+            hook = self.source.on_epoch_begin
+            hook()
+            if not str(getattr(hook, "__module__", "")).startswith("fastnn."):
+                self._first.clear()  # a hook of the user's may change the batches
 
     def end_epoch(self) -> None:
         """Tells a Keras-style sequence that an epoch is over."""

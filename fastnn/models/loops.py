@@ -232,7 +232,12 @@ def predict_quietly(model: Any, data: Any, batch_size: int) -> Any:
     runner = model._get_runner()
     if isinstance(data, ArrayData):
         return _as_list(runner.predict(data.x, batch_size))
-    parts = [runner.predict_batch(batch[0]) for batch in data.batches()]
+    source = make_source(data, batch_size, False, None, "predict")
+    assert isinstance(source, StreamSource)
+    try:
+        parts = [runner.predict_batch(batch[0]) for batch in source.batches()]
+    finally:
+        source.close()
     return _as_list(concatenate(parts))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastnn import seeds
 from fastnn.callbacks import CallbackList
-from fastnn.data import ArrayData
+from fastnn.data import ArrayData, StreamData
 from fastnn.models.checks import check_count
 from fastnn.models.eager_runner import permutation
 from fastnn.models.results import as_logs
@@ -54,7 +54,8 @@ class StreamSource:
         start: begins a pass and returns its iterator.
         steps: batches per epoch; None for a whole pass.
         restarts: whether a pass can begin again in the middle of an epoch.
-        end_epoch: called after each pass.
+        hooks: its `begin_epoch` and `end_epoch` are called around each epoch, however
+            many passes or parts of one that is.
     """
 
     def __init__(
@@ -62,18 +63,25 @@ class StreamSource:
         start: Callable[[], Iterator[Any]],
         steps: int | None,
         restarts: bool,
-        end_epoch: Callable[[], None] | None = None,
+        hooks: StreamData | None = None,
     ) -> None:
         self._start = start
         self._fixed = steps is not None
         self._restarts = restarts
-        self._end_epoch = end_epoch
+        self._hooks = hooks
         self._iterator: Iterator[Any] | None = None
         self.steps = steps
         self.exhausted = False
 
     def batches(self) -> Iterator[Any]:
         """The batches of one epoch; sets `exhausted` when too few are left."""
+        if self._hooks is not None:
+            self._hooks.begin_epoch()
+        yield from self._epoch()
+        if self._hooks is not None:
+            self._hooks.end_epoch()
+
+    def _epoch(self) -> Iterator[Any]:
         taken = 0
         while not self._fixed or taken < (self.steps or 0):
             fresh = self._iterator is None
@@ -82,8 +90,6 @@ class StreamSource:
             batch = next(self._iterator, None)
             if batch is None:
                 self._iterator = None
-                if self._end_epoch is not None:
-                    self._end_epoch()
                 if not self._fixed and taken:
                     self.steps = taken
                     return
@@ -128,7 +134,7 @@ def make_source(
             order = permutation(seeds.next_seed(), stream.length)
             return iter(data.batches(order.tolist()))
 
-        source = StreamSource(begin, steps, stream.restarts, stream.end_epoch)
+        source = StreamSource(begin, steps, stream.restarts, stream)
         source.steps = length
         return source
     if steps is None or (steps == data.num_batches(batch_size)):

@@ -197,6 +197,81 @@ def test_epoch_hooks_are_called_around_each_pass() -> None:
     assert calls == ["begin", "end"] * 2
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("steps", [2, STEPS, STEPS + 1])
+def test_epoch_hooks_are_called_around_epochs_of_any_number_of_steps(
+    steps: int, workers: int
+) -> None:
+    calls: list[str] = []
+
+    class Hooked(Batches):
+        def on_epoch_begin(self) -> None:
+            calls.append("begin")
+
+        def on_epoch_end(self) -> None:
+            calls.append("end")
+
+    source = Hooked(workers=workers)
+    make().fit(source, epochs=3, steps_per_epoch=steps, verbose=0)
+    assert calls == ["begin", "end"] * 3
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": STEPS}, {"verbose": 2}])
+def test_evaluate_and_predict_are_one_epoch_each(options: dict[str, int]) -> None:
+    calls: list[str] = []
+
+    class Hooked(Batches):
+        def on_epoch_begin(self) -> None:
+            calls.append("begin")
+
+        def on_epoch_end(self) -> None:
+            calls.append("end")
+
+    model = make()
+    for method in (model.evaluate, model.predict):
+        calls.clear()
+        method(Hooked(), **{"verbose": 0, **options})
+        assert calls == ["begin", "end"]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_in_order_are_loaded_once(workers: int) -> None:
+    loaded: list[int] = []
+
+    class Recording(Batches):
+        def __getitem__(self, index: int) -> Any:
+            loaded.append(index)
+            return batch(index)
+
+    model, once = make(), list(range(STEPS))
+    for method in (model.evaluate, model.predict):
+        loaded.clear()
+        method(Recording(workers=workers), verbose=0)
+        assert sorted(loaded) == once
+    loaded.clear()
+    model.fit(Recording(workers=workers), epochs=2, shuffle=False, verbose=0)
+    assert sorted(loaded) == sorted(once * 2)
+
+
+def test_batches_that_on_epoch_begin_changes_are_loaded_after_it() -> None:
+    class Changing(Batches):
+        factor = 0.0
+
+        def __getitem__(self, index: int) -> Any:
+            x, y = batch(index)
+            return x * np.float32(self.factor), y
+
+        def on_epoch_begin(self) -> None:
+            self.factor = 1.0
+
+    model = make()
+    np.testing.assert_allclose(
+        model.predict(Changing(), verbose=0),
+        model.predict(X, BATCH, verbose=0),
+        rtol=1e-6,
+    )
+
+
 def test_what_is_missing_is_named() -> None:
     class Nothing(PyDataset):
         pass
