@@ -97,21 +97,38 @@ class CompileMetrics:
         self.taken.add(free)
         return free
 
-    def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch to every metric."""
+    def update(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        wanted: Sequence[bool] | None = None,
+    ) -> None:
+        """Adds a batch to every metric.
+
+        Args:
+            y_true, y_pred, sample_weight: as `compute_metrics` takes them.
+            wanted: which outputs have a loss, of which a shorter y is the targets.
+        """
         outputs = Outputs.of(y_pred, self.output_names)
         predictions = outputs.leaves
-        wanted = [bool(group) for group in self.per_output] if self.built else None
-        targets = outputs.spread(y_true, "y", wanted)
-        weights = outputs.spread(sample_weight, "sample_weight")
+        where = "compute_metrics"
+        targets = outputs.spread(y_true, "y", wanted, where)
+        weights = outputs.spread(sample_weight, "sample_weight", wanted, where)
         self.build(
             [None if t is None else t.shape for t in targets],
             [p.shape for p in predictions],
             outputs,
         )
-        for group, target, prediction, weight in zip(
-            self.per_output, targets, predictions, weights, strict=True
+        given = any(target is not None for target in targets)
+        for i, (group, target, prediction, weight) in enumerate(
+            zip(self.per_output, targets, predictions, weights, strict=True)
         ):
+            if given and target is None and group:
+                raise ValueError(
+                    f"[{where}] the metric {group[0].name!r} needs targets: y has none "
+                    f"for {outputs.names[i]!r}. Outputs: {', '.join(outputs.names)}."
+                )
             for metric in group if target is not None else ():
                 aligned = match_rank(target, prediction.shape)
                 if self.weighted:

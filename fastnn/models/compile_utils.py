@@ -45,7 +45,8 @@ class Outputs:
         keyed: whether the outputs are a dict of these names.
 
     Attributes:
-        leaves: the outputs themselves, when made by `of`.
+        leaves, paths: the outputs themselves and their places in what the model
+            returned, when made by `of`.
     """
 
     def __init__(self, count: int, names: Sequence[str] = (), keyed: bool = False):
@@ -55,6 +56,7 @@ class Outputs:
         self.names = list(names) if self.named else numbers
         self.keyed = keyed
         self.leaves: list[Any] = []
+        self.paths: list[tuple[Any, ...]] = []
 
     @classmethod
     def of(cls, structure: Any, names: Sequence[str] = ()) -> Outputs:
@@ -65,23 +67,34 @@ class Outputs:
             names = [str(path[0]) for path, _ in flat]
         made = cls(len(flat), names, keyed)
         made.leaves = [leaf for _, leaf in flat]
+        made.paths = [path for path, _ in flat]
         return made
 
     def spread(
-        self, value: Any, what: str, wanted: Sequence[bool] | None = None
+        self,
+        value: Any,
+        what: str,
+        wanted: Sequence[bool] | None,
+        where: str,
     ) -> list[Any]:
         """One entry of `value` per output, None where there is none.
 
         Args:
-            value: None, one for all (weights only), a list in order, or a dict by name.
+            value: None, one for all (weights only), a list in order, a dict by name,
+                or the structure of the outputs.
             what: "y" or "sample_weight".
-            wanted: which outputs need one; a list may leave out the others.
+            wanted: which outputs have a loss; a list may leave out the others.
+            where: name of the method, for messages.
 
         Raises:
             ShapeError: when the entries are too few or too many, or names unknown.
         """
-        if isinstance(value, dict) and self._by_name(value, what):
-            return [value.get(name) for name in self.names]
+        if isinstance(value, dict):
+            placed = dict(tree.flatten_with_path(value))
+            if self.paths and placed.keys() == set(self.paths):
+                return [placed[path] for path in self.paths]
+            if self._by_name(value, what, where):
+                return [value.get(name) for name in self.names]
         items = tree.flatten(value)
         if len(items) == self.count:
             return items
@@ -91,16 +104,21 @@ class Outputs:
             given = iter(items)
             return [next(given) if one else None for one in wanted]
         raise ShapeError(
-            f"[fit] the model has {self.count} outputs, {what} has {len(items)} arrays."
+            f"[{where}] the model has {self.count} outputs, {what} has {len(items)} "
+            "arrays."
         )
 
-    def _by_name(self, value: dict[str, Any], what: str) -> bool:
+    def at(self, where: str, i: int) -> str:
+        """The method, and the output that it failed for where there are several."""
+        return where if self.count == 1 else f"{where}: output '{self.names[i]}'"
+
+    def _by_name(self, value: dict[str, Any], what: str, where: str) -> bool:
         if len(value) == self.count == 1:
             return False  # whatever its name
         unknown = [str(key) for key in value if key not in self.names]
         if unknown and (self.named or len(value) != self.count):
             raise ShapeError(
-                f"[fit] {what} names no output: {', '.join(unknown)}. Outputs: "
+                f"[{where}] {what} names no output: {', '.join(unknown)}. Outputs: "
                 f"{', '.join(self.names)}."
             )
         return not unknown
@@ -216,13 +234,34 @@ class CompileLoss:
             self._tracker_of[i] = metrics.Mean(name=free)
             self.trackers.append(self._tracker_of[i])
 
+    @property
+    def wanted(self) -> list[bool] | None:
+        """Which outputs have a loss; None before `build`."""
+        return [loss is not None for loss in self.losses] or None
+
+    def _require_targets(self, targets: list[Any], outputs: Outputs) -> None:
+        missing = [
+            i
+            for i, loss in enumerate(self.losses)
+            if loss is not None and targets[i] is None
+        ]
+        if not missing:
+            return
+        name = self.losses[missing[0]].name
+        absent = "y was not given."
+        if any(target is not None for target in targets):
+            names = ", ".join(repr(outputs.names[i]) for i in missing)
+            absent = f"y has none for {names}. Outputs: {', '.join(outputs.names)}."
+        raise ValueError(f"[compute_loss] the loss {name!r} needs targets: {absent}")
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total, a scalar, or None when no output has a loss."""
         outputs = Outputs.of(y_pred, self.output_names)
         self.build(outputs)
-        wanted = [loss is not None for loss in self.losses]
-        targets = outputs.spread(y_true, "y", wanted)
-        weights = outputs.spread(sample_weight, "sample_weight")
+        where = "compute_loss"
+        targets = outputs.spread(y_true, "y", self.wanted, where)
+        weights = outputs.spread(sample_weight, "sample_weight", self.wanted, where)
+        self._require_targets(targets, outputs)
         total = None
         for i, (loss, factor, target, prediction, weight) in enumerate(
             zip(
@@ -236,11 +275,12 @@ class CompileLoss:
         ):
             if loss is None:
                 continue
-            if target is None:
-                raise ValueError(
-                    f"[fit] the loss {loss.name!r} needs targets: y was not given."
-                )
-            value = loss(match_rank(target, prediction.shape), prediction, weight)
+            try:
+                value = loss(match_rank(target, prediction.shape), prediction, weight)
+            except ShapeError as error:
+                if outputs.count == 1:
+                    raise
+                raise ShapeError(f"[{outputs.at(where, i)}] {error}") from None
             if i in self._tracker_of:
                 self._tracker_of[i].update_state(value, prediction.shape[0])
             if factor is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastnn import tree
 from fastnn.data import ArrayData, StreamData
-from fastnn.errors import PlanError, ShapeError
+from fastnn.errors import PlanError
 from fastnn.graph.trace import trace
 from fastnn.layers import _call
 from fastnn.models.checks import check_sample_weight, check_targets
@@ -62,13 +62,14 @@ class PrepareMixin:
         outputs = Outputs.of(self._outputs_for(x), self._compile_loss.output_names)
         shapes = [_call.open_shape(output) for output in outputs.leaves]
         self._compile_loss.build(outputs)
-        targets = _targets(outputs, y, self._compile_loss.losses, where)
+        wanted = self._compile_loss.wanted
+        targets = outputs.spread(y, "y", wanted, where)
         y, targets = _with_ranks(y, targets, shapes)
-        self._check_y(targets, shapes, where)
-        spread = outputs.spread(weights, "sample_weight")
-        for target, weight in zip(targets, spread, strict=True):
+        self._check_y(targets, shapes, where, outputs)
+        spread = outputs.spread(weights, "sample_weight", wanted, where)
+        for i, (target, weight) in enumerate(zip(targets, spread, strict=True)):
             if weight is not None:
-                check_sample_weight(weight, target, where)
+                check_sample_weight(weight, target, outputs.at(where, i))
         self._ensure_built(x)
         for group in self._compile_metrics:
             true_shapes = [None if t is None else t.shape for t in targets]
@@ -82,11 +83,18 @@ class PrepareMixin:
     def _ensure_built(self, x: Any) -> None:
         """Makes the weights if they do not exist."""
 
-    def _check_y(self, y: Any, shapes: Sequence[Shape], where: str) -> None:
+    def _check_y(
+        self,
+        y: Any,
+        shapes: Sequence[Shape],
+        where: str,
+        outputs: Outputs | None = None,
+    ) -> None:
         losses, targets = self._compile_loss.losses, tree.flatten(y)
-        for loss, target, shape in zip(losses, targets, shapes, strict=True):
+        for i, (loss, target) in enumerate(zip(losses, targets, strict=True)):
             if target is not None:
-                check_targets(loss, target, shape, where)
+                place = where if outputs is None else outputs.at(where, i)
+                check_targets(loss, target, shapes[i], place)
 
     def _output_shapes(self, x: Any) -> list[Shape]:
         """Shape of each output, with an open batch axis."""
@@ -110,13 +118,6 @@ class PrepareMixin:
     def _call_on(self, structure: Any, tensors: Sequence[Any]) -> Any:
         inputs = tree.pack_sequence_as(structure, list(tensors))
         return self(inputs, training=False)  # type: ignore[operator]
-
-
-def _targets(outputs: Outputs, y: Any, losses: list[Any], where: str) -> list[Any]:
-    try:
-        return outputs.spread(y, "y", [loss is not None for loss in losses])
-    except ShapeError as error:
-        raise ShapeError(str(error).replace("[fit]", f"[{where}]")) from None
 
 
 def _with_ranks(

@@ -194,8 +194,9 @@ class Trainer(PrepareMixin):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Updates the compiled metrics with a batch; returns all results so far."""
+        wanted = None if self._compile_loss is None else self._compile_loss.wanted
         for group in self._compile_metrics:
-            group.update(y, y_pred, sample_weight)
+            group.update(y, y_pred, sample_weight, wanted)
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:

@@ -183,7 +183,88 @@ class TestClassWeight:
             compiled(case).fit(case.x, case.y, class_weight={0: 1.0}, verbose=0)
 
 
+def two_of_one(eager=False, q_shape=1, **options):
+    """One input, outputs p and q; (model, x, y), where y fits p."""
+    x = keras.Input((4,))
+    p = keras.layers.Dense(1, name="p")(x)
+    q = keras.layers.Dense(q_shape, name="q")(x)
+    model = keras.Model(x, [p, q])
+    model.compile("sgd", run_eagerly=eager, **options)
+    data = small().x[0]
+    return model, data, data[:, :1]
+
+
+class TestOutputsWithoutALoss:
+    @pytest.mark.parametrize("metrics", [None, [["mae"], []]])
+    def test_a_list_may_leave_out_their_targets(self, eager, metrics):
+        model, x, y = two_of_one(eager, loss=["mse", None], metrics=metrics)
+        errors = model.predict(x, verbose=0)[0] - y
+        got = model.evaluate(x, [y], verbose=0, return_dict=True)
+        assert got["loss"] == pytest.approx((errors**2).mean(), rel=1e-5)
+        if metrics:
+            assert got["p_mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+        model.get_layer("q").trainable = False  # nothing would train it
+        model.fit(x, [y], sample_weight=[np.ones(len(x))], verbose=0)
+        model.train_on_batch(x, [y])
+
+    def test_their_metrics_never_see_the_targets_of_others(self, eager):
+        options = {"loss": ["mse", None], "metrics": [[], ["mae"]]}
+        model, x, y = two_of_one(eager, **options)
+        with pytest.raises(ValueError, match=r"metric 'mae' needs .* none for 'q'"):
+            model.evaluate(x, [y], verbose=0)
+        errors = model.predict(x, verbose=0)[1] - 3.0
+        got = model.evaluate(x, [y, 0 * y + 3], verbose=0, return_dict=True)
+        assert got["q_mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+
+
+class TestNestedOutputs:
+    def test_targets_in_the_structure_of_the_outputs(self, eager):
+        def run(structure, y):
+            keras.utils.set_random_seed(1)
+            x = keras.Input((4,))
+            ends = [keras.layers.Dense(1, name=f"o{i}")(x) for i in range(3)]
+            model = keras.Model(x, structure(ends))
+            model.compile("sgd", "mse", run_eagerly=eager)
+            data = small().x[0]
+            y = y([data[:, i : i + 1] for i in range(3)])
+            history = model.fit(data, y, epochs=2, shuffle=False, verbose=0).history
+            return history["loss"]
+
+        def nested(o):
+            return {"p": o[:2], "q": o[2]}
+
+        want = run(list, list)
+        assert run(nested, nested) == want
+        assert run(nested, lambda o: {"q": o[2], "p": tuple(o[:2])}) == want
+        assert run(nested, list) == want
+
+
 class TestErrors:
+    def test_outputs_without_targets_are_named(self):
+        model, x, y = two_of_one(loss="mse")
+        with pytest.raises(ValueError, match=r"y has none for 'q'\. Outputs: p, q"):
+            model.fit(x, {"p": y}, verbose=0)
+
+    def test_the_method_that_failed_is_named(self):
+        model, x, y = two_of_one(loss="mse")
+        for method in (model.evaluate, model.train_on_batch, model.fit):
+            name = method.__name__
+            with pytest.raises(ValueError, match=rf"^\[{name}\] .* y has 1 arrays"):
+                method(x, [y])
+            with pytest.raises(ValueError, match=rf"^\[{name}\] y names no output: r"):
+                method(x, {"p": y, "r": y})
+            with pytest.raises(
+                ValueError, match=rf"^\[{name}\] .* sample_weight has 3"
+            ):
+                method(x, [y, y], sample_weight=[np.ones(len(x))] * 3)
+
+    def test_the_output_that_does_not_fit_is_named(self, eager):
+        model, x, y = two_of_one(eager, q_shape=3, loss="mse")
+        with pytest.raises(ValueError, match=r"output 'q'\] (.|\n)*\(\d+, 2\)"):
+            model.fit(x, [y, np.ones((len(x), 2))], verbose=0)
+        with pytest.raises(ValueError, match=r"^\[fit: output 'q'\] y is NaN in row 0"):
+            model.fit(x, [y, np.full((len(x), 3), np.nan)], verbose=0)
+
     def test_targets(self):
         case = small()
         model = compiled(case)
