@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from types import FrameType
 
 
 class FastnnError(Exception):
@@ -102,10 +103,35 @@ IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
 Gradients need the values that operations have read, so only variables change."""
 
 
+_own_files: dict[str, bool] = {}
+
+
+def _is_own(frame: FrameType) -> bool:
+    """Whether a frame belongs to fastnn, or to the import of a module of it."""
+    file = frame.f_code.co_filename
+    own = _own_files.get(file)
+    if own is None:
+        name = frame.f_globals.get("__name__", "")
+        own = name.startswith(("fastnn.", "importlib")) or name == "fastnn"
+        if not file.startswith("<"):  # code from strings shares its file names
+            _own_files[file] = own
+    return own
+
+
+def user_line() -> str:
+    """`file:line` of the innermost frame outside fastnn."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_own(frame):
+        frame = frame.f_back
+    if frame is None:
+        return "<unknown>"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line: the innermost outside fastnn."""
     level, frame = 1, sys._getframe(0)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastnn."):
+    while frame.f_back and _is_own(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
 from copy import deepcopy
-from types import FrameType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -14,7 +12,13 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
-from fastnn.errors import DTypeError, PlanError, ShapeError, SymbolicTensorError
+from fastnn.errors import (
+    DTypeError,
+    PlanError,
+    ShapeError,
+    SymbolicTensorError,
+    user_line,
+)
 from fastnn.opset import _dtypes
 
 
@@ -274,25 +278,6 @@ def _divide(self: Tensor, other: Any, *, swapped: bool) -> Any:
 
 
 set_tensor_class(Tensor)
-
-
-_own_files: dict[str, bool] = {}
-
-
-def user_line() -> str:
-    """`file:line` of the innermost frame outside fastnn."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        own = _own_files.get(file)
-        if own is None:
-            name = frame.f_globals.get("__name__", "")
-            own = name.startswith(("fastnn.", "importlib")) or name == "fastnn"
-            _own_files[file] = own
-        if not own:
-            return f"{file}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "<unknown>"
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

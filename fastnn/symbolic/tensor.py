@@ -11,8 +11,7 @@ import numpy as np
 from fastnn import tree
 from fastnn._names import uniquify
 from fastnn._registry import export
-from fastnn.autodiff.tensor import user_line
-from fastnn.errors import SymbolicTensorError
+from fastnn.errors import SymbolicTensorError, user_line
 from fastnn.opset._dtypes import is_float
 
 Shape = tuple[int | None, ...]
