@@ -12,6 +12,37 @@ from fastnn._registry import export
 from fastnn.layers.layer import Layer
 
 
+class Strength:
+    """The attribute that says how much a layer disturbs: a number of [0, 1].
+
+    The first value above 0 gives the layer its `seed_generator`: as in Keras, a layer
+    that never disturbs has no variable and takes no seed from the process-wide stream.
+
+    Args:
+        high: "]" when 1 is allowed, else ")".
+    """
+
+    def __init__(self, high: str) -> None:
+        self.high = high
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        return self if layer is None else layer.__dict__[self.name]
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        number = isinstance(value, (int, float, np.number))
+        if not number or not 0 <= value <= 1 or (value == 1 and self.high == ")"):
+            raise ValueError(
+                f"[{type(layer).__name__}] {self.name} must be in [0, 1{self.high}; "
+                f"received {value!r}."
+            )
+        layer.__dict__[self.name] = float(value)
+        if value > 0 and layer.seed_generator is None:
+            layer.seed_generator = random.SeedGenerator(layer.seed)
+
+
 @export("keras.layers")
 class Dropout(Layer):
     """Sets a share `rate` of its inputs to zero while training, and scales the rest.
@@ -20,12 +51,14 @@ class Dropout(Layer):
     Outside training the inputs pass unchanged.
 
     Args:
-        rate: share to drop, in [0, 1).
+        rate: share to drop, in [0, 1].
         noise_shape: shape of the mask, 1 for axes that share one decision; None decides
             each element alone.
         seed: integer, or None for one drawn from the process-wide stream.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
     """
+
+    rate = Strength("]")
 
     def __init__(
         self,
@@ -35,18 +68,13 @@ class Dropout(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(rate, (int, float, np.number)) or not 0 <= rate <= 1:
-            raise ValueError(
-                "[Dropout] rate is the share of inputs to drop, between 0 and 1; "
-                f"received {rate!r}."
-            )
-        self.rate = float(rate)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if self.rate > 0 else None
+        self.seed_generator: random.SeedGenerator | None = None
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        if not training or self.seed_generator is None:
+        if not training or self.rate == 0:
             return inputs
         if self.rate == 1.0:
             return ops.zeros_like(inputs)

@@ -6,12 +6,10 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any, ClassVar
 
-import numpy as np
-
 from fastnn import ops, random, regularizers
 from fastnn._registry import export
 from fastnn.layers import _images, _parts
-from fastnn.layers.dropout import Dropout
+from fastnn.layers.dropout import Dropout, Strength
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
 
@@ -21,22 +19,17 @@ Shape = tuple[int | None, ...]
 class NoiseLayer(Layer):
     """Draws from a stream of its own while training; the identity otherwise."""
 
-    def _keep_noise(self, name: str, value: Any, seed: int | None, high: str) -> None:
-        """Keeps the noise's strength, in [0, 1].
+    strength: ClassVar[str] = "rate"  # the attribute; without it nothing is drawn
+
+    def _keep_noise(self, value: Any, seed: int | None) -> None:
+        """Keeps the noise's strength and seed.
 
         Raises:
             ValueError: for a strength out of range.
         """
-        number = isinstance(value, (int, float, np.number))
-        if not number or not 0 <= value <= 1 or (value == 1 and high == ")"):
-            raise ValueError(
-                f"[{type(self).__name__}] {name} must be in [0, 1{high}; received "
-                f"{value!r}."
-            )
-        setattr(self, name, float(value))
-        self._strength = float(value)
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if value > 0 else None
+        self.seed_generator: random.SeedGenerator | None = None
+        setattr(self, self.strength, value)
         self.supports_masking = True
         self.built = True
 
@@ -44,7 +37,7 @@ class NoiseLayer(Layer):
         raise NotImplementedError
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        if not training or self._strength == 0:
+        if not training or getattr(self, self.strength) == 0:
             return inputs
         return self._disturb(inputs)
 
@@ -62,9 +55,12 @@ class GaussianNoise(NoiseLayer):
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
     """
 
+    strength = "stddev"
+    stddev = Strength("]")
+
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._keep_noise("stddev", stddev, seed, "]")
+        self._keep_noise(stddev, seed)
 
     def _disturb(self, inputs: Any) -> Any:
         noise = random.normal(
@@ -89,9 +85,11 @@ class GaussianDropout(NoiseLayer):
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
     """
 
+    rate = Strength(")")
+
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._keep_noise("rate", rate, seed, ")")
+        self._keep_noise(rate, seed)
 
     def _disturb(self, inputs: Any) -> Any:
         deviation = sqrt(self.rate / (1 - self.rate))
@@ -123,6 +121,8 @@ class AlphaDropout(NoiseLayer):
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
     """
 
+    rate = Strength(")")
+
     def __init__(
         self,
         rate: float,
@@ -131,7 +131,7 @@ class AlphaDropout(NoiseLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._keep_noise("rate", rate, seed, ")")
+        self._keep_noise(rate, seed)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def _disturb(self, inputs: Any) -> Any:

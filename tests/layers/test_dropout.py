@@ -81,8 +81,31 @@ def test_its_seed_is_state_but_no_weight():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.5, "0.5", None])
 def test_bad_rates(rate):
-    with pytest.raises(ValueError, match=r"between 0 and 1; received"):
+    with pytest.raises(ValueError, match=r"rate must be in \[0, 1\]; received"):
         layers.Dropout(rate)
+
+
+def test_a_rate_set_later_counts():
+    layer = layers.Dropout(0.0, seed=3)
+    layer.rate = 0.5
+    expected = layers.Dropout(0.5, seed=3)(X, training=True).numpy()
+    np.testing.assert_array_equal(layer(X, training=True).numpy(), expected)
+    layer.rate = 0
+    np.testing.assert_array_equal(layer(X, training=True).numpy(), X)
+    with pytest.raises(ValueError, match=r"rate must be in \[0, 1\]; received 2"):
+        layer.rate = 2
+    assert layer.rate == 0
+
+
+def test_rate_zero_has_no_variable_and_takes_no_seed():
+    def seed_of_the_next():
+        return layers.Dropout(0.5).seed_generator.seed
+
+    set_random_seed(1)
+    expected = seed_of_the_next()
+    set_random_seed(1)
+    assert layers.Dropout(0.0).variables == []  # as in Keras
+    assert seed_of_the_next() == expected
 
 
 def test_config():

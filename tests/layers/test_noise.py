@@ -62,6 +62,22 @@ def test_spatial_dropout_drops_whole_channels(rank, first):
     np.testing.assert_allclose(channels.max(), 1 / 0.6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["GaussianNoise", "GaussianDropout", "AlphaDropout"])
+def test_a_strength_set_later_counts(name):
+    cls = getattr(layers, name)
+    attribute = "stddev" if name == "GaussianNoise" else "rate"
+    layer = cls(0.0, seed=3)
+    assert layer.variables == []
+    setattr(layer, attribute, 0.25)
+    expected = cls(0.25, seed=3)(X, training=True).numpy()
+    assert (expected != X).any()
+    np.testing.assert_array_equal(layer(X, training=True).numpy(), expected)
+    setattr(layer, attribute, 0.0)
+    np.testing.assert_array_equal(layer(X, training=True).numpy(), X)
+    with pytest.raises(ValueError, match=f"{attribute} must be in"):
+        setattr(layer, attribute, -1.0)
+
+
 LAYERS = [
     layers.GaussianNoise,
     layers.GaussianDropout,

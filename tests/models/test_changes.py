@@ -96,6 +96,16 @@ class TestStructure:
         inner.layers[0].activation = ops.square
         np.testing.assert_allclose(model.predict(X, verbose=0), plain**2, rtol=1e-5)
 
+    def test_rate_of_a_dropout_without_one_before(self):
+        stack = [layers.Input((4,)), layers.Dropout(0.0), layers.Dense(1)]
+        model = Sequential(stack)
+        model.compile(SGD(0.1), "mse")
+        model.fit(X, Y, verbose=0)
+        model.layers[0].rate = 1.0
+        before = model.get_weights()
+        model.fit(X, Y, verbose=0)  # zeros alone reach the kernel
+        np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
     def test_list_of_layers_changed_in_place_before_fit(self):
         class Stack(Model):
             def __init__(self) -> None:
