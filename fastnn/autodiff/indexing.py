@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import config
 from fastnn.autodiff import raw
+from fastnn.autodiff._arrays import native
 from fastnn.autodiff._tape import state
 from fastnn.errors import ShapeError
-from fastnn.opset._dtypes import is_float, result_type
+from fastnn.opset._dtypes import beside_numbers, is_float, result_type
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor
@@ -210,25 +212,50 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return raw.reshape(y, shape) if shape != y.shape else y
 
 
-def holds_tensors(value: Any) -> bool:
+def holds_tensors(value: Sequence[Any]) -> bool:
     """Whether a list, tuple or list of such has a tensor in it."""
     from fastnn.autodiff.tensor import Tensor
 
-    if isinstance(value, (list, tuple)):
-        return any(holds_tensors(item) for item in value)
-    return isinstance(value, Tensor)
+    kinds = set(map(type, value))  # far quicker than a look at each of many numbers
+    if any(issubclass(kind, Tensor) for kind in kinds):
+        return True
+    if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+        return False
+    return any(holds_tensors(v) for v in value if isinstance(v, (list, tuple)))
 
 
-def stacked(values: Any) -> Tensor:
+def common_dtype(values: Any) -> str:
+    """Dtype of a list that holds tensors: theirs and the arrays' together; Python
+    numbers are weak, as beside an operator.
+    """
+    dtypes: set[str] = set()
+    numbers: list[Any] = []
+
+    def look(values: Any) -> None:
+        for value in values:
+            if isinstance(value, (list, tuple)):
+                look(value)
+            elif isinstance(value, (int, float)) and not isinstance(value, np.generic):
+                numbers.append(value)
+            else:
+                dtype = getattr(value, "dtype", None)
+                if not isinstance(dtype, str):  # no tensor
+                    dtype = native(np.asarray(value)).dtype.name
+                dtypes.add(dtype)
+
+    look(values)
+    floatx = config.floatx()
+    return beside_numbers(result_type(*dtypes, floatx=floatx), numbers, floatx)
+
+
+def stacked(values: Any, dtype: str) -> Tensor:
     """A list of tensors and numbers (or of such lists) as one tensor, recorded."""
-    from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+    from fastnn.autodiff.tensor import convert_to_tensor
 
-    parts = [stacked(v) if isinstance(v, (list, tuple)) else v for v in values]
-    dtypes = {t.dtype for t in parts if isinstance(t, Tensor)}
-    dtype = result_type(*sorted(dtypes), floatx=config.floatx())
     rows = []
-    for part in parts:
-        t = convert_to_tensor(part, dtype)
+    for value in values:
+        nested = isinstance(value, (list, tuple))
+        t = stacked(value, dtype) if nested else convert_to_tensor(value, dtype)
         rows.append(raw.reshape(t, (1, *t.shape)))
     out = rows[0]
     for row in rows[1:]:

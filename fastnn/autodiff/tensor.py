@@ -469,11 +469,13 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         if dtype is None or value.dtype == dtype:
             return value
         return _raw().cast(value, dtype)
-    if isinstance(value, (list, tuple)) and (state().tracer or state().tapes):
-        from fastnn.autodiff.indexing import holds_tensors, stacked
+    if isinstance(value, (list, tuple)):
+        from fastnn.autodiff.indexing import common_dtype, holds_tensors, stacked
 
-        if holds_tensors(value):  # as an array they would be constants
-            return convert_to_tensor(stacked(value), dtype)
+        if holds_tensors(value):
+            dtype = dtype or common_dtype(value)
+            if state().tracer or state().tapes:  # as an array they would be constants
+                return stacked(value, dtype)
     try:
         array = np.array(value)
     except SymbolicTensorError:

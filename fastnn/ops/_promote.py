@@ -11,7 +11,13 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.opset._dtypes import INTEGERS, RANGE, is_float, result_type
+from fastnn.opset._dtypes import (
+    INTEGERS,
+    RANGE,
+    beside_numbers,
+    is_float,
+    result_type,
+)
 
 
 def _weak(value: Any) -> bool:
@@ -28,13 +34,8 @@ def promote(*values: Any) -> tuple[Tensor, ...]:
     dtype = dtypes[0]
     if any(d != dtype for d in dtypes):
         dtype = result_type(*dtypes, floatx=config.floatx())
-    for value in values:
-        if not _weak(value):
-            continue
-        if isinstance(value, float) and not is_float(dtype):
-            dtype = config.floatx()
-        elif not isinstance(value, bool) and dtype == "bool":
-            dtype = "int32"
+    numbers = [v for v, t in zip(values, tensors, strict=True) if t is None]
+    dtype = beside_numbers(dtype, numbers, config.floatx())
     out = []
     for value, t in zip(values, tensors, strict=True):
         if t is None:

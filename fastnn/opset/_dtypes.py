@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 # Order = the enumerators of csrc/base/dtype.hpp (tests/architecture compares them).
 NAMES = (
     "bool",
@@ -60,6 +63,19 @@ def result_type(*dtypes: str, floatx: str = "float32") -> str:
         out = np.promote_types(out, d)
     name = out.name
     return floatx if name in FLOATS else name
+
+
+def beside_numbers(dtype: str, numbers: Iterable[Any], floatx: str) -> str:
+    """Dtype of tensors of `dtype` together with Python numbers, which are weak.
+
+    A float beside integers gives `floatx`, an integer beside bool int32.
+    """
+    for number in numbers:
+        if isinstance(number, float) and not is_float(dtype):
+            return floatx
+        if dtype == "bool" and not isinstance(number, bool):
+            dtype = "int32"
+    return dtype
 
 
 def know(dtype: str) -> str:

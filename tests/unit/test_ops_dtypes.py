@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import numpy as np
 import pytest
 
-from fastnn import convert_to_tensor, ops
+from fastnn import GradientTape, Variable, convert_to_tensor, ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import DTypeError
@@ -171,3 +172,56 @@ def test_strict_functions_normalise_their_attributes() -> None:
 def test_strict_functions_refuse_wrong_attributes(error, match, compute) -> None:
     with pytest.raises(error, match=match):
         compute(Tensor(np.ones((2, 3))))
+
+
+I32, BOOL, U8 = np.int32(3), np.bool_(True), np.uint8(7)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "expected", "values"),
+    [
+        (I32, 0.5, "float32", [3, 0.5]),
+        (np.int64(3), 0.5, "float32", [3, 0.5]),
+        (BOOL, 0.5, "float32", [1, 0.5]),
+        (BOOL, 5, "int32", [1, 5]),
+        (BOOL, False, "bool", [1, 0]),
+        (U8, 5, "uint8", [7, 5]),
+        (np.float16(2), 0.5, "float16", [2, 0.5]),
+        (np.float64(2), 0.1, "float64", [2, 0.1]),
+        (np.float32(2), 0.5, "float32", [2, 0.5]),
+        (I32, np.float64(0.5), "float64", [3, 0.5]),
+        (I32, np.array(2**40), "int64", [3, 2**40]),
+        (I32, np.float16(0.5), "float16", [3, 0.5]),
+    ],
+)
+def test_a_list_of_a_tensor_and_a_number_has_room_for_both(
+    recorded, first, second, expected, values
+):
+    tensor = convert_to_tensor(first)
+    with GradientTape() if recorded else contextlib.nullcontext():
+        flat = convert_to_tensor([tensor, second])
+        turned = convert_to_tensor([second, tensor])
+        nested = convert_to_tensor([[tensor], [second]])
+        asked = convert_to_tensor([tensor, second], "float64")
+    assert {flat.dtype, turned.dtype, nested.dtype} == {expected}
+    np.testing.assert_array_equal(flat.numpy(), values)
+    np.testing.assert_array_equal(turned.numpy(), values[::-1])
+    np.testing.assert_array_equal(nested.numpy(), np.reshape(values, (2, 1)))
+    assert asked.dtype == "float64"
+    np.testing.assert_array_equal(asked.numpy(), values)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_number_that_does_not_fit_the_tensors_of_its_list_is_an_error(recorded):
+    tensor = convert_to_tensor(U8)
+    scope = GradientTape() if recorded else contextlib.nullcontext()
+    with scope, pytest.raises(DTypeError, match="300 does not fit uint8"):
+        convert_to_tensor([tensor, 300])
+
+
+def test_a_list_of_a_variable_and_a_number_has_a_gradient():
+    v = Variable(2.0)
+    with GradientTape() as tape:
+        y = ops.sum(ops.square(convert_to_tensor([[v, 1], [0.5, v]])))
+    assert float(tape.gradient(y, v)) == 8.0
