@@ -38,7 +38,7 @@ class Lambda(Layer):
         function: of the inputs; gets `training` and `mask` when it names them.
         output_shape: shape of one sample's output, or a function from the input shape
             to the output shape; found by a call on zeros if None.
-        mask: not used: masks are not carried between layers yet.
+        mask: masks are not carried between layers yet, so only None.
         arguments: further keyword arguments of the function.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
 
@@ -59,9 +59,12 @@ class Lambda(Layer):
             raise TypeError(
                 f"[Lambda] function must be callable, received {function!r}."
             )
+        if mask is not None:
+            raise NotImplementedError(
+                f"[Lambda] mask={mask!r} is not supported: leave it out."
+            )
         self.function = function
         self.arguments = dict(arguments or {})
-        self.mask = mask
         self._output_shape = output_shape
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:

@@ -13,7 +13,7 @@ from fastnn.layers._symbolic import by_rule
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape
 from fastnn.layers.layer import Layer
-from fastnn.models.functional import conform
+from fastnn.models.functional import conform, refuse_mask
 from fastnn.models.model import Model
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 from fastnn.symbolic.node import node_of, record
@@ -213,6 +213,7 @@ class Sequential(Model):
         self._build_shape = self._layers[0].batch_shape
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        refuse_mask(self, mask)
         layers = self._layers
         if layers and isinstance(layers[0], InputLayer):
             source = layers[0]

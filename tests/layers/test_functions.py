@@ -60,6 +60,13 @@ class TestLambda:
             model.predict(X, verbose=0), expected.numpy(), rtol=1e-6
         )
 
+    @pytest.mark.parametrize("mask", [np.ones(3, bool), lambda inputs, mask: mask])
+    def test_a_mask_of_its_own_is_refused(self, mask):
+        with pytest.raises(
+            NotImplementedError, match=r"\[Lambda\] mask=.*leave it out"
+        ):
+            layers.Lambda(lambda x: x, mask=mask)
+
     def test_needs_a_function(self):
         with pytest.raises(TypeError, match="function must be callable, received 3"):
             layers.Lambda(3)

@@ -8,7 +8,7 @@ import pytest
 
 from fastnn import layers, losses
 from fastnn.errors import DTypeError, NotCompiledError, ShapeError
-from fastnn.models import Sequential
+from fastnn.models import Model, Sequential
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 4)).astype("float32")
@@ -256,3 +256,33 @@ class TestArguments:
         refuses(
             TypeError, "expected Callback objects", classifier, X, LABELS, callbacks=[3]
         )
+
+
+class TestMasks:
+    MASK = np.array([[True, False, True, True]])
+
+    @pytest.mark.parametrize("functional", [False, True])
+    def test_a_model_that_cannot_use_a_mask_refuses_it(self, functional):
+        inputs, softmax = layers.Input((4,)), layers.Softmax()
+        model = (
+            Model(inputs, softmax(inputs))
+            if functional
+            else Sequential([inputs, softmax])
+        )
+        with pytest.raises(NotImplementedError, match=r"received mask= \(a ndarray\)"):
+            model(X, mask=self.MASK)
+        with pytest.raises(NotImplementedError, match="received mask="):
+            model(X, mask=layers.Input((4,), dtype="bool"))
+        np.testing.assert_array_equal(model(X, mask=None).numpy(), softmax(X).numpy())
+
+    def test_a_call_of_ones_own_takes_it(self):
+        class Own(Model):
+            def __init__(self):
+                super().__init__()
+                self.softmax = layers.Softmax()
+
+            def call(self, inputs, mask=None):
+                return self.softmax(inputs, mask=mask)
+
+        mask = np.broadcast_to(self.MASK, X.shape)
+        assert (Own()(X, mask=mask).numpy()[:, 1] == 0).all()
