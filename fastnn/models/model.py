@@ -139,7 +139,8 @@ class Model(FunctionalMixin, Trainer, Layer):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics, and metrics held by the layers."""
-        return unique([*self._compiled_metrics(), *self._held_metrics()])
+        held = self._runners.held_metrics(self)
+        return unique([*self._compiled_metrics(), *held])
 
     @property
     def metrics_names(self) -> list[str]:

@@ -29,6 +29,9 @@ class RunnerCache:
         # Layers, then what is trained: versioned objects and their versions.
         self._structure: list[tuple[Any, ...]] = []
         self._training: list[tuple[Any, ...]] = []
+        # Metrics of the layers while a pass runs, and the counts they were found at.
+        self._held: tuple[Any, list[Any]] | None = None
+        self._passes = 0
 
     def __reduce__(self) -> Any:
         """A copied or pickled model makes its own plans."""
@@ -42,11 +45,28 @@ class RunnerCache:
         place are not); the data is let go at the end.
         """
         self._counts = (-1, -1, -1)
+        self._held = None
+        self._passes += 1
         try:
             yield
         finally:
+            self._passes -= 1
+            self._held = None
             if self.runner is not None:
                 self.runner.release(kind)
+
+    def held_metrics(self, model: Any) -> list[Any]:
+        """Metrics held by the layers; within a pass looked for after changes only.
+
+        They are asked for twice an epoch: half of what an epoch of one step costs.
+        """
+        if not self._passes:
+            found: list[Any] = model._held_metrics()
+            return found
+        counts = _counts()
+        if self._held is None or self._held[0] != counts:
+            self._held = counts, model._held_metrics()
+        return self._held[1]
 
     def get(self, model: Any, trains: bool) -> Any:
         """The runner; a new one, or one without training plans, after a change."""

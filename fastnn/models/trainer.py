@@ -148,11 +148,12 @@ class Trainer(PrepareMixin):
 
         The compiled ones stand together, in their own order, where the first is listed.
         """
-        listed = {id(metric) for metric in self.metrics}
+        metrics = self.metrics
+        listed = {id(metric) for metric in metrics}
         compiled = [p for p in self._named_metrics() if id(p[0]) in listed]
         known = {id(metric) for metric, _ in compiled}
         pairs: list[tuple[Any, str]] = []
-        for metric in self.metrics:
+        for metric in metrics:
             if id(metric) not in known:
                 pairs.append((metric, metric.name))
             elif compiled:
