@@ -10,15 +10,30 @@ processes stretch the wall's time tenfold, this one by a half.
 
 from __future__ import annotations
 
+import gc
 import time
 
 import numpy as np
+import pytest
 
 from fastnn import Input, Sequential
+from fastnn.graph import spec
 from fastnn.layers import Dense
 
 MLP_MS = 10
 DEEP_MS = 180
+
+
+@pytest.fixture(autouse=True)
+def as_a_user_has_it(monkeypatch: pytest.MonkeyPatch):
+    """Without the checks of the tests, and without the search for garbage among all
+    that thousands of tests before have left: that took as long as the plan.
+    """
+    monkeypatch.setattr(spec, "CHECK", False)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def compile_ms(widths: list[int], repeats: int = 5) -> float:
