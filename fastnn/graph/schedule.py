@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastnn.errors import BackendError
+from fastnn.errors import BackendError, PlanError
 from fastnn.graph.layout import storage_row_bytes
 
 if TYPE_CHECKING:
@@ -194,5 +194,8 @@ def _phases(steps: list[Step]) -> list[Step]:
             else:
                 step.phase = phase
                 rounds[step] = number
+        if len(left) == len(waiting):
+            names = ", ".join(step.node.op.name for step in left[:5])
+            raise PlanError(f"[plan] {len(left)} steps wait for each other: {names}")
         waiting, number = left, number + 1
     return sorted(steps, key=lambda step: (step.phase, rounds[step]))

@@ -11,6 +11,7 @@ import pytest
 
 from fastnn import GradientTape, Variable, ops
 from fastnn.autodiff import raw
+from fastnn.errors import PlanError
 from fastnn.graph import spec
 from fastnn.graph.interpret import interpret
 from fastnn.graph.ir import Graph
@@ -18,7 +19,7 @@ from fastnn.graph.layout import ARENA, Layout
 from fastnn.graph.memory import lifetimes, place
 from fastnn.graph.passes import dce, fold, fuse, optimize
 from fastnn.graph.plan import Plan
-from fastnn.graph.schedule import schedule
+from fastnn.graph.schedule import _phases, schedule
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
 from fastnn.opset.gemm import BY_INPUT, BY_OUTPUT, EPILOGUES
@@ -356,3 +357,12 @@ def _random_program(rng: np.random.Generator) -> Callable[[Any], Any]:
         return pool[-1], pool[-2]
 
     return program
+
+
+def test_steps_that_wait_for_each_other_are_an_error() -> None:
+    """Not an endless loop: `_phases` must place a step in every round."""
+    steps = schedule(Layout(optimize(traced(lambda x: ops.exp(ops.sin(x)), X))), 1)
+    for step, other in (steps, steps[::-1]):
+        step.phase, step.after = -1, [(other, False)]
+    with pytest.raises(PlanError, match="wait for each other"):
+        _phases(steps)
