@@ -158,15 +158,17 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
         )
     if not is_nested(structure):
         return flat_sequence[0]
-    leaves = iter(flat_sequence)
+    return _filled(structure, iter(flat_sequence))
 
-    def visit(node: Any) -> Any:
-        keys = _keys(node)
-        if keys is None:
-            return next(leaves)
-        return _rebuild(node, keys, [visit(node[key]) for key in keys])
 
-    return visit(structure)
+def _filled(node: Any, leaves: Iterator[Any]) -> Any:
+    """The node with the next leaves. A function that calls itself through its own
+    closure would keep them (gradients!) until the garbage collector comes.
+    """
+    keys = _keys(node)
+    if keys is None:
+        return next(leaves)
+    return _rebuild(node, keys, [_filled(node[key], leaves) for key in keys])
 
 
 unflatten = pack_sequence_as

@@ -228,24 +228,28 @@ def common_dtype(values: Any) -> str:
     """Dtype of a list that holds tensors: theirs and the arrays' together; Python
     numbers are weak, as beside an operator.
     """
-    dtypes: set[str] = set()
-    numbers: list[Any] = []
-
-    def look(values: Any) -> None:
-        for value in values:
-            if isinstance(value, (list, tuple)):
-                look(value)
-            elif isinstance(value, (int, float)) and not isinstance(value, np.generic):
-                numbers.append(value)
-            else:
-                dtype = getattr(value, "dtype", None)
-                if not isinstance(dtype, str):  # no tensor
-                    dtype = native(np.asarray(value)).dtype.name
-                dtypes.add(dtype)
-
-    look(values)
+    dtypes, numbers = _kinds(values)
     floatx = config.floatx()
     return beside_numbers(result_type(*dtypes, floatx=floatx), numbers, floatx)
+
+
+def _kinds(values: Any) -> tuple[set[str], list[Any]]:
+    """Dtypes of the tensors and arrays in nested lists, and the Python numbers."""
+    dtypes: set[str] = set()
+    numbers: list[Any] = []
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            inner, more = _kinds(value)
+            dtypes |= inner
+            numbers += more
+        elif isinstance(value, (int, float)) and not isinstance(value, np.generic):
+            numbers.append(value)
+        else:
+            dtype = getattr(value, "dtype", None)
+            if not isinstance(dtype, str):  # no tensor
+                dtype = native(np.asarray(value)).dtype.name
+            dtypes.add(dtype)
+    return dtypes, numbers
 
 
 def stacked(values: Any, dtype: str) -> Tensor:

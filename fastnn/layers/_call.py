@@ -173,21 +173,22 @@ def probe_output_shape(layer: Layer, input_shape: Any) -> Any:
     Raises:
         ShapeError: when an axis besides the batch is unknown.
     """
-
-    def zeros(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: zeros(shape) for key, shape in node.items()}
-        if not is_shape(node):
-            return [zeros(shape) for shape in node]
-        if None in node[1:]:
-            raise ShapeError(
-                f"[{type(layer).__name__}] cannot infer the output shape of layer "
-                f"'{layer.name}' for input shape {format_shape(node)}; implement "
-                "compute_output_shape(self, input_shape)."
-            )
-        return np.zeros((2, *node[1:]), layer.compute_dtype)
-
-    outputs = layer(zeros(input_shape))
+    outputs = layer(_zeros(layer, input_shape))
     return tree.map_structure(
         lambda y: (None if y.shape[:1] == (2,) else y.shape[0], *y.shape[1:]), outputs
     )
+
+
+def _zeros(layer: Layer, node: Any) -> Any:
+    """A batch of two of the layer's inputs, in the structure of their shapes."""
+    if isinstance(node, dict):
+        return {key: _zeros(layer, shape) for key, shape in node.items()}
+    if not is_shape(node):
+        return [_zeros(layer, shape) for shape in node]
+    if None in node[1:]:
+        raise ShapeError(
+            f"[{type(layer).__name__}] cannot infer the output shape of layer "
+            f"'{layer.name}' for input shape {format_shape(node)}; implement "
+            "compute_output_shape(self, input_shape)."
+        )
+    return np.zeros((2, *node[1:]), layer.compute_dtype)

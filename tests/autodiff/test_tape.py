@@ -182,6 +182,22 @@ def test_memory_of_the_tape_is_freed_by_gradient() -> None:
     assert alive() is None
 
 
+def test_nothing_of_a_step_waits_for_the_garbage_collector() -> None:
+    x, w = Tensor(np.ones((4, 3), "f")), Variable(np.ones((3, 2), "f"))
+    dy = Tensor(np.ones((4, 2), "f"))
+    with GradientTape(persistent=True) as tape:
+        y = ops.matmul(ops.stack([x, 2 * x])[0], w)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            alive = weakref.ref(tape.gradient([y], {"w": [w], "x": x}, [dy])["w"][0])
+            assert alive() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 def test_gradient_through_indexing_and_masks() -> None:
     x = Variable(np.arange(6.0, dtype="f").reshape(2, 3))
     with GradientTape() as tape:
