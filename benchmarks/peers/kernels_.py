@@ -163,9 +163,10 @@ class TorchKernels:
 
 
 class FastnnKernels:
-    """Public functions; backward passes through a tape recorded before the clock
-    starts. Streams and elementwise kernels write into arrays that exist, as torch's do
-    with `out=`."""
+    """Images through public functions, their backward passes through a tape recorded
+    before the clock starts; rows, where a tape takes longer than the kernel, through
+    the ops that layers and gradients are made of, as torch's. Streams and elementwise
+    kernels write into arrays that exist, as torch's do with `out=`."""
 
     def versions(self) -> dict[str, str]:
         import fastnn
@@ -178,6 +179,8 @@ class FastnnKernels:
             return self._launch(task, arrays), np.asarray
         from fastnn import GradientTape, ops
 
+        if task.kind in ("batch_norm", "layer_norm", "softmax"):
+            return self._rows(task, arrays)
         dy = ops.convert_to_tensor(arrays.pop("dy"))
         given = [ops.convert_to_tensor(a) for a in arrays.values()]
         forward = getattr(self, f"_{task.kind}")(task, ops)
@@ -201,24 +204,29 @@ class FastnnKernels:
     def _average_pool(self, task: Task, ops: Any) -> Call:
         return lambda x: ops.average_pool(x, task.size, task.stride, task.padding)
 
-    def _batch_norm(self, task: Task, ops: Any) -> Call:
-        axes = tuple(range(len(task.shape) - 1))
+    def _rows(self, task: Task, arrays: dict[str, np.ndarray]) -> Bound:
+        from fastnn import ops
+        from fastnn.autodiff import raw
 
-        def run(x: Any, scale: Any, offset: Any) -> Any:
-            mean, variance = ops.moments(x, axes)
-            return ops.batch_normalization(
-                x, mean, variance, -1, offset, scale, EPSILON
-            )
-
-        return run
-
-    def _layer_norm(self, task: Task, ops: Any) -> Call:
-        return lambda x, scale, offset: ops.layer_normalization(
-            x, scale, offset, -1, EPSILON
-        )
-
-    def _softmax(self, task: Task, ops: Any) -> Call:
-        return ops.softmax
+        dy = ops.convert_to_tensor(arrays.pop("dy"))
+        given = [ops.convert_to_tensor(a) for a in arrays.values()]
+        if task.kind == "softmax":
+            x = given[0]
+            y = raw.softmax(x, -1)
+            if task.part == FORWARD:
+                return lambda: raw.softmax(x, -1), np.asarray
+            return lambda: raw.softmax_grad(dy, y, -1), np.asarray
+        axis = len(task.shape) - 1
+        more = () if task.kind == "batch_norm" else (True,)
+        forward, backward = getattr(raw, task.kind), getattr(raw, f"{task.kind}_grad")
+        if task.part == FORWARD:
+            call = lambda: forward(*given, axis, EPSILON, *more)  # noqa: E731
+        else:
+            x, scale, _ = given
+            saved = forward(*given, axis, EPSILON, *more)[1:]
+            last = more or (EPSILON,)
+            call = lambda: backward(dy, x, scale, *saved, axis, *last)  # noqa: E731
+        return call, lambda found: np.asarray(found[0])
 
     def _launch(self, task: Task, arrays: dict[str, np.ndarray]) -> Call:
         from fastnn import _core
@@ -228,7 +236,7 @@ class FastnnKernels:
             w, g = x, arrays["y"]
             state = [np.zeros_like(x) for _ in range(2)]
             rate, step = np.float32(1e-3), np.zeros((), np.int64)
-            outs, attrs = (w, *state), (0.9, 0.999, 1e-7)
+            outs, attrs = (w, *state), (0.9, 0.999, 1e-7, 0.0)
 
             def update() -> np.ndarray:
                 step[...] += 1
