@@ -172,6 +172,11 @@ class Plan:
             [s * item for s in view.strides],
         )
 
+    @property
+    def arena_bytes(self) -> int:
+        """Size of the arena, where everything lives that a step computes."""
+        return int(self._native.arena_bytes)
+
     # -- running ---------------------------------------------------------------------
 
     def _bind(self, slot: int, array: np.ndarray) -> None:

@@ -102,7 +102,7 @@ def header(plan: Plan) -> list[str]:
         title(plan),
         f"threads {plan.threads()}, estimated work {plan.cost / 1e3:.1f} us a step, "
         f"{barriers} barriers inside a step and one after it",
-        f"bytes: arena {plan._native.arena_bytes}, constants {homes[CONSTS]}, "
+        f"bytes: arena {plan.arena_bytes}, constants {homes[CONSTS]}, "
         f"variables {homes[VARIABLES]}, inputs {homes[INPUTS]}; "
         f"a step reads {read} and writes {written}",
     ]
@@ -120,7 +120,7 @@ def header(plan: Plan) -> list[str]:
 def title(plan: Plan) -> str:
     return (
         f"plan {plan.graph.name}: {len(plan._steps)} instructions, "
-        f"{plan.phases} phases, arena {plan._native.arena_bytes} bytes"
+        f"{plan.phases} phases, arena {plan.arena_bytes} bytes"
     )
 
 

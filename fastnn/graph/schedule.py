@@ -107,7 +107,7 @@ def _accesses(layout: Layout, node: Node, max_threads: int) -> list[Access]:
     owner = (SERIAL, 0) if split == SERIAL else (ROWS, rows)
     found = []
     for letter, value in zip(entry["reads"], node.inputs, strict=True):
-        by_rows = letter == "r" or (letter == "k" and _keeps_rows(node))
+        by_rows = letter == "r" or (letter == "k" and keeps_rows(node))
         own = split == SERIAL or (
             split == ROWS and by_rows and _aligned(layout, node, value, rows)
         )
@@ -120,7 +120,7 @@ def _accesses(layout: Layout, node: Node, max_threads: int) -> list[Access]:
     return found
 
 
-def _keeps_rows(node: Node) -> bool:
+def keeps_rows(node: Node) -> bool:
     """A reduction that leaves the leading axis alone."""
     axes = node.attrs[0]
     return 0 not in axes if isinstance(axes, tuple) else axes != 0

@@ -25,6 +25,7 @@ from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.eager_runner import EagerRunner, concatenate
+from fastnn.models.prediction import Spans
 from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
 from fastnn.opset import Spec
 
@@ -75,6 +76,7 @@ class StepRunner:
         self.calling = Calling(self._call_program, model)
         # One per kind: a callback of `fit` may evaluate in the middle of an epoch.
         self._cursors = {kind: _cursor() for kind in STEPS}
+        self._spans = Spans(self._predict_program)
         self._eager: EagerRunner | None = None
         self._untraceable: set[str] = set()  # kinds whose steps it runs
         # Kind -> arrays of the data, and what the gather reads in their place.
@@ -199,6 +201,8 @@ class StepRunner:
             del self._programs[key]
         self._latest.pop(kind, None)
         self.ready.forget(kind)
+        if kind == "predict":
+            self._spans.forget()
 
     def _epoch_program(
         self, kind: str, data: Any, windows: list[Window], batch: int
@@ -250,11 +254,7 @@ class StepRunner:
 
     def _batch(self, kind: str, data: Any) -> dict[str, Any] | None:
         if kind not in self._untraceable:
-            arrays = [
-                np.ascontiguousarray(a, batch_dtype(np.asarray(a).dtype.name))
-                for a in tree.flatten(data)
-                if a is not None
-            ]
+            arrays = _as_batch(data)
             specs = [Spec(a.shape, a.dtype.name) for a in arrays]
             program = self._program(
                 (kind, "batch"), data, specs, lambda *t: self._step(kind, data, t, True)
@@ -291,33 +291,29 @@ class StepRunner:
 
     def predict(self, x: Any, batch_size: int) -> Any:
         """Outputs for all of x, as an array (or a structure of arrays)."""
-        count = len(tree.flatten(x)[0])
-        parts, step = [], None
-        for i in range(0, count, batch_size):
+        count, start, parts = len(tree.flatten(x)[0]), 0, []
+        if "predict" not in self._untraceable:
+            rows = self._spans.rows(x, batch_size, count)
+            while rows > batch_size and start + rows <= count:
+                parts.append(self.predict_batch(_rows(x, start, start + rows)))
+                start += rows
+        step = None
+        for i in range(start, count, batch_size):
             rows = _rows(x, i, i + batch_size)
             if step is None or i + batch_size > count:
                 parts.append(self.predict_batch(rows))
                 step = self.ready.get(signature("predict", rows))
             else:
                 parts.append(step(rows))
-        return concatenate(parts)
+        return parts[0] if len(parts) == 1 else concatenate(parts)
 
     def predict_batch(self, x: Any) -> Any:
         """Outputs for one batch, as an array (or a structure of arrays)."""
         if "predict" not in self._untraceable:
-            arrays = [
-                np.ascontiguousarray(a, batch_dtype(np.asarray(a).dtype.name))
-                for a in tree.flatten(x)
-            ]
-            specs = [Spec(a.shape, a.dtype.name) for a in arrays]
-
-            def body(*tensors: Tensor) -> Any:
-                inputs = tree.pack_sequence_as(x, list(tensors))
-                return self.model.predict_step((inputs,))
-
-            program = self._program(("predict",), x, specs, body)
+            program = self._predict_program(x)
             if program is not None:
                 self._latest["predict"] = program
+                arrays = _as_batch(x)
                 outputs = program.run(arrays)
                 program.release()
                 if Predicting.fits(program, x, arrays):
@@ -326,6 +322,18 @@ class StepRunner:
                 return outputs
         assert self._eager is not None
         return self._eager.predict_batch(x)
+
+    def _predict_program(self, x: Any) -> Program | None:
+        specs = [
+            Spec(a.shape, batch_dtype(np.asarray(a).dtype.name))
+            for a in tree.flatten(x)
+        ]
+
+        def body(*tensors: Tensor) -> Any:
+            inputs = tree.pack_sequence_as(x, list(tensors))
+            return self.model.predict_step((inputs,))
+
+        return self._program(("predict",), x, specs, body)
 
     def _call_program(self, x: np.ndarray) -> Program:
         spec = Spec(x.shape, x.dtype.name)
@@ -390,6 +398,15 @@ def _cursor() -> Variable:
 
 def _is_traced(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_symbolic
+
+
+def _as_batch(data: Any) -> list[np.ndarray]:
+    """The arrays of a batch as a program takes them."""
+    return [
+        np.ascontiguousarray(a, batch_dtype(np.asarray(a).dtype.name))
+        for a in tree.flatten(data)
+        if a is not None
+    ]
 
 
 def _rows(x: Any, start: int, stop: int) -> Any:
