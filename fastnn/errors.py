@@ -121,7 +121,8 @@ def _is_own(frame: FrameType) -> bool:
 def user_line() -> str:
     """`file:line` of the innermost frame outside fastnn."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_own(frame):
+    own = _own_files  # asked here: a trace asks for the line of every op
+    while frame is not None and (own.get(frame.f_code.co_filename) or _is_own(frame)):
         frame = frame.f_back
     if frame is None:
         return "<unknown>"
