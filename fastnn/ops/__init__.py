@@ -12,6 +12,8 @@ from fastnn.ops import _symbolic
 from fastnn.ops import image as image
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
+from fastnn.ops.control import *  # noqa: F403
+from fastnn.ops.control import __all__ as _control
 from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
 from fastnn.ops.depthwise import *  # noqa: F403
@@ -43,6 +45,7 @@ from fastnn.ops.sorting import __all__ as _sorting
 
 __all__ = [
     *_arrays,
+    *_control,
     *_conv,
     *_depthwise,
     *_einops,

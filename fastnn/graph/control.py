@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Branches and loops of a traced function whose course depends on values.
+
+`select` and `loop` put one op into the graph, which is made for the occasion and runs
+the graphs of its parts (graph/branches.py). Such an op has no kernel: a function that
+contains one runs node by node, its parts as plans.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import tree
+from fastnn.autodiff._tape import apply, state
+from fastnn.autodiff.grad import GradientTape
+from fastnn.autodiff.tensor import Tensor, Variable
+from fastnn.errors import DTypeError, ShapeError
+from fastnn.graph.branches import Branch, Runner, connected, inline
+from fastnn.opset import OpDef, Spec
+from fastnn.opset._dtypes import is_float
+from fastnn.opset._opdef import EXACT, HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def tracing() -> bool:
+    """Whether a function is being traced in this thread."""
+    return state().tracer is not None
+
+
+def _made_op(
+    name: str, count: int, specs: list[Spec], ref: Any, vjp: Any, saves: bool = True
+) -> OpDef:
+    """An op for one place in one function; it is in no table."""
+    inputs = tuple(f"x{i}" for i in range(count))
+    return OpDef(
+        name=name,
+        inputs=inputs,
+        outputs=tuple(f"y{i}" for i in range(len(specs))),
+        attrs=(),
+        infer=lambda *_: specs,
+        code=0,
+        kind=HOST,
+        ref=lambda *arrays: _only(ref(list(arrays))),
+        vjp=vjp,
+        differentiable=vjp is not None,
+        saves=inputs if saves else (),
+        inplace=(),
+        samples=None,
+        tol=EXACT,
+        cost=0.0,
+        integers=True,
+        broadcast="",
+        typical=None,
+        doc="",
+    )
+
+
+def _only(arrays: list[np.ndarray]) -> Any:
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def _apply(op: OpDef, tensors: list[Tensor]) -> list[Tensor]:
+    found = apply(op, tuple(tensors))
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+def _specs(values: Any) -> list[Spec]:
+    return [Spec(v.shape, v.dtype) for v in values]
+
+
+# -- branches --------------------------------------------------------------------------
+
+
+def select(
+    name: str,
+    index: Tensor,
+    functions: list[Callable[..., Any]],
+    operands: list[Tensor],
+) -> Any:
+    """What the `index`-th function returns for the operands; inside a trace.
+
+    Args:
+        name: of the op, for errors.
+        index: integer or bool scalar; True is 1. Too small or large ones are clamped.
+        functions: return the same structure of the same shapes and dtypes.
+        operands: tensors for the functions.
+    """
+    specs = _specs(operands)
+    parts = [Branch(f, specs, name) for f in functions]
+    _same_results(name, parts)
+    changed = {id(v): v for part in parts for v in part.assigned}
+    for part in parts:
+        part.graph.outputs += [part.final_value(v) for v in changed.values()]
+    captured: dict[Any, Any] = {}
+    for part in parts:
+        captured |= part.captured
+    for part in parts:
+        part.take_inputs(captured, len(operands))
+    tensors = [index, *operands, *captured.values()]
+    found = _apply(_select_op(name, parts), tensors)
+    return _handed_out(parts[0].result, found, list(changed.values()))
+
+
+def _handed_out(result: Any, found: list[Tensor], changed: list[Variable]) -> Any:
+    """The results in their structure; the last outputs go into variables."""
+    tracer = state().tracer
+    count = len(found) - len(changed)
+    for var, tensor in zip(changed, found[count:], strict=True):
+        tracer.assign_variable(var, tensor)
+    values = iter(found)
+    return tree.map_structure(lambda t: None if t is None else next(values), result)
+
+
+def _same_results(name: str, parts: list[Branch]) -> None:
+    first = parts[0]
+    wanted = _specs(first.graph.outputs)
+    for i, part in enumerate(parts[1:], 1):
+        try:
+            tree.assert_same_structure(first.result, part.result)
+        except ValueError as error:
+            raise ValueError(f"[{name}] branches 0 and {i} differ: {error}") from None
+        for a, b in zip(wanted, _specs(part.graph.outputs), strict=True):
+            if a != b:
+                kind = ShapeError if a.shape != b.shape else DTypeError
+                raise kind(
+                    f"[{name}] the branches must return the same shapes and dtypes: "
+                    f"branch 0 returns {a.dtype}{list(a.shape)}, branch {i} "
+                    f"{b.dtype}{list(b.shape)}"
+                )
+
+
+def _select_op(name: str, parts: list[Branch]) -> OpDef:
+    graphs = [part.graph for part in parts]
+    runners = [Runner(graph) for graph in graphs]
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        at = min(max(int(arrays[0]), 0), len(runners) - 1)
+        return runners[at](arrays[1:])
+
+    def vjp(c: Any, *dys: Tensor | None) -> tuple[Any, ...]:
+        index, *given = [getattr(c, x) for x in op.inputs]
+        depends = sorted(set().union(*(connected(graph) for graph in graphs)))
+        seeds = _seeds(graphs[0].outputs, dys)
+
+        def backward(graph: Any) -> Callable[..., Any]:
+            return lambda *ts: _vjp_of(
+                graph, ts[: len(given)], ts[len(given) :], depends
+            )
+
+        operands = [*given, *seeds]
+        found = select(f"{name}_grad", index, [backward(g) for g in graphs], operands)
+        grads: list[Any] = [None] * (1 + len(given))
+        for i, g in zip(depends, found, strict=True):
+            grads[1 + i] = g
+        return tuple(grads)
+
+    specs = _specs(graphs[0].outputs)
+    op = _made_op(name, 1 + len(graphs[0].inputs), specs, run, vjp)
+    return op
+
+
+def _seeds(outputs: Any, dys: Any) -> list[Tensor]:
+    """A cotangent for each float output; zeros where nobody asks."""
+    return [
+        Tensor(np.zeros(v.shape, v.dtype)) if dy is None else dy
+        for v, dy in zip(outputs, dys, strict=True)
+        if is_float(v.dtype)
+    ]
+
+
+def _vjp_of(graph: Any, given: Any, seeds: Any, sources: list[int]) -> list[Tensor]:
+    """Gradients with respect to inputs of a graph, computed from the inputs again."""
+    watched = [given[i] for i in sources]
+    with GradientTape(persistent=True) as tape:
+        tape.watch(watched)
+        outputs = inline(graph, list(given))
+    targets = [t for t in outputs if is_float(t.dtype)]
+    found: list[Tensor] = tape.gradient(
+        targets, watched, list(seeds), unconnected_gradients="zero"
+    )
+    return found
+
+
+# -- loops -----------------------------------------------------------------------------
+
+
+def loop(
+    condition: Callable[..., Any],
+    body: Callable[..., Any],
+    state_in: list[Tensor],
+    maximum: int | None,
+) -> list[Tensor]:
+    """Runs `body` on the state while `condition` holds; inside a trace.
+
+    Args:
+        condition: of the state's tensors; returns a bool scalar.
+        body: of the state's tensors; returns a list of as many like them.
+        state_in: tensors to begin with.
+        maximum: number of rounds to stop after; None for no bound.
+    """
+    specs = _specs(state_in)
+    carried: list[Variable] = []
+    while True:  # what the body assigns is carried from round to round
+        test = Branch(lambda *t: condition(*t), [*specs], "while_loop", carried)
+        part = Branch(lambda *t: list(body(*t)), [*specs], "while_loop", carried)
+        new = [v for v in part.assigned if not any(v is known for known in carried)]
+        if not new:
+            break
+        carried += new
+    if test.assigned:
+        raise ValueError(
+            f"[while_loop] the condition assigns {test.assigned[0].path}: assign "
+            f"variables in the body"
+        )
+    _check_state(specs, part, test)
+    part.graph.outputs += [part.final_value(v) for v in carried]
+    count = len(specs) + len(carried)
+    captured = test.captured | part.captured
+    test.take_inputs(captured, count)
+    part.take_inputs(captured, count)
+    op = _loop_op(test.graph, part.graph, count, maximum)
+    found = _apply(op, [*state_in, *carried, *captured.values()])
+    handed: list[Tensor] = _handed_out(list(state_in), found, carried)
+    return handed
+
+
+def _check_state(specs: list[Spec], part: Branch, test: Branch) -> None:
+    found = _specs(part.graph.outputs)
+    if len(found) != len(specs):
+        raise ValueError(
+            f"[while_loop] the body returns {len(found)} tensors for {len(specs)} loop "
+            f"variables"
+        )
+    for i, (a, b) in enumerate(zip(specs, found, strict=True)):
+        if a != b:
+            kind = ShapeError if a.shape != b.shape else DTypeError
+            raise kind(
+                f"[while_loop] loop variable {i} is {a.dtype}{list(a.shape)} before "
+                f"the body and {b.dtype}{list(b.shape)} after it: it must stay the same"
+            )
+    tests = test.graph.outputs
+    if len(tests) != 1 or tests[0].size != 1:
+        raise ValueError(
+            f"[while_loop] the condition must return one bool, received shapes "
+            f"{[v.shape for v in tests]}"
+        )
+
+
+def _loop_op(test: Any, body: Any, count: int, maximum: int | None) -> OpDef:
+    goes_on, step = Runner(test), Runner(body)
+
+    def rounds(arrays: list[np.ndarray]) -> Any:
+        """The state before each round, and at last the final one."""
+        now, rest = arrays[:count], arrays[count:]
+        yield now
+        done = 0
+        while (maximum is None or done < maximum) and bool(goes_on([*now, *rest])[0]):
+            now = step([*now, *rest])
+            yield now
+            done += 1
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        last: list[np.ndarray] = deque(rounds(arrays), maxlen=1).pop()
+        return last
+
+    def vjp(c: Any, *dys: Tensor | None) -> tuple[Any, ...]:
+        given = [getattr(c, x) for x in op.inputs]
+        return _loop_gradient(rounds, body, count, given, dys)
+
+    specs = _specs(body.outputs)
+    op = _made_op("while_loop", len(body.inputs), specs, run, vjp)
+    return op
+
+
+def _loop_gradient(
+    rounds: Any, body: Any, count: int, given: list[Tensor], dys: Any
+) -> tuple[Any, ...]:
+    """Runs the loop again, keeps its states, and goes back through them."""
+    floats = [i for i in range(count) if is_float(given[i].dtype)]
+    inner = [i for i in sorted(connected(body)) if i >= count]
+    seeds = _seeds(body.outputs, dys)
+    sources = [*floats, *inner]
+
+    def back(*ts: Tensor) -> list[Tensor]:
+        return _vjp_of(body, ts[: len(given)], ts[len(given) :], sources)
+
+    part = Branch(back, [*_specs(given), *_specs(seeds)], "while_loop_grad")
+    step = Runner(part.graph)
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        start, grads = arrays[: len(given)], arrays[len(given) :]
+        sums = [np.zeros(given[i].shape, given[i].dtype) for i in inner]
+        *states, _ = rounds(start)
+        for now in reversed(states):
+            found = step([*now, *start[count:], *grads])
+            grads = found[: len(floats)]
+            for total, more in zip(sums, found[len(floats) :], strict=True):
+                total += more
+        return [*grads, *sums]
+
+    specs = [Spec(given[i].shape, given[i].dtype) for i in sources]
+    op = _made_op(
+        "while_loop_grad", len(given) + len(seeds), specs, run, _no_second, False
+    )
+    found = _apply(op, [*given, *seeds])
+    result: list[Any] = [None] * len(given)
+    for i, g in zip(sources, found, strict=True):
+        result[i] = g
+    return tuple(result)
+
+
+def _no_second(c: Any, *dys: Any) -> Any:
+    raise NotImplementedError(
+        "[while_loop] the gradient of a traced loop cannot be differentiated again: "
+        "use fori_loop or scan with a length known while tracing, or run eagerly"
+    )
