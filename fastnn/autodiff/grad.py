@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastnn.errors import DTypeError, ShapeError
 from fastnn.opset._dtypes import is_float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Context:
@@ -147,10 +148,7 @@ class GradientTape:
         leaves = tree.flatten(sources)
         _check_request(leaves, unconnected_gradients)
         if self._used and not self._persistent:
-            raise RuntimeError(
-                "[GradientTape.gradient] this tape was already used and its record is "
-                "gone: GradientTape(persistent=True) allows several calls"
-            )
+            self._refuse_second()
         if not self._persistent:
             self._leave()  # gradient() inside the with block: stop recording here
         self._used = True
@@ -169,6 +167,73 @@ class GradientTape:
                 for g, s in zip(found, leaves, strict=True)
             ]
         return tree.pack_sequence_as(sources, found)
+
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected_gradients: str = "none",
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Derivative of each element of `target` by each of `sources`.
+
+        Args:
+            target: a tensor.
+            sources: tensor, variable or structure of them.
+            unconnected_gradients: as for `gradient`.
+            parallel_iterations, experimental_use_pfor: accepted, as TensorFlow's.
+
+        Returns:
+            In the structure of sources: tensors (*target.shape, *source.shape), None
+            where nothing is connected.
+        """
+        from fastnn.autodiff import jacobians
+
+        return jacobians.jacobian(self, target, sources, unconnected_gradients)
+
+    def batch_jacobian(
+        self,
+        target: Any,
+        source: Any,
+        unconnected_gradients: str = "none",
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Jacobians of rows: of target[i] by source[i], for each i.
+
+        Right only where target[i] follows from source[i] alone.
+
+        Returns:
+            A tensor (rows, *target.shape[1:], *source.shape[1:]), or None.
+
+        Raises:
+            ShapeError: when the numbers of rows differ.
+        """
+        from fastnn.autodiff import jacobians
+
+        return jacobians.batch_jacobian(self, target, source, unconnected_gradients)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Several gradients of a tape that allows only one; erased at the end."""
+        if self._used and not self._persistent:
+            self._refuse_second()
+        before, self._persistent = self._persistent, True
+        if not before:
+            self._leave()
+        try:
+            yield
+        finally:
+            self._persistent = before
+            if not before:
+                self._tape.clear()
+
+    def _refuse_second(self) -> None:
+        raise RuntimeError(
+            "[GradientTape.gradient] this tape was already used and its record is "
+            "gone: GradientTape(persistent=True) allows several calls"
+        )
 
 
 def _check_request(sources: list[Any], unconnected: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
+from fastnn.autodiff.assignments import Assignments
 from fastnn.errors import (
     DTypeError,
     PlanError,
@@ -314,7 +315,7 @@ def _noted(name: str) -> Any:
     return property(get, put)
 
 
-class Variable(Tensor):
+class Variable(Assignments, Tensor):
     """A tensor whose value can be replaced in place.
 
     Args:
@@ -401,41 +402,6 @@ class Variable(Tensor):
                 f"fastnn.ops, or run eagerly (run_eagerly=True)."
             )
         return self._array
-
-    def assign(self, value: Any) -> Variable:
-        """Replace the value; shape must match, numbers and arrays take the dtype.
-
-        Raises:
-            ShapeError: for another shape. DTypeError: for a tensor of another dtype.
-        """
-        if isinstance(value, Tensor):
-            if value.dtype != self.dtype:
-                raise DTypeError(
-                    f"[Variable.assign] {self.path} is {self.dtype}, received a "
-                    f'{value.dtype} tensor: cast(value, "{self.dtype}") first'
-                )
-            tensor = value
-        else:
-            tensor = Tensor(np.array(value, dtype=self.dtype))
-        if tensor.shape != self.shape:
-            raise ShapeError(
-                f"[Variable.assign] {self.path} has shape {self.shape}, received "
-                f"{tensor.shape}"
-            )
-        tracer = state().tracer
-        if tracer is not None:
-            tracer.assign_variable(self, tensor)
-        else:
-            array = tensor._concrete("assign()")
-            self._array = np.array(array, order="C")
-            self._shared = False
-        return self
-
-    def assign_add(self, delta: Any) -> Variable:
-        return self.assign(self + delta)
-
-    def assign_sub(self, delta: Any) -> Variable:
-        return self.assign(self - delta)
 
     def __repr__(self) -> str:
         return (

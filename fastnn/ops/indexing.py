@@ -16,20 +16,19 @@ import numpy as np
 from fastnn import config
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.indexing import flat_index, known_values, take_axis
+from fastnn.autodiff.scatters import (
+    SCATTERS,
+    index_tensor,
+    rows_at,
+    scattered,
+    widened,
+)
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import PlanError, ShapeError
-from fastnn.ops._promote import axis_of, is_integer
+from fastnn.ops._promote import axis_of
 from fastnn.ops.arrays import moveaxis, shape_of
 from fastnn.opset._dtypes import RANGE, is_float
 from fastnn.opset._infer import broadcast_shapes
-
-
-def index_tensor(name: str, indices: Any) -> Tensor:
-    """Indices as an int32 or int64 tensor."""
-    i = convert_to_tensor(indices)
-    if not is_integer(i.dtype):
-        raise TypeError(f"[{name}] indices must be integers, received {i.dtype}")
-    return i if i.dtype in ("int32", "int64") else raw.cast(i, "int64")
 
 
 def _explained(name: str, indices: Tensor, x: Tensor, axis: int, run: Any) -> Tensor:
@@ -131,14 +130,6 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
     )
 
 
-def _widened(name: str, run: Any, *tensors: Tensor) -> Tensor:
-    """run of tensors in a dtype that has kernels, with a result in their own."""
-    wide = integers.wide_dtype(name, tensors[0].dtype)
-    return integers.cast(
-        run(*[integers.cast(t, wide) for t in tensors]), tensors[0].dtype
-    )
-
-
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
     """inputs with the block that begins at `start_indices` replaced by updates."""
     t = convert_to_tensor(inputs)
@@ -148,28 +139,14 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
     return raw.update_slice(t, starts, u) if t.ndim else u
 
 
-def _rows_at(name: str, indices: Any, shape: tuple[int, ...]) -> tuple[Tensor, int]:
-    """Row numbers of indices (..., k) into the first k axes, which are merged."""
-    i = index_tensor(name, indices)
-    k = i.shape[-1] if i.ndim else 0
-    if not 0 < k <= len(shape):
-        raise ShapeError(f"[{name}] indices of shape {i.shape} into shape {shape}")
-    values = known_values(i)
-    parts = [values[..., d] if values is not None else i[..., d] for d in range(k)]
-    return flat_index(name, parts, list(shape[:k])), k
-
-
 def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
     """Zeros of `shape` with values added at indices (..., k), in ascending position."""
     v, full = convert_to_tensor(values), shape_of(shape)
-    at, k = _rows_at("scatter", indices, full)
+    at, k = rows_at("scatter", indices, full)
     rows = _math.prod(full[:k])
     v = raw.broadcast_to(v, (*at.shape, *full[k:]))
-    y = _widened("scatter", lambda u: raw.take_grad(u, at, rows), v)
+    y = widened("scatter", lambda u: raw.take_grad(u, at, rows), v)
     return raw.reshape(y, full)
-
-
-SCATTERS = {None: "update", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
 
 
 def scatter_update(
@@ -186,16 +163,8 @@ def scatter_update(
             f"{reduction!r}"
         )
     t = convert_to_tensor(inputs)
-    at, k = _rows_at("scatter_update", indices, t.shape)
-    rows, tail = _math.prod(t.shape[:k]), t.shape[k:]
-    u = raw.broadcast_to(convert_to_tensor(updates, t.dtype), (*at.shape, *tail))
-    y = _widened(
-        "scatter_update",
-        lambda a, b: raw.scatter_rows(a, at, b, SCATTERS[reduction]),
-        raw.reshape(t, (rows, *tail)),
-        u,
-    )
-    return raw.reshape(y, t.shape)
+    u = convert_to_tensor(updates, t.dtype)
+    return scattered("scatter_update", t, indices, u, reduction)
 
 
 # ---- segments ----------------------------------------------------------------------
@@ -245,7 +214,7 @@ def _segment(
             y = raw.scatter_rows(empty, rows, x, kind)
         return y if count == n else y[:n]
 
-    return _widened(f"segment_{name}", run, t)
+    return widened(f"segment_{name}", run, t)
 
 
 def _lowest(dtype: str) -> Any:

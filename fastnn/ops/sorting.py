@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff import integers, raw
+from fastnn.autodiff.scatters import index_tensor
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import PlanError, ShapeError
 from fastnn.ops._promote import axes_of, axis_of, integer, promote, to_float
 from fastnn.ops.arrays import moveaxis, ravel
-from fastnn.ops.indexing import index_tensor, take_along_axis
+from fastnn.ops.indexing import take_along_axis
 
 
 def widened(name: str, x: Tensor) -> Tensor:

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a variable's value is replaced: whole, by slice and by scatter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from fastnn.autodiff._tape import state
+from fastnn.errors import DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from fastnn.autodiff.tensor import Tensor, Variable
+
+
+class IndexedSlices(NamedTuple):
+    """Rows of a tensor: `values[i]` belongs to row `indices[i]` (TensorFlow's name).
+
+    Attributes:
+        values: tensor (n, ...).
+        indices: integer tensor (n,).
+        dense_shape: shape of the whole, or None.
+    """
+
+    values: Any
+    indices: Any
+    dense_shape: Any = None
+
+
+class Assignments:
+    """The part of Variable that writes. All methods return the variable.
+
+    Nothing here is differentiated: a tape records what is read from a variable.
+    """
+
+    _shape: tuple[int, ...]
+    _dtype: str
+    _array: Any
+    path: str
+
+    def assign(self, value: Any) -> Self:
+        """Replace the value; shape must match, numbers and arrays take the dtype.
+
+        Raises:
+            ShapeError: for another shape. DTypeError: for a tensor of another dtype.
+        """
+        tensor = self._fitting(value, "assign")
+        if tensor.shape != self._shape:
+            raise ShapeError(
+                f"[Variable.assign] {self.path} has shape {self._shape}, received "
+                f"{tensor.shape}"
+            )
+        tracer = state().tracer
+        if tracer is not None:
+            tracer.assign_variable(self, tensor)
+        else:
+            array = tensor._concrete("assign()")
+            self._array = np.array(array, order="C")
+            self._shared = False
+        return self
+
+    def assign_add(self, delta: Any) -> Self:
+        """Adds `delta`, a tensor of the same dtype, a number or an array."""
+        return self.assign(self + delta)
+
+    def assign_sub(self, delta: Any) -> Self:
+        """Subtracts `delta`."""
+        return self.assign(self - delta)
+
+    # -- parts -----------------------------------------------------------------------
+
+    def scatter_nd_update(self, indices: Any, updates: Any) -> Self:
+        """Replaces elements or slices.
+
+        Args:
+            indices: integers (..., k), positions along the first k axes.
+            updates: (..., *rest), what goes there; of equal positions the last stays.
+
+        Raises:
+            IndexError: for a position out of range. ShapeError, DTypeError: for
+                updates that do not fit.
+        """
+        return self._scatter(indices, updates, None)
+
+    def scatter_nd_add(self, indices: Any, updates: Any) -> Self:
+        """Adds to elements or slices; equal positions add up."""
+        return self._scatter(indices, updates, "add")
+
+    def scatter_nd_sub(self, indices: Any, updates: Any) -> Self:
+        """Subtracts from elements or slices."""
+        updates = self._fitting(updates, "scatter_nd_sub")
+        return self._scatter(indices, -updates, "add")
+
+    def scatter_nd_max(self, indices: Any, updates: Any) -> Self:
+        """The larger of what is there and the updates."""
+        return self._scatter(indices, updates, "max")
+
+    def scatter_nd_min(self, indices: Any, updates: Any) -> Self:
+        """The smaller of what is there and the updates."""
+        return self._scatter(indices, updates, "min")
+
+    def scatter_update(self, sparse_delta: IndexedSlices) -> Self:
+        """Replaces rows: those numbered `indices` by `values`."""
+        return self._scatter_rows("update", sparse_delta)
+
+    def scatter_add(self, sparse_delta: IndexedSlices) -> Self:
+        """Adds to rows."""
+        return self._scatter_rows("add", sparse_delta)
+
+    def scatter_sub(self, sparse_delta: IndexedSlices) -> Self:
+        """Subtracts from rows."""
+        return self._scatter_rows("sub", sparse_delta)
+
+    def scatter_max(self, sparse_delta: IndexedSlices) -> Self:
+        """The larger of rows and their updates."""
+        return self._scatter_rows("max", sparse_delta)
+
+    def scatter_min(self, sparse_delta: IndexedSlices) -> Self:
+        """The smaller of rows and their updates."""
+        return self._scatter_rows("min", sparse_delta)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "[Variable] item assignment is not supported, for a trace could not see "
+            "it: v[key].assign(value)"
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        """As of a tensor; the result has `assign`, `assign_add` and `assign_sub`."""
+        from fastnn.autodiff.slices import VariableSlice
+
+        return VariableSlice(cast("Variable", self), key)
+
+    def _scatter_rows(self, how: str, delta: Any) -> Self:
+        if not (hasattr(delta, "indices") and hasattr(delta, "values")):
+            raise TypeError(
+                f"[Variable.scatter_{how}] needs IndexedSlices(values, indices), "
+                f"received {type(delta).__name__}: scatter_nd_{how} takes indices and "
+                f"updates"
+            )
+        from fastnn.autodiff import raw
+        from fastnn.autodiff.tensor import convert_to_tensor
+
+        rows = convert_to_tensor(delta.indices)
+        at = raw.reshape(rows, (*rows.shape, 1))
+        result: Self = getattr(self, f"scatter_nd_{how}")(at, delta.values)
+        return result
+
+    def _scatter(self, indices: Any, updates: Any, how: str | None) -> Self:
+        from fastnn.autodiff.scatters import scattered
+
+        name = f"scatter_nd_{how or 'update'}"
+        given = self._fitting(updates, name)
+        return self.assign(scattered(name, cast("Tensor", self), indices, given, how))
+
+    def _fitting(self, value: Any, method: str) -> Tensor:
+        """The value as a tensor; a tensor must have the dtype of the variable."""
+        from fastnn.autodiff.tensor import Tensor
+
+        if not isinstance(value, Tensor):
+            return Tensor(np.array(value, dtype=self._dtype))
+        if value.dtype != self._dtype:
+            raise DTypeError(
+                f"[Variable.{method}] {self.path} is {self._dtype}, received a "
+                f'{value.dtype} tensor: cast(value, "{self._dtype}") first'
+            )
+        return value
