@@ -24,6 +24,8 @@ from fastnn.ops.elementwise import *  # noqa: F403
 from fastnn.ops.elementwise import __all__ as _elementwise
 from fastnn.ops.indexing import *  # noqa: F403
 from fastnn.ops.indexing import __all__ as _indexing
+from fastnn.ops.joining import *  # noqa: F403
+from fastnn.ops.joining import __all__ as _joining
 from fastnn.ops.linalg import *  # noqa: F403
 from fastnn.ops.linalg import __all__ as _linalg
 from fastnn.ops.math import *  # noqa: F403
@@ -42,6 +44,14 @@ from fastnn.ops.products import *  # noqa: F403
 from fastnn.ops.products import __all__ as _products
 from fastnn.ops.sorting import *  # noqa: F403
 from fastnn.ops.sorting import __all__ as _sorting
+from fastnn.ops.spacing import *  # noqa: F403
+from fastnn.ops.spacing import __all__ as _spacing
+from fastnn.ops.spectral import *  # noqa: F403
+from fastnn.ops.spectral import __all__ as _spectral
+from fastnn.ops.statistics import *  # noqa: F403
+from fastnn.ops.statistics import __all__ as _statistics
+from fastnn.ops.vectorizing import *  # noqa: F403
+from fastnn.ops.vectorizing import __all__ as _vectorizing
 
 __all__ = [
     *_arrays,
@@ -60,6 +70,11 @@ __all__ = [
     *_order,
     *_sorting,
     *_products,
+    *_joining,
+    *_spacing,
+    *_spectral,
+    *_statistics,
+    *_vectorizing,
     "custom_gradient",
     "stop_gradient",
 ]

@@ -13,7 +13,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, axis_of, integer, promote
+from fastnn.ops._promote import axes_of, axis_of, promote
 from fastnn.opset._dtypes import know
 
 # ---- creation and conversion -------------------------------------------------------
@@ -56,6 +56,23 @@ def size(x: Any) -> int:
     return _tensor(x).size
 
 
+def dtype(x: Any) -> str:
+    """Name of the dtype: "float32"."""
+    return _tensor(x).dtype
+
+
+def view(x: Any, dtype: str | None = None) -> Tensor:
+    """The same bytes read as another dtype, in a copy; the last axis grows or shrinks.
+
+    There is no gradient unless the dtype stays.
+
+    Raises:
+        ShapeError: when the last axis is no whole number of elements of `dtype`.
+    """
+    t = _tensor(x)
+    return t if dtype in (None, t.dtype) else raw.bitcast(t, dtype)
+
+
 def copy(x: Any) -> Tensor:
     """The same values in contiguous memory of their own."""
     return raw.copy(_tensor(x))
@@ -64,6 +81,21 @@ def copy(x: Any) -> Tensor:
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
     """A tensor filled with a number."""
     return Tensor(np.full(shape_of(shape), fill_value, know(dtype or config.floatx())))
+
+
+def array(x: Any, dtype: str | None = None) -> Tensor:
+    """A tensor of x, as `convert_to_tensor`."""
+    return _tensor(x) if dtype is None else cast(x, dtype)
+
+
+def empty(shape: Any, dtype: str | None = None) -> Tensor:
+    """A tensor of no particular values: zeros."""
+    return full(shape, 0, dtype)
+
+
+def empty_like(x: Any, dtype: str | None = None) -> Tensor:
+    """A tensor of x's shape and no particular values: zeros."""
+    return full_like(x, 0, dtype)
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
@@ -95,30 +127,6 @@ def arange(
     if dtype is None:
         dtype = config.floatx() if array.dtype.kind == "f" else "int32"
     return Tensor(array.astype(know(dtype)))
-
-
-def linspace(
-    start: Any,
-    stop: Any,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: str | None = None,
-    axis: int = 0,
-) -> Any:
-    """`num` evenly spaced numbers from start to stop along a new axis.
-
-    Without `endpoint`, stop is the one that would follow. `retstep` gives the distance
-    too. Starts and stops may be arrays that broadcast.
-    """
-    count = integer("linspace", "num", num)
-    low, high = convert_to_numpy(start), convert_to_numpy(stop)
-    values, step = np.linspace(
-        low, high, count, endpoint=endpoint, retstep=True, axis=axis
-    )
-    target = know(dtype or config.floatx())
-    y = Tensor(np.ascontiguousarray(values.astype(target)))
-    return (y, Tensor(np.asarray(step, target))) if retstep else y
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:
@@ -264,8 +272,9 @@ def flip(x: Any, axis: Any = None) -> Tensor:
 
 
 __all__ = [
-    *"arange broadcast_to cast concatenate convert_to_numpy convert_to_tensor".split(),
-    *"copy expand_dims eye flip full full_like identity is_tensor linspace".split(),
-    *"moveaxis ndim ones ones_like ravel reshape shape size split".split(),
-    *"squeeze stack swapaxes tile transpose zeros zeros_like".split(),
+    *"arange array broadcast_to cast concatenate convert_to_numpy".split(),
+    *"convert_to_tensor copy dtype empty empty_like expand_dims eye flip full".split(),
+    *"full_like identity is_tensor moveaxis ndim ones ones_like ravel".split(),
+    *"reshape shape size split squeeze stack swapaxes tile transpose view".split(),
+    *"zeros zeros_like".split(),
 ]

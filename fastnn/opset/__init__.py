@@ -29,6 +29,8 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     scatter,
     softmax,
     sort,
+    special,
+    spectral,
 )
 from fastnn.opset._opdef import OpDef as OpDef
 from fastnn.opset._opdef import Spec as Spec
