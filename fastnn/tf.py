@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-_MODULES = {"keras": "fastnn.keras", "random": "fastnn.random"}
+_MODULES = {
+    "autograph": "fastnn.graph.autograph",
+    "keras": "fastnn.keras",
+    "random": "fastnn.random",
+}
 _OPS = {
     name: name
     for name in """abs add broadcast_to cast ceil convert_to_tensor cos divide
@@ -22,6 +26,7 @@ _OPS = {
 _OPS |= {
     "clip_by_value": "clip",
     "concat": "concatenate",
+    "cond": "cond",
     "constant": "convert_to_tensor",
     "fill": "full",
     "identity": "copy",
@@ -34,9 +39,11 @@ _OPS |= {
     "reduce_min": "min",
     "reduce_prod": "prod",
     "reduce_sum": "sum",
+    "while_loop": "while_loop",
 }
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",
+    "IndexedSlices": "fastnn.autodiff.assignments",
     "Tensor": "fastnn.autodiff.tensor",
     "Variable": "fastnn.autodiff.tensor",
     "custom_gradient": "fastnn.autodiff.grad",

@@ -13,6 +13,7 @@ from fastnn.autodiff._arrays import native
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import PlanError
+from fastnn.graph.autograph import convert
 from fastnn.graph.passes import optimize
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
@@ -136,12 +137,13 @@ class Function:
             )
 
         specs = [Spec(a.shape, a.dtype.name) for a in arrays]
+        run = convert(self.python_function)
 
         def body(*tensors: Tensor) -> Any:
             given = iter(tensors)
             filled = [next(given) if is_input(t) else t for t in leaves]
             new_args, new_kwargs = tree.pack_sequence_as((args, kwargs), filled)
-            return self.python_function(*new_args, **new_kwargs)
+            return run(*new_args, **new_kwargs)
 
         graph, result = trace(
             body, specs, self.__name__, allow_new_variables=not self._cache

@@ -81,6 +81,7 @@ def select(
     index: Tensor,
     functions: list[Callable[..., Any]],
     operands: list[Tensor],
+    align: Callable[[list[Branch]], None] | None = None,
 ) -> Any:
     """What the `index`-th function returns for the operands; inside a trace.
 
@@ -89,9 +90,12 @@ def select(
         index: integer or bool scalar; True is 1. Too small or large ones are clamped.
         functions: return the same structure of the same shapes and dtypes.
         operands: tensors for the functions.
+        align: may edit the results and outputs of the traced functions.
     """
     specs = _specs(operands)
     parts = [Branch(f, specs, name) for f in functions]
+    if align is not None:
+        align(parts)
     _same_results(name, parts)
     changed = {id(v): v for part in parts for v in part.assigned}
     for part in parts:
@@ -101,6 +105,8 @@ def select(
         captured |= part.captured
     for part in parts:
         part.take_inputs(captured, len(operands))
+    if not parts[0].graph.outputs:
+        return parts[0].result
     tensors = [index, *operands, *captured.values()]
     found = _apply(_select_op(name, parts), tensors)
     return _handed_out(parts[0].result, found, list(changed.values()))
