@@ -249,23 +249,8 @@ def mish(x: Any) -> Tensor:
 
 @export(_MODULE)
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
-    """Euclidean projection of `x` on the simplex (Martins and Astudillo, 2016).
-
-    The threshold is found by comparing all pairs of classes, which needs memory for
-    their square but no sort.
-    """
-    x = ops.convert_to_tensor(x)
-    axis %= len(x.shape)
-    order = [a for a in range(len(x.shape)) if a != axis] + [axis]
-    z = ops.transpose(x, order)
-    at_least = ops.greater_equal(ops.expand_dims(z, -2), ops.expand_dims(z, -1))
-    rank = ops.sum(ops.cast(at_least, z.dtype), axis=-1)
-    total = ops.sum(ops.where(at_least, ops.expand_dims(z, -2), 0.0), axis=-1)
-    support = ops.greater(z * rank + 1.0, total)
-    size = ops.sum(ops.cast(support, z.dtype), axis=-1, keepdims=True)
-    mass = ops.sum(ops.where(support, z, 0.0), axis=-1, keepdims=True)
-    y = ops.relu(z - (mass - 1.0) / size)
-    return ops.transpose(y, [order.index(a) for a in range(len(order))])
+    """Euclidean projection of `x` on the simplex (Martins and Astudillo, 2016)."""
+    return ops.sparsemax(x, axis)
 
 
 swish, hard_swish = silu, hard_silu

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cross-entropies between label distributions and predicted probabilities.
 
-With `from_logits=True`, or when `y_pred` still remembers the logits it was made from
-(the last layer ends in `softmax` or `sigmoid`), the loss comes from the logits in one
-fused kernel; probabilities alone are clipped to `[epsilon, 1 - epsilon]` first.
+The formulas are those of `fastnn.ops`, here with smoothed labels and checks of labels.
 """
 
 from __future__ import annotations
@@ -11,10 +9,14 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from fastnn import config, ops
-from fastnn.autodiff import raw
+from fastnn import ops
 from fastnn.errors import SPARSE_LABELS, ShapeError
 from fastnn.losses.base import INDEX_FUNCTIONS, FunctionLoss, as_float, pair
+from fastnn.ops.crossentropy import (
+    binary_of_probabilities,
+    last_axis,
+    probabilities,
+)
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -23,35 +25,6 @@ if TYPE_CHECKING:
 _LOSSES = "keras.losses"
 _BOTH = ("keras.metrics", "keras.losses")
 _INDEX_DTYPES = ("uint8", "int32", "int64")
-
-
-def logits_of(y_pred: Tensor, activation: str) -> Tensor | None:
-    """The input of the `activation` that made `y_pred`, or None."""
-    kept = getattr(y_pred, "_logits", None)
-    return kept[1] if kept is not None and kept[0] == activation else None
-
-
-def _last(x: Tensor, axis: int) -> Tensor:
-    """`x` with the class axis moved to the end."""
-    rank = len(x.shape)
-    axis %= rank
-    if axis == rank - 1:
-        return x
-    return ops.transpose(x, [a for a in range(rank) if a != axis] + [axis])
-
-
-def _rows(x: Tensor) -> Tensor:
-    return x if len(x.shape) == 2 else ops.reshape(x, (-1, x.shape[-1]))
-
-
-def _probabilities(y_pred: Tensor) -> Tensor:
-    """Rows scaled to sum 1, then kept away from 0 and 1."""
-    scaled = y_pred / ops.sum(y_pred, axis=-1, keepdims=True)
-    return _clip(scaled)
-
-
-def _clip(p: Tensor) -> Tensor:
-    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
 
 
 def _categorical_pair(
@@ -91,12 +64,7 @@ def categorical_crossentropy(
     y_true, y_pred = _categorical_pair(
         "categorical_crossentropy", y_true, y_pred, label_smoothing, axis
     )
-    y_true, y_last = _last(y_true, axis), _last(y_pred, axis)
-    logits = y_last if from_logits else logits_of(y_last, "softmax")
-    if logits is None:
-        return -ops.sum(y_true * ops.log(_probabilities(y_last)), axis=-1)
-    loss = raw.softmax_cross_entropy(_rows(logits), _rows(y_true))[0]
-    return ops.reshape(loss, y_last.shape[:-1])
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 def _indices(name: str, y_true: Any, y_pred: Tensor) -> Tensor:
@@ -142,20 +110,14 @@ def sparse_categorical_crossentropy(
         ShapeError: when the labels are not indices. A label outside the classes gives
             NaN from logits and infinity from probabilities.
     """
-    y_pred = _last(as_float(y_pred), axis)
-    y_true = _indices("sparse_categorical_crossentropy", y_true, y_pred)
+    name = "sparse_categorical_crossentropy"
+    y_pred = last_axis(as_float(y_pred), axis, name)
+    y_true = _indices(name, y_true, y_pred)
     valid = None
     if ignore_class is not None:
         valid = ops.not_equal(y_true, ignore_class)
         y_true = ops.where(valid, y_true, ops.zeros_like(y_true))
-    logits = y_pred if from_logits else logits_of(y_pred, "softmax")
-    if logits is None:
-        one_hot = ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype)
-        loss = -ops.log(ops.sum(one_hot * _probabilities(y_pred), axis=-1))
-    else:
-        labels = ops.reshape(y_true, (-1,)) if len(y_true.shape) != 1 else y_true
-        loss = raw.sparse_softmax_cross_entropy(_rows(logits), labels)[0]
-        loss = ops.reshape(loss, y_pred.shape[:-1])
+    loss = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits)
     return loss if valid is None else ops.where(valid, loss, 0.0)
 
 
@@ -182,17 +144,7 @@ def binary_crossentropy(
     y_true, y_pred = pair("binary_crossentropy", y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    logits = y_pred if from_logits else logits_of(y_pred, "sigmoid")
-    if logits is None:
-        values = _binary(y_true, y_pred)
-    else:
-        values = raw.sigmoid_cross_entropy(logits, y_true)
-    return ops.mean(values, axis=axis)
-
-
-def _binary(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    p = _clip(y_pred)
-    return -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
+    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis=axis)
 
 
 @export(*_BOTH)
@@ -221,7 +173,7 @@ def binary_focal_crossentropy(
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     p_t = y_true * p + (1.0 - y_true) * (1.0 - p)
-    values = ops.power(1.0 - p_t, gamma) * _binary(y_true, p)
+    values = ops.power(1.0 - p_t, gamma) * binary_of_probabilities(y_true, p)
     if apply_class_balancing:
         values = values * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
     return ops.mean(values, axis=axis)
@@ -245,11 +197,10 @@ def categorical_focal_crossentropy(
         alpha: weight of the loss.
         gamma: focus on hard instances.
     """
-    y_true, y_pred = _categorical_pair(
-        "categorical_focal_crossentropy", y_true, y_pred, label_smoothing, axis
-    )
-    y_true, y_pred = _last(y_true, axis), _last(y_pred, axis)
-    p = _probabilities(ops.softmax(y_pred, -1) if from_logits else y_pred)
+    name = "categorical_focal_crossentropy"
+    y_true, y_pred = _categorical_pair(name, y_true, y_pred, label_smoothing, axis)
+    y_true, y_pred = (last_axis(x, axis, name) for x in (y_true, y_pred))
+    p = probabilities(ops.softmax(y_pred, -1) if from_logits else y_pred)
     factor = ops.power(1.0 - p, gamma) * alpha
     return -ops.sum(factor * y_true * ops.log(p), axis=-1)
 

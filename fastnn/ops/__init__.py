@@ -6,16 +6,21 @@ functions that gradients and layers are made of are `fastnn.autodiff.raw`.
 """
 
 from fastnn.autodiff import raw as _raw  # noqa: F401  (for layers, losses, optimizers)
+from fastnn.autodiff.forward import jvp as jvp
 from fastnn.autodiff.grad import custom_gradient as custom_gradient
 from fastnn.autodiff.grad import stop_gradient as stop_gradient
 from fastnn.ops import _symbolic
 from fastnn.ops import image as image
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
+from fastnn.ops.attention import *  # noqa: F403
+from fastnn.ops.attention import __all__ as _attention
 from fastnn.ops.control import *  # noqa: F403
 from fastnn.ops.control import __all__ as _control
 from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
+from fastnn.ops.crossentropy import *  # noqa: F403
+from fastnn.ops.crossentropy import __all__ as _crossentropy
 from fastnn.ops.depthwise import *  # noqa: F403
 from fastnn.ops.depthwise import __all__ as _depthwise
 from fastnn.ops.einops import *  # noqa: F403
@@ -38,6 +43,8 @@ from fastnn.ops.order import *  # noqa: F403
 from fastnn.ops.order import __all__ as _order
 from fastnn.ops.padding import *  # noqa: F403
 from fastnn.ops.padding import __all__ as _padding
+from fastnn.ops.patches import *  # noqa: F403
+from fastnn.ops.patches import __all__ as _patches
 from fastnn.ops.pooling import *  # noqa: F403
 from fastnn.ops.pooling import __all__ as _pooling
 from fastnn.ops.products import *  # noqa: F403
@@ -56,7 +63,9 @@ from fastnn.ops.vectorizing import __all__ as _vectorizing
 __all__ = [
     *_arrays,
     *_control,
+    *_attention,
     *_conv,
+    *_crossentropy,
     *_depthwise,
     *_einops,
     *_elementwise,
@@ -66,6 +75,7 @@ __all__ = [
     *_nn,
     *_normalization,
     *_padding,
+    *_patches,
     *_pooling,
     *_order,
     *_sorting,
@@ -76,6 +86,7 @@ __all__ = [
     *_statistics,
     *_vectorizing,
     "custom_gradient",
+    "jvp",
     "stop_gradient",
 ]
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastnn.autodiff import raw
-from fastnn.autodiff.tensor import Tensor
-from fastnn.ops._promote import axis_of, to_float
-from fastnn.ops.math import clip
+from fastnn.autodiff.grad import stop_gradient
+from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.errors import ShapeError
+from fastnn.ops._promote import axis_of, promote, to_float
+from fastnn.ops.arrays import moveaxis
+from fastnn.ops.math import clip, mean
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
@@ -132,6 +137,53 @@ def glu(x: Any, axis: int = -1) -> Tensor:
     return raw.multiply(a, raw.sigmoid(b))
 
 
+def sparsemax(x: Any, axis: int = -1) -> Tensor:
+    """Euclidean projection of x on the simplex along an axis (arXiv:1602.02068).
+
+    max(x - tau, 0) with the tau for which it sums to 1. Keras 3.15 adds up running
+    sums for tau, so that its results sum to less where several are positive.
+    """
+    t = to_float(x)
+    a = axis_of(axis, t.ndim, "sparsemax")
+    n = t.shape[a]
+    still = moveaxis(stop_gradient(t), a, -1)
+    falling = raw.negative(raw.sort(raw.negative(still)))
+    place = Tensor(np.arange(1, n + 1, dtype=t.dtype))
+    excess = raw.subtract(raw.cumsum(falling, t.ndim - 1, False, False), 1.0)
+    kept = raw.greater(raw.multiply(falling, place), excess)
+    size = raw.sum(raw.cast(kept, t.dtype), (t.ndim - 1,), True)
+    least = raw.min(raw.where(kept, falling, np.inf), (t.ndim - 1,), True)
+    size, least = moveaxis(size, -1, a), moveaxis(least, -1, a)
+    support = raw.greater_equal(t, least)
+    mass = raw.sum(raw.where(support, t, 0.0), (a,), True)
+    tau = raw.divide(raw.subtract(mass, 1.0), size)
+    return raw.relu(raw.subtract(t, tau))
+
+
+def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
+    """Peak signal-to-noise ratio in decibels: 20 log10(max_val) - 10 log10(mse).
+
+    Args:
+        x1, x2: tensors of one shape.
+        max_val: the largest value that a signal can have.
+
+    Returns:
+        A scalar; infinity for equal tensors.
+
+    Raises:
+        ShapeError: for shapes that differ.
+    """
+    a, b = promote(x1, x2)
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"[psnr] needs tensors of one shape, received {a.shape} and {b.shape}"
+        )
+    a, b = to_float(a), to_float(b)
+    peak = raw.log10(raw.cast(convert_to_tensor(max_val), a.dtype))
+    noise = raw.log10(mean(raw.square(raw.subtract(a, b))))
+    return raw.subtract(raw.multiply(peak, 20.0), raw.multiply(noise, 10.0))
+
+
 def swish(x: Any) -> Tensor:
     """x * sigmoid(x)."""
     return raw.silu(to_float(x))
@@ -144,6 +196,6 @@ def hard_swish(x: Any) -> Tensor:
 
 __all__ = [
     *"celu elu gelu glu hard_shrink hard_swish hard_tanh leaky_relu".split(),
-    *"log_softmax sigmoid soft_shrink softmax sparse_plus".split(),
-    *"sparse_sigmoid squareplus swish tanh_shrink threshold".split(),
+    *"log_softmax psnr sigmoid soft_shrink softmax sparse_plus".split(),
+    *"sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold".split(),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`keras.ops.image`: (batch, height, width, channels), or one without a batch."""
+"""Images resized, cropped and padded."""
 
 from __future__ import annotations
 
@@ -8,30 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff import raw
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._images import channels_first, channels_last, is_channels_first
 from fastnn.ops._promote import to_float
+from fastnn.ops.image._batches import close_images, one_of, open_images
 from fastnn.ops.padding import pad
 from fastnn.opset.resize import METHODS
-
-
-def _open(name: str, images: Any, data_format: str | None) -> tuple[Tensor, bool, bool]:
-    """A batch with channels last; whether there was none; whether they were first."""
-    x = convert_to_tensor(images)
-    if x.ndim not in (3, 4):
-        raise ShapeError(
-            f"[{name}] needs images of rank 3 or 4, received shape {x.shape}"
-        )
-    single, first = x.ndim == 3, is_channels_first(name, data_format)
-    if single:
-        x = raw.reshape(x, (1, *x.shape))
-    return (channels_last(x) if first else x), single, first
-
-
-def _close(y: Tensor, single: bool, first: bool) -> Tensor:
-    y = channels_first(y) if first else y
-    return raw.reshape(y, y.shape[1:]) if single else y
 
 
 def _cut(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
@@ -71,11 +53,7 @@ def resize(
         data_format: "channels_last" or "channels_first"; None is the configured one.
     """
     name = "resize"
-    if interpolation not in METHODS:
-        raise ValueError(
-            f"[{name}] interpolation must be one of {', '.join(METHODS)}, received "
-            f"{interpolation!r}"
-        )
+    one_of(name, "interpolation", interpolation, METHODS)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError(
             f"[{name}] only one of crop_to_aspect_ratio and pad_to_aspect_ratio can be "
@@ -86,7 +64,7 @@ def resize(
     if np.size(size) != 2:
         raise ValueError(f"[{name}] size must be (height, width), received {size!r}")
     rows, columns = (int(n) for n in size)
-    x, single, first = _open(name, images, data_format)
+    x, single, first = open_images(name, images, data_format)
     height, width = x.shape[1:3]
     if crop_to_aspect_ratio:
         h = min(int(width * rows / columns), height)
@@ -99,7 +77,7 @@ def resize(
         pads = ((0, 0), (top, h - height - top), (left, w - width - left), (0, 0))
         x = pad(x, pads, constant_values=fill_value)
     y = _resample(x, (rows, columns), interpolation, bool(antialias))
-    return _close(y, single, first)
+    return close_images(y, single, first)
 
 
 def _sides(
@@ -145,14 +123,14 @@ def crop_images(
     target width.
     """
     name, word = "crop_images", "cropping"
-    x, single, first = _open(name, images, data_format)
+    x, single, first = open_images(name, images, data_format)
     height, width = x.shape[1:3]
     up = _sides(name, word, height, top_cropping, bottom_cropping, target_height, -1)
     side = _sides(name, word, width, left_cropping, right_cropping, target_width, -1)
     if sum(up) >= height or sum(side) >= width:
         raise ShapeError(f"[{name}] nothing is left of {height} x {width}")
     y = _cut(x, up[0], side[0], height - sum(up), width - sum(side))
-    return _close(y, single, first)
+    return close_images(y, single, first)
 
 
 def pad_images(
@@ -167,11 +145,11 @@ def pad_images(
 ) -> Tensor:
     """Images with rows and columns of zeros around them; arguments as `crop_images`."""
     name, word = "pad_images", "padding"
-    x, single, first = _open(name, images, data_format)
+    x, single, first = open_images(name, images, data_format)
     height, width = x.shape[1:3]
     up = _sides(name, word, height, top_padding, bottom_padding, target_height, 1)
     side = _sides(name, word, width, left_padding, right_padding, target_width, 1)
-    return _close(pad(x, ((0, 0), up, side, (0, 0))), single, first)
+    return close_images(pad(x, ((0, 0), up, side, (0, 0))), single, first)
 
 
 __all__ = ["crop_images", "pad_images", "resize"]
