@@ -8,7 +8,6 @@ that has a `vjp`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,9 +50,7 @@ def _again(x: Tensor) -> Tensor:
     return raw.reshape(x, x.shape)
 
 
-def jvp(
-    fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
-) -> Any:
+def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     """`fun(*primals)` and how it changes along tangents: its Jacobian times these.
 
     Args:

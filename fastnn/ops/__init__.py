@@ -21,6 +21,8 @@ from fastnn.ops.conv import *  # noqa: F403
 from fastnn.ops.conv import __all__ as _conv
 from fastnn.ops.crossentropy import *  # noqa: F403
 from fastnn.ops.crossentropy import __all__ as _crossentropy
+from fastnn.ops.ctc import *  # noqa: F403
+from fastnn.ops.ctc import __all__ as _ctc
 from fastnn.ops.depthwise import *  # noqa: F403
 from fastnn.ops.depthwise import __all__ as _depthwise
 from fastnn.ops.einops import *  # noqa: F403
@@ -66,6 +68,7 @@ __all__ = [
     *_attention,
     *_conv,
     *_crossentropy,
+    *_ctc,
     *_depthwise,
     *_einops,
     *_elementwise,

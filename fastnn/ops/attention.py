@@ -44,6 +44,22 @@ def _kept(mask: Any, is_causal: bool, targets: int, sources: int) -> Tensor | No
     return kept
 
 
+def _adjusted(logits: Tensor, bias: Any, kept: Tensor | None) -> Tensor:
+    """Logits plus bias, and as low as can be where they do not count."""
+    wide = logits.shape
+    if bias is not None:
+        logits = raw.add(logits, raw.cast(convert_to_tensor(bias), logits.dtype))
+    if kept is not None:
+        lowest = -0.7 * float(np.finfo(np.dtype(logits.dtype)).max)
+        logits = raw.where(kept, logits, lowest)
+    if logits.shape != wide:
+        raise ShapeError(
+            f"[{_NAME}] bias and mask must broadcast to {wide}, which became "
+            f"{logits.shape}"
+        )
+    return logits
+
+
 def dot_product_attention(
     query: Any,
     key: Any,
@@ -97,21 +113,10 @@ def dot_product_attention(
     q = raw.multiply(q, 1 / sqrt(max(size, 1)) if scale is None else scale)
     rows = (batch, key_heads, group * targets)
     logits = raw.matmul(raw.reshape(q, (*rows, size)), raw.transpose(k, (0, 2, 3, 1)))
-    wide = (batch, heads, targets, sources)
     kept = _kept(mask, is_causal, targets, sources)
     if bias is not None or kept is not None:
-        logits = raw.reshape(logits, wide)
-        if bias is not None:
-            added = convert_to_tensor(bias)
-            logits = raw.add(logits, raw.cast(added, q.dtype))
-        if kept is not None:
-            lowest = -0.7 * float(np.finfo(np.dtype(q.dtype)).max)
-            logits = raw.where(kept, logits, lowest)
-        if logits.shape != wide:
-            raise ShapeError(
-                f"[{_NAME}] bias and mask must broadcast to {wide}, which became "
-                f"{logits.shape}"
-            )
+        wide = (batch, heads, targets, sources)
+        logits = _adjusted(raw.reshape(logits, wide), bias, kept)
         logits = raw.reshape(logits, (*rows, sources))
     y = raw.matmul(raw.softmax(logits, 3), raw.transpose(v, (0, 2, 1, 3)))
     y = raw.reshape(y, (batch, key_heads, group, targets, v.shape[-1]))

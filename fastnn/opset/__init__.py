@@ -5,6 +5,7 @@ from fastnn.opset import (  # noqa: F401  (importing registers the records)
     activations,
     conv,
     copy,
+    ctc,
     cumulative,
     depthwise,
     elementary,
