@@ -95,10 +95,7 @@ def dot_product_attention(
         ValueError: for a soft cap.
     """
     if attn_logits_soft_cap is not None:
-        raise ValueError(
-            f"[{_NAME}] attn_logits_soft_cap exists on TPUs only, received "
-            f"{attn_logits_soft_cap!r}: leave it None"
-        )
+        raise ValueError(f"[{_NAME}] attn_logits_soft_cap must be None without a TPU")
     q, k, v = promote(to_float(query), to_float(key), to_float(value))
     _check(q, k, v)
     dtype = q.dtype

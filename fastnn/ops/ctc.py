@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff import integers, raw
+from fastnn.autodiff.scatters import index_tensor
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import integer, to_float
 from fastnn.ops.arrays import concatenate
 from fastnn.ops.control import scan
-from fastnn.ops.indexing import index_tensor, take_along_axis
+from fastnn.ops.indexing import take_along_axis
 from fastnn.opset._dtypes import HALVES
 
 # Log-probability of what cannot be, and the loss where there is no alignment: finite,
@@ -66,6 +67,32 @@ def _states(target: Tensor, classes: int, blank: int) -> tuple[Tensor, Tensor]:
     return states, free
 
 
+def _forward(said: Tensor, labels: Tensor, lengths: Tensor, blank: int) -> Tensor:
+    """log-probabilities of being in each state behind the last frame, with two states
+    in front that nothing is ever in: (batch, 2 + 2 labels + 1).
+    """
+    batch, frames, classes = said.shape
+    states, free = _states(labels, classes, blank)
+    count = states.shape[1]
+    never = Tensor(np.asarray(_NEVER, said.dtype))
+    skip = raw.where(free, 0.0, never)
+    said = raw.batch_take(raw.transpose(said, (0, 2, 1)), states)
+    said = raw.transpose(said, (2, 0, 1))  # frame, batch, state
+    frame = Tensor(np.arange(frames, dtype="int32").reshape(frames, 1, 1))
+    running = raw.less(frame, raw.reshape(lengths, (1, batch, 1)))
+    start = np.full((batch, count + 2), _NEVER, said.dtype)
+    start[:, 2] = 0
+
+    def step(a: Tensor, x: Any) -> tuple[Tensor, None]:
+        spoken, go = x
+        skipped = raw.add(a[:, :count], skip)
+        come = raw.logaddexp(raw.logaddexp(a[:, 2:], a[:, 1 : count + 1]), skipped)
+        b = raw.pad(raw.add(come, spoken), never, (0, 2), (0, 0))
+        return raw.where(go, b, a), None
+
+    return scan(step, Tensor(start), (said, running))[0]
+
+
 def ctc_loss(
     target: Any,
     output: Any,
@@ -97,32 +124,14 @@ def ctc_loss(
     name = "ctc_loss"
     z, blank = _frames(name, output, mask_index)
     labels = integers.cast(index_tensor(name, target), "int32")
-    batch, frames, classes = z.shape
+    batch = z.shape[0]
     if labels.ndim != 2 or labels.shape[0] != batch:
         raise ShapeError(
             f"[{name}] target must be ({batch}, labels), received {labels.shape}"
         )
     many = _lengths(name, "target_length", target_length, batch)
     last = _lengths(name, "output_length", output_length, batch)
-    states, free = _states(labels, classes, blank)
-    count = states.shape[1]
-    skip = raw.where(free, raw.cast(Tensor(np.zeros(())), z.dtype), _NEVER)
-    said = raw.transpose(raw.log_softmax(z, 2), (0, 2, 1))
-    said = raw.transpose(raw.batch_take(said, states), (2, 0, 1))  # frame, batch, state
-    frame = Tensor(np.arange(frames, dtype="int32").reshape(frames, 1, 1))
-    running = raw.less(frame, raw.reshape(last, (1, batch, 1)))
-    start = np.full((batch, count + 2), _NEVER, z.dtype)
-    start[:, 2] = 0  # two states in front that nothing is ever in
-    never = Tensor(np.asarray(_NEVER, z.dtype))
-
-    def step(a: Tensor, x: Any) -> tuple[Tensor, None]:
-        spoken, go = x
-        skipped = raw.add(a[:, :count], skip)
-        come = raw.logaddexp(raw.logaddexp(a[:, 2:], a[:, 1 : count + 1]), skipped)
-        b = raw.pad(raw.add(come, spoken), never, (0, 2), (0, 0))
-        return raw.where(go, b, a), None
-
-    end, _ = scan(step, Tensor(start), (said, running))
+    end = _forward(raw.log_softmax(z, 2), labels, last, blank)
     whole = raw.reshape(raw.multiply(many, 2), (batch, 1))
     ends = take_along_axis(
         end, concatenate([raw.add(whole, 2), raw.add(whole, 1)], 1), 1

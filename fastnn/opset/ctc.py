@@ -141,6 +141,7 @@ op(
     kind=HOST,
     ref=_search,
     samples=_samples,
+    differentiable=False,
     tol=Tol(1e-5, 1e-12, 1e-5),
     doc="most probable label sequences of frames of log-probabilities, by prefix beam "
     "search",
