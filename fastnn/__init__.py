@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fastnn import activations as activations
+    from fastnn import backend as backend
     from fastnn import callbacks as callbacks
     from fastnn import config as config
     from fastnn import constraints as constraints
@@ -55,8 +56,9 @@ if TYPE_CHECKING:
     from fastnn.symbolic.tensor import KerasTensor as KerasTensor
 
 _MODULES = frozenset(
-    """activations callbacks config constraints datasets initializers keras layers
-    losses metrics models ops optimizers random regularizers tf tree utils""".split()
+    """activations backend callbacks config constraints datasets initializers keras
+    layers losses metrics models ops optimizers random regularizers tf tree
+    utils""".split()
 )
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",

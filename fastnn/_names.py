@@ -38,6 +38,16 @@ def reset_uids() -> None:
     _uids.clear()
 
 
-def clear_session() -> None:
-    """Forgets what the process has named so far, for a notebook that starts again."""
+def clear_session(free_memory: bool = True) -> None:
+    """Forgets what the process has named so far, for a notebook that starts again.
+
+    free_memory: whether garbage is collected, and memory kept for results given back.
+    """
     reset_uids()
+    if free_memory:
+        import gc
+
+        from fastnn import config
+
+        gc.collect()
+        config.free_kept_memory()

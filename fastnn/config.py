@@ -5,6 +5,28 @@ from __future__ import annotations
 
 import os
 
+from fastnn._switches import disable_flash_attention as disable_flash_attention
+from fastnn._switches import disable_interactive_logging as disable_interactive_logging
+from fastnn._switches import disable_traceback_filtering as disable_traceback_filtering
+from fastnn._switches import enable_flash_attention as enable_flash_attention
+from fastnn._switches import enable_interactive_logging as enable_interactive_logging
+from fastnn._switches import enable_traceback_filtering as enable_traceback_filtering
+from fastnn._switches import (
+    enable_unsafe_deserialization as enable_unsafe_deserialization,
+)
+from fastnn._switches import is_flash_attention_enabled as is_flash_attention_enabled
+from fastnn._switches import (
+    is_interactive_logging_enabled as is_interactive_logging_enabled,
+)
+from fastnn._switches import is_nnx_enabled as is_nnx_enabled
+from fastnn._switches import (
+    is_traceback_filtering_enabled as is_traceback_filtering_enabled,
+)
+from fastnn._switches import max_epochs as max_epochs
+from fastnn._switches import max_steps_per_epoch as max_steps_per_epoch
+from fastnn._switches import set_max_epochs as set_max_epochs
+from fastnn._switches import set_max_steps_per_epoch as set_max_steps_per_epoch
+
 _FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
 _POLICIES = ("float32", "float64")
 _IMAGE_FORMATS = ("channels_last", "channels_first")

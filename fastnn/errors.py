@@ -106,7 +106,7 @@ Gradients need the values that operations have read, so only variables change.""
 _own_files: dict[str, bool] = {}
 
 
-def _is_own(frame: FrameType) -> bool:
+def is_own(frame: FrameType) -> bool:
     """Whether a frame belongs to fastnn, or to the import of a module of it."""
     file = frame.f_code.co_filename
     own = _own_files.get(file)
@@ -122,7 +122,7 @@ def user_line() -> str:
     """`file:line` of the innermost frame outside fastnn."""
     frame: FrameType | None = sys._getframe(1)
     own = _own_files  # asked here: a trace asks for the line of every op
-    while frame is not None and (own.get(frame.f_code.co_filename) or _is_own(frame)):
+    while frame is not None and (own.get(frame.f_code.co_filename) or is_own(frame)):
         frame = frame.f_back
     if frame is None:
         return "<unknown>"
@@ -132,7 +132,7 @@ def user_line() -> str:
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line: the innermost outside fastnn."""
     level, frame = 1, sys._getframe(0)
-    while frame.f_back and _is_own(frame):
+    while frame.f_back and is_own(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

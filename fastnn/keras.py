@@ -14,8 +14,9 @@ from types import ModuleType
 
 _MODULES = {
     name: f"fastnn.{name}"
-    for name in """activations callbacks config constraints datasets initializers layers
-    losses metrics models ops optimizers random regularizers tree utils""".split()
+    for name in """activations backend callbacks config constraints datasets
+    initializers layers losses metrics models ops optimizers random regularizers tree
+    utils""".split()
 }
 _NAMES = {
     "Initializer": "fastnn.initializers",

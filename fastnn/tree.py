@@ -11,6 +11,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from fastnn.errors import warn_user
+
 
 class MAP_TO_NONE:  # noqa: N801 - Keras's public spelling
     """Returned by the function given to `traverse` to put None in the result."""
@@ -198,11 +200,18 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
     return traverse(visit, structure)
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     """Raises a ValueError that names the first place where `a` and `b` differ in form.
 
     Leaves may differ. All dict types count as one; list and tuple do not.
+    `check_types` has no effect, as in Keras, and gives a DeprecationWarning.
     """
+    if check_types is not None:
+        warn_user(
+            "[assert_same_structure] check_types has no effect: assert_same_paths is "
+            "the looser check.",
+            DeprecationWarning,
+        )
     _check_node(a, b)
     for key in _keys(a) or ():
         assert_same_structure(a[key], b[key])

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STUB = ROOT / "fastnn" / "ops" / "__init__.pyi"
 RAW = ROOT / "fastnn" / "autodiff" / "raw.pyi"
 TABLE = ROOT / "docs" / "ops.md"
+NAMESPACES = ("image", "linalg", "nn", "numpy")
 
 
 def _first_line(function: object) -> str:
@@ -38,7 +39,7 @@ def stub() -> str:
         "",
         "from fastnn.autodiff import raw as _raw  # noqa: F401",
         "from fastnn.autodiff.tensor import Tensor",
-        "from fastnn.ops import image as image",
+        *(f"from fastnn.ops import {m} as {m}" for m in NAMESPACES),
         "",
     ]
     lines.append("__all__ = [")

@@ -325,7 +325,7 @@ def grad(
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(variable: Any) -> Any:
     """The same value, through which no gradient flows."""
 
     def stop(t: Any) -> Tensor:
@@ -334,7 +334,7 @@ def stop_gradient(x: Any) -> Any:
         out._id = fresh_id()
         return out
 
-    return tree.map_structure(stop, x)
+    return tree.map_structure(stop, variable)
 
 
 class _CustomOp:
@@ -391,12 +391,12 @@ def _accepts_variables(grad_fn: Callable[..., Any]) -> bool:
     )
 
 
-def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: `fun(*args, **kwargs)` returns `(output, grad_fn)`.
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: `f(*args, **kwargs)` returns `(output, grad_fn)`.
 
     `grad_fn(*upstream)` returns one gradient per positional argument; it is used
-    instead of differentiating the inside of `fun`. What it captured from `fun` is
-    recorded, so that the gradient can be differentiated again. When `fun` reads
+    instead of differentiating the inside of `f`. What it captured from `f` is
+    recorded, so that the gradient can be differentiated again. When `f` reads
     trainable variables other than its arguments, it is called as
     `grad_fn(*upstream, variables=[...])` and returns `(gradients of the arguments,
     gradients of the variables)`.
@@ -405,7 +405,7 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
         TypeError: when variables are read and `grad_fn` takes no `variables`.
         ValueError: when `grad_fn` returns another number of gradients.
     """
-    name = getattr(fun, "__name__", "function")
+    name = getattr(f, "__name__", "function")
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         inputs = tuple(convert_to_tensor(a) for a in args)
@@ -413,7 +413,7 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
         tapes = state().tapes
         tapes.append(watcher)
         try:
-            output, grad_fn = fun(*inputs, **kwargs)
+            output, grad_fn = f(*inputs, **kwargs)
         finally:
             tapes.remove(watcher)
         variables = variables_among(watcher.watched - {t._id for t in inputs})
@@ -431,5 +431,5 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
         return outputs[0] if single else tuple(outputs)
 
     wrapped.__name__ = name
-    wrapped.__doc__ = fun.__doc__
+    wrapped.__doc__ = f.__doc__
     return wrapped

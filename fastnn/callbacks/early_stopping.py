@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn._switches import show
 from fastnn.callbacks.callback import Callback, MonitorMixin
 
 
@@ -82,10 +83,10 @@ class EarlyStopping(MonitorMixin, Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            show(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                print(
+                show(
                     "Restoring model weights from the end of the best epoch: "
                     f"{self.best_epoch + 1}."
                 )

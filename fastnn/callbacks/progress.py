@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastnn._switches import LogStream, output_stream
 from fastnn.callbacks.callback import Callback
 
 _MIN_INTERVAL = 0.1  # seconds between redraws: a terminal is slower than a small epoch
@@ -17,6 +18,8 @@ _WIDTH = 20
 
 def is_dynamic(stream: Any) -> bool:
     """Whether the stream can redraw its last line (a terminal or a notebook)."""
+    if isinstance(stream, LogStream):
+        return False
     isatty = getattr(stream, "isatty", None)
     if isatty is not None and isatty():
         return True
@@ -67,7 +70,7 @@ class Progbar:
         interval: least number of seconds between two redraws.
         stateful_metrics: names shown as they are; others are averaged over the steps.
         unit_name: word for one step.
-        stream: where to write, `sys.stdout` by default.
+        stream: where to write, standard output (or the log) by default.
         prefix: text before the plain line, "Epoch 1/5 - ".
     """
 
@@ -100,7 +103,7 @@ class Progbar:
     @property
     def stream(self) -> Any:
         """Where to write; None when the process has no standard output."""
-        return sys.stdout if self._stream is None else self._stream
+        return output_stream() if self._stream is None else self._stream
 
     def update(
         self,
@@ -255,7 +258,7 @@ class ProgbarLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         title = f"Epoch {epoch + 1}/{self.params.get('epochs', '?')}"
-        stream = sys.stdout
+        stream = output_stream()
         live = self._verbose == 1 and stream is not None and is_dynamic(stream)
         if live:
             stream.write(title + "\n")

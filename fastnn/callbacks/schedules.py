@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fastnn._switches import show
 from fastnn.callbacks.callback import Callback, MonitorMixin
 
 
@@ -40,7 +41,7 @@ class LearningRateScheduler(Callback):
             ) from None
         self.model.optimizer.learning_rate = rate
         if self.verbose > 0:
-            print(
+            show(
                 f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to "
                 f"{rate}."
             )
@@ -123,7 +124,7 @@ class ReduceLROnPlateau(MonitorMixin, Callback):
         self.cooldown_counter = self.cooldown
         self.wait = 0
         if self.verbose > 0:
-            print(
+            show(
                 f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to "
                 f"{new_rate}."
             )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fastnn._switches import show
 from fastnn.callbacks.callback import Callback
 
 
@@ -27,5 +28,5 @@ class TerminateOnNaN(Callback):
         message = f"Batch {batch}: Invalid loss, terminating training"
         if self.raise_error:
             raise RuntimeError(f"[TerminateOnNaN] {message} (loss {loss}).")
-        print(message)
+        show(message)
         self.model.stop_training = True

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from fastnn import config
+from fastnn._switches import limited_epochs
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
+from fastnn.errors import warn_user
 from fastnn.models.checks import check_count
 from fastnn.models.eager_runner import concatenate
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
@@ -55,7 +57,7 @@ class FitSettings:
             self.validation_batch_size = check_count(
                 "fit", "validation_batch_size", validation_batch_size
             )
-        self.epochs = check_count("fit", "epochs", epochs, least=0)
+        self.epochs = limited_epochs(check_count("fit", "epochs", epochs, least=0))
         self.initial_epoch = check_count("fit", "initial_epoch", initial_epoch, least=0)
         for name, value in (
             ("steps_per_epoch", steps_per_epoch),
@@ -182,11 +184,9 @@ def _epoch(
     progress = Progress(model, runner, callbacks, "train", source.steps)
     source.run(runner, "train", progress)
     if source.exhausted:
-        warnings.warn(
+        warn_user(
             f"[fit] the data ended after {progress.done} batches of epoch {epoch + 1}: "
-            "training stops. A generator must yield steps_per_epoch * epochs batches.",
-            UserWarning,
-            stacklevel=4,
+            "training stops. A generator must yield steps_per_epoch * epochs batches."
         )
         model.stop_training = True
     logs = progress.finish()
@@ -249,7 +249,10 @@ def predict(
     callbacks: Any,
     verbose: int,
 ) -> Any:
-    """Outputs, with callbacks and a progress bar."""
+    """Outputs, with callbacks and a progress bar where they are wanted."""
+    told = isinstance(callbacks, CallbackList) or callbacks or verbose
+    if not (told or steps or config.max_steps_per_epoch()):
+        return predict_quietly(model, data, batch_size)
     source = make_source(data, batch_size, False, steps, "predict")
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(

@@ -216,7 +216,7 @@ class Model(FunctionalMixin, Trainer, Layer):
         Args:
             line_length: width of the table in characters.
             positions: ends of the columns as shares of the width, `[0.45, 0.8, 1.0]`.
-            print_fn: called with each line; `print` by default.
+            print_fn: called with each line; it is printed by default.
             expand_nested: list the layers of nested models as well.
             show_trainable: add a column that says which layers are trained.
             layer_range: names of the first and the last layer to list.

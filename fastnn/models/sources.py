@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastnn import seeds
+from fastnn._switches import limited_steps
 from fastnn.callbacks import CallbackList
 from fastnn.data import ArrayData, StreamData
 from fastnn.models.checks import check_count
@@ -126,6 +127,7 @@ def make_source(
         check_count(where, "steps", steps)
     if not isinstance(data, ArrayData):
         stream = data.stream
+        steps = limited_steps(where, steps, stream.length)
         length = stream.length if steps is None else steps
 
         def begin() -> Iterator[Any]:
@@ -137,6 +139,7 @@ def make_source(
         source = StreamSource(begin, steps, stream.restarts, stream)
         source.steps = length
         return source
+    steps = limited_steps(where, steps, data.num_batches(batch_size))
     if steps is None or (steps == data.num_batches(batch_size)):
         return ArraySource(data, batch_size, shuffle)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import tree
+from fastnn._switches import output_stream, show
 from fastnn.layers.input_spec import format_shape
 from fastnn.symbolic.operation import Operation, class_name
 
@@ -271,11 +271,11 @@ def print_summary(
     """Prints `summary_lines` one by one; without box characters where they fail."""
     lines = summary_lines(model, **options)
     if print_fn is None:
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        encoding = getattr(output_stream(), "encoding", None) or "utf-8"
         try:
             _BOXES.encode(encoding)
         except (UnicodeEncodeError, LookupError):
             lines = [line.translate(_PLAIN) for line in lines]
-        print_fn = print
+        print_fn = show
     for line in lines:
         print_fn(line)

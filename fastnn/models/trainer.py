@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import optimizers, tree
+from fastnn._switches import filtered
 from fastnn.autodiff.grad import GradientTape
-from fastnn.callbacks import CallbackList, History
+from fastnn.callbacks import History
 from fastnn.data import adapt, unpack_x_y_sample_weight
 from fastnn.errors import NOT_COMPILED, NotCompiledError
 from fastnn.metrics import Mean
@@ -278,6 +279,7 @@ class Trainer(PrepareMixin):
 
     # -- training --------------------------------------------------------------------
 
+    @filtered
     def fit(
         self,
         x: Any = None,
@@ -310,8 +312,7 @@ class Trainer(PrepareMixin):
             validation_split: share of the data, its LAST rows, to validate on.
             validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
             shuffle: new order in each epoch, of samples or of a PyDataset's batches.
-            class_weight: label -> weight of its samples.
-            sample_weight: one weight per sample; wins over class_weight.
+            class_weight: label -> weight of its samples; sample_weight, one each, wins.
             initial_epoch: number of the first epoch.
             steps_per_epoch, validation_steps: batches per pass; all by default.
             validation_freq: validate every n epochs, or after those listed.
@@ -344,6 +345,7 @@ class Trainer(PrepareMixin):
         if not self.optimizer.built and (weights := self.trainable_weights):
             self.optimizer.build(weights)
 
+    @filtered
     def evaluate(
         self,
         x: Any = None,
@@ -399,9 +401,7 @@ class Trainer(PrepareMixin):
         batch_size = loops.check_batch_size("predict", batch_size)
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, where="predict", only_x=True), "predict")
-        if isinstance(callbacks, CallbackList) or callbacks or verbose or steps:
-            return loops.predict(self, data, batch_size, steps, callbacks, verbose)
-        return loops.predict_quietly(self, data, batch_size)
+        return loops.predict(self, data, batch_size, steps, callbacks, verbose)
 
     def predict_classes(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Any:
         """Old spelling of `predict(x).argmax(axis=-1)`; of `> 0.5` for one output."""

@@ -9,8 +9,11 @@ from fastnn.autodiff import raw as _raw  # noqa: F401  (for layers, losses, opti
 from fastnn.autodiff.forward import jvp as jvp
 from fastnn.autodiff.grad import custom_gradient as custom_gradient
 from fastnn.autodiff.grad import stop_gradient as stop_gradient
-from fastnn.ops import _symbolic
+from fastnn.ops import _namespaces, _symbolic
 from fastnn.ops import image as image
+from fastnn.ops import linalg as linalg
+from fastnn.ops import nn as nn
+from fastnn.ops import numpy as numpy
 from fastnn.ops.arrays import *  # noqa: F403  (its __all__ is explicit)
 from fastnn.ops.arrays import __all__ as _arrays
 from fastnn.ops.attention import *  # noqa: F403
@@ -95,3 +98,7 @@ __all__ = [
 
 _symbolic.make_aware(globals(), __all__)
 _symbolic.make_aware(vars(image), image.__all__)
+_namespaces.fill(
+    {"linalg": linalg, "nn": nn, "numpy": numpy},
+    {name: globals()[name] for name in __all__},
+)

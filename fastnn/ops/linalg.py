@@ -8,7 +8,7 @@ contains one is not compiled into a plan: it runs node by node.
 from __future__ import annotations
 
 import math as _math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -237,3 +237,7 @@ __all__ = [
     *"cholesky cholesky_inverse det eig eigh inv logdet lstsq lu_factor".split(),
     *"matrix_power matrix_rank norm pinv qr slogdet solve solve_triangular svd".split(),
 ]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...  # the others: see _namespaces.fill

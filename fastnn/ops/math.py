@@ -308,7 +308,15 @@ def true_divide(x1: Any, x2: Any) -> Tensor:
     return divide(x1, x2)
 
 
-amax, amin = max, min
+def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Largest element over axes."""
+    return max(x, axis, keepdims)
+
+
+def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over axes."""
+    return min(x, axis, keepdims)
+
 
 __all__ = [
     *GENERATED,

@@ -7,7 +7,7 @@ that a cross-entropy of their output uses the fused, stable form.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -199,3 +199,7 @@ __all__ = [
     *"log_softmax psnr sigmoid soft_shrink softmax sparse_plus".split(),
     *"sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold".split(),
 ]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...  # the others: see _namespaces.fill

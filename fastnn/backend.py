@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keras's `keras.backend`: settings, dtypes and names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn import config
+from fastnn._names import clear_session as clear_session
+from fastnn._names import get_uid as get_uid
+from fastnn.config import backend as backend
+from fastnn.config import epsilon as epsilon
+from fastnn.config import floatx as floatx
+from fastnn.config import image_data_format as image_data_format
+from fastnn.config import set_epsilon as set_epsilon
+from fastnn.config import set_floatx as set_floatx
+from fastnn.config import set_image_data_format as set_image_data_format
+from fastnn.opset import _dtypes
+from fastnn.symbolic.tensor import KerasTensor
+
+# Types of Python; a number is weak and follows the dtypes beside it.
+_PYTHON = {bool: "bool", int: "int32", float: None, "int": "int32", "float": None}
+_WEAK = {int: 0, float: 0.0, "int": 0, "float": 0.0}
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """Name of a dtype given by name, as a type of Python or NumPy, or None (floatx()).
+
+    Raises:
+        ValueError: for what is no dtype of a tensor.
+    """
+    name = dtype
+    if isinstance(dtype, (str, type)):
+        name = _PYTHON.get(dtype, dtype)
+    if name is None:
+        return config.floatx()
+    name = getattr(name, "name", getattr(name, "__name__", name))
+    name = str(name).rpartition(".")[2]  # torch.float32
+    if name not in _dtypes.NAMES:
+        raise ValueError(
+            f"[standardize_dtype] {dtype!r} is no dtype of a tensor; there are "
+            f"{', '.join(_dtypes.NAMES)}"
+        )
+    return name
+
+
+def result_type(*dtypes: Any) -> str:
+    """Dtype of an op over operands of these dtypes; `int` and `float` are weak.
+
+    Floats win over integers and keep their width; floatx() without any dtype.
+    """
+    weak = [_WEAK[d] for d in dtypes if isinstance(d, (str, type)) and d in _WEAK]
+    strong = [
+        standardize_dtype(d)
+        for d in dtypes
+        if not (isinstance(d, (str, type)) and d in _WEAK)
+    ]
+    if not strong:
+        floating = not weak or any(isinstance(n, float) for n in weak)
+        return config.floatx() if floating else "int32"
+    dtype = _dtypes.result_type(*strong, floatx=config.floatx())
+    return _dtypes.beside_numbers(dtype, weak, config.floatx())
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether the dtype is a float."""
+    return _dtypes.is_float(standardize_dtype(dtype))
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether the dtype is an integer, signed or not; bool is none."""
+    return standardize_dtype(dtype) in _dtypes.INTEGERS
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether x is a symbolic tensor."""
+    return isinstance(x, KerasTensor)
