@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Variable as Variable
     from fastnn.autodiff.tensor import convert_to_tensor as convert_to_tensor
     from fastnn.graph.compile import function as function
+    from fastnn.graph.signatures import TensorSpec as TensorSpec
     from fastnn.initializers import Initializer as Initializer
     from fastnn.layers import Input as Input
     from fastnn.layers import Layer as Layer
@@ -73,6 +74,7 @@ _NAMES = {
     "Variable": "fastnn.autodiff.tensor",
     "convert_to_tensor": "fastnn.autodiff.tensor",
     "function": "fastnn.graph.compile",
+    "TensorSpec": "fastnn.graph.signatures",
     "Initializer": "fastnn.initializers",
     "Input": "fastnn.layers",
     "Layer": "fastnn.layers",

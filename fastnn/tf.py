@@ -45,6 +45,7 @@ _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",
     "IndexedSlices": "fastnn.autodiff.assignments",
     "Tensor": "fastnn.autodiff.tensor",
+    "TensorSpec": "fastnn.graph.signatures",
     "Variable": "fastnn.autodiff.tensor",
     "custom_gradient": "fastnn.autodiff.grad",
     "function": "fastnn.graph.compile",

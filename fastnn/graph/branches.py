@@ -42,12 +42,12 @@ class Branch(Tracer):
         specs: list[Spec],
         name: str,
         carried: list[Variable] | None = None,
+        allow_new_variables: bool = True,
     ) -> None:
         outer = state().tracer
-        super().__init__(
-            name,
-            allow_new_variables=outer is None or outer._allow_new_variables,
-        )
+        if outer is not None:
+            allow_new_variables = outer._allow_new_variables
+        super().__init__(name, allow_new_variables=allow_new_variables)
         self._captured: dict[Any, tuple[Any, Value]] = {}
         self._changed: dict[int, Variable] = {}
         inputs = [self.tensor(self.graph.add_input(spec)) for spec in specs]
@@ -55,6 +55,7 @@ class Branch(Tracer):
             value = self.graph.add_input(Spec(var.shape, var.dtype))
             self._current[id(var)] = value
         saved, state().tapes = state().tapes, []
+        self._watchers = saved
         try:
             with self:
                 self.result = fn(*inputs)
@@ -69,9 +70,11 @@ class Branch(Tracer):
     # -- what lies outside -----------------------------------------------------------
 
     def value_of(self, t: Tensor) -> Value:
-        foreign = not t._is_variable and t._array is None
-        if foreign and t._value.graph is not self.graph:
-            return self._capture(t._value, t)
+        if not t._is_variable:
+            if t._array is None and t._value.graph is not self.graph:
+                return self._capture(t._value, t)
+            if t._array is not None and any(t._id in w.watched for w in self._watchers):
+                return self._capture(t._id, t)
         return super().value_of(t)
 
     def _variable(self, var: Variable) -> Value:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -10,17 +11,20 @@ import numpy as np
 
 from fastnn import config, tree
 from fastnn.autodiff._arrays import native
-from fastnn.autodiff._tape import state
-from fastnn.autodiff.tensor import Tensor, Variable
+from fastnn.autodiff._tape import apply, state
+from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import PlanError
 from fastnn.graph.autograph import convert
+from fastnn.graph.branches import Branch
+from fastnn.graph.control import graph_op
 from fastnn.graph.passes import optimize
+from fastnn.graph.signatures import Retracing, TensorSpec, conform
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
 from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastnn.graph.ir import Graph
 
@@ -55,100 +59,193 @@ class _Compiled:
         )
 
 
+class _Recorded:
+    """One signature under a tape: the whole call is one op with a gradient.
+
+    Variables and watched tensors that the function reads are inputs of the op.
+    """
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        specs: list[Spec],
+        name: str,
+        allow_new_variables: bool,
+    ) -> None:
+        part = Branch(body, specs, name, allow_new_variables=allow_new_variables)
+        part.graph.outputs += [part.final_value(v) for v in part.assigned]
+        part.take_inputs(part.captured, len(specs))
+        self._result, self._assigned = part.result, part.assigned
+        self._captured = list(part.captured.values())
+        self._op = graph_op(name, part.graph) if part.graph.outputs else None
+
+    def __call__(self, tensors: list[Tensor]) -> Any:
+        found: list[Tensor] = []
+        if self._op is not None:
+            results = apply(self._op, (*tensors, *self._captured))
+            found = list(results) if isinstance(results, tuple) else [results]
+        count = len(found) - len(self._assigned)
+        for var, value in zip(self._assigned, found[count:], strict=True):
+            var.assign(value)
+        values = iter(found)
+        return tree.map_structure(
+            lambda t: None if t is None else next(values), self._result
+        )
+
+
 class Function:
     """A traced function. Call it like the original.
 
     Tensors and arrays are inputs: one plan per combination of their shapes and dtypes.
     Python values are built in: one plan per distinct value. Side effects happen while
-    tracing only; variables may be created on the first call only.
+    tracing only; variables may be created on the first call only. To a tape a call is
+    one op, whose gradient is a plan as well.
+
+    Args:
+        fn: the function.
+        input_signature: a TensorSpec for each positional argument; other shapes and
+            dtypes are refused, Python numbers converted.
+        autograph: rewrite if, while and for from the source, so that tensors can
+            decide.
+
+    Attributes:
+        python_function: the original.
     """
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        input_signature: Sequence[TensorSpec] | None = None,
+        autograph: bool = True,
+    ) -> None:
         self.python_function = fn
+        self.input_signature = input_signature and tuple(input_signature)
         self.__name__ = getattr(fn, "__name__", "function")
         self.__doc__ = fn.__doc__
-        self._cache: dict[Any, _Compiled] = {}
-        self._bound: dict[int, tuple[Any, dict[Any, _Compiled]]] = {}
+        self._autograph = autograph
+        self._cache: dict[Any, Any] = {}
+        self._bound: dict[int, tuple[Any, Function]] = {}
+        self._traces = Retracing(self.__name__)
+        self._tracing = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state().tracer is not None:
-            return self.python_function(*args, **kwargs)  # part of the outer trace
-        if state().tapes:
-            # The tape wants every op; a plan is one opaque step to it.
-            return self.python_function(*args, **kwargs)
-        compiled, arrays = self._lookup(args, kwargs)
-        return compiled(arrays)
+        if self.input_signature is not None:
+            args = conform(self.__name__, self.input_signature, args, kwargs)
+        current = state()
+        if current.tracer is not None:
+            return self._converted()(*args, **kwargs)  # part of the outer trace
+        call = _Call(args, kwargs)
+        if any(not tape.paused for tape in current.tapes):
+            compiled = self._find("recorded", call)
+            return compiled([convert_to_tensor(t) for t in call.tensors])
+        return self._find("plan", call)(call.arrays())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        method = Function(self.python_function.__get__(instance))
-        method._cache = self._cache_of(instance)
-        return method
-
-    def _cache_of(self, instance: Any) -> dict[Any, _Compiled]:
-        """The plans of the method of `instance`; they do not keep it alive."""
         key, bound = id(instance), self._bound
         if key not in bound:
+            method = Function(
+                self.python_function, self.input_signature, self._autograph
+            )
             try:
-                owner: Any = ref(instance, lambda _: bound.pop(key, None))
+                kept: Any = ref(instance, lambda _: bound.pop(key, None))
             except TypeError:  # no weak references: keep it, its id must stay its own
-                owner = instance
-            bound[key] = (owner, {})
-        return bound[key][1]
+                kept = instance
+            bound[key] = (kept, method)
+        plans = bound[key][1]
+        method = Function(
+            self.python_function.__get__(instance),
+            self.input_signature,
+            self._autograph,
+        )
+        method._cache, method._traces = plans._cache, plans._traces
+        method._tracing = plans._tracing
+        return method
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The optimized graph for this signature, for inspection and tests."""
-        return self._lookup(args, kwargs)[0].graph
+        found: Graph = self._find("plan", _Call(args, kwargs)).graph
+        return found
 
-    def _lookup(self, args: tuple, kwargs: dict) -> tuple[_Compiled, list[np.ndarray]]:
-        leaves = tree.flatten((args, kwargs))
-        arrays: list[np.ndarray] = []
-        key: list[Any] = []
-        for leaf in leaves:
-            if isinstance(leaf, Variable):
-                key.append(("variable", leaf._id))
-            elif isinstance(leaf, (Tensor, np.ndarray)):
-                array = (
-                    leaf._concrete("a call")
-                    if isinstance(leaf, Tensor)
-                    else native(leaf)
-                )
-                arrays.append(np.ascontiguousarray(array).reshape(array.shape))
-                key.append((array.shape, array.dtype.name))
-            else:
-                key.append(_static_key(leaf))
-        structure = repr(tree.map_structure(lambda _: 0, (args, kwargs)))
-        full = (tuple(key), structure, _settings())
-        compiled = self._cache.get(full)
+    def _converted(self) -> Callable[..., Any]:
+        return (
+            convert(self.python_function) if self._autograph else self.python_function
+        )
+
+    def _find(self, way: str, call: _Call) -> Any:
+        key = (way, *call.key(), _settings())
+        compiled = self._cache.get(key)
         if compiled is None:
-            if len(self._cache) >= MAX_SIGNATURES:
-                self._cache.pop(next(iter(self._cache)))
-            compiled = self._trace(args, kwargs, leaves, arrays)
-            self._cache[full] = compiled
-        return compiled, arrays
+            with self._tracing:  # one thread traces, the others find what it made
+                compiled = self._cache.get(key)
+                if compiled is None:
+                    self._traces.note(key)
+                    compiled = self._trace(way, call)
+                    if len(self._cache) >= MAX_SIGNATURES:
+                        self._cache.pop(next(iter(self._cache)))
+                    self._cache[key] = compiled
+        return compiled
 
-    def _trace(
-        self, args: tuple, kwargs: dict, leaves: list[Any], arrays: list[np.ndarray]
-    ) -> _Compiled:
-        def is_input(leaf: Any) -> bool:
-            return isinstance(leaf, (Tensor, np.ndarray)) and not isinstance(
-                leaf, Variable
-            )
-
-        specs = [Spec(a.shape, a.dtype.name) for a in arrays]
-        run = convert(self.python_function)
+    def _trace(self, way: str, call: _Call) -> Any:
+        run = self._converted()
 
         def body(*tensors: Tensor) -> Any:
-            given = iter(tensors)
-            filled = [next(given) if is_input(t) else t for t in leaves]
-            new_args, new_kwargs = tree.pack_sequence_as((args, kwargs), filled)
-            return run(*new_args, **new_kwargs)
+            args, kwargs = call.filled(tensors)
+            return run(*args, **kwargs)
 
+        if way == "recorded":
+            return _Recorded(body, call.specs(), self.__name__, not self._cache)
         graph, result = trace(
-            body, specs, self.__name__, allow_new_variables=not self._cache
+            body, call.specs(), self.__name__, allow_new_variables=not self._cache
         )
         return _Compiled(optimize(graph), result)
+
+
+class _Call:
+    """The arguments of one call: tensors apart from what is built in."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._structure = args, kwargs
+        self._leaves = tree.flatten((args, kwargs))
+        self.tensors = [leaf for leaf in self._leaves if _is_input(leaf)]
+        self._arrays: list[np.ndarray] | None = None
+
+    def arrays(self) -> list[np.ndarray]:
+        if self._arrays is None:
+            found = [
+                t._concrete("a call") if isinstance(t, Tensor) else native(t)
+                for t in self.tensors
+            ]
+            self._arrays = [np.ascontiguousarray(a).reshape(a.shape) for a in found]
+        return self._arrays
+
+    def specs(self) -> list[Spec]:
+        return [Spec(a.shape, a.dtype.name) for a in self.arrays()]
+
+    def key(self) -> tuple[Any, ...]:
+        """What a plan depends on: shapes, dtypes, variables and Python values."""
+        arrays = iter(self.arrays())
+        key: list[Any] = []
+        for leaf in self._leaves:
+            if _is_input(leaf):
+                array = next(arrays)
+                key.append((array.shape, array.dtype.name))
+            elif isinstance(leaf, Variable):
+                key.append(("variable", leaf._id))
+            else:
+                key.append(_static_key(leaf))
+        return tuple(key), repr(tree.map_structure(lambda _: 0, self._structure))
+
+    def filled(self, tensors: Sequence[Any]) -> Any:
+        """(args, kwargs) with these in the places of the tensors."""
+        given = iter(tensors)
+        leaves = [next(given) if _is_input(leaf) else leaf for leaf in self._leaves]
+        return tree.pack_sequence_as(self._structure, leaves)
+
+
+def _is_input(leaf: Any) -> bool:
+    return isinstance(leaf, (Tensor, np.ndarray)) and not isinstance(leaf, Variable)
 
 
 def _static_key(leaf: Any) -> Any:
@@ -175,12 +272,27 @@ def _settings() -> tuple[Any, ...]:
     )
 
 
-def function(fn: Callable[..., Any] | None = None) -> Any:
+def function(
+    func: Callable[..., Any] | None = None,
+    input_signature: Sequence[TensorSpec] | None = None,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+) -> Any:
     """Compile a function of tensors into native plans, as `tf.function`.
+
+    Args:
+        func: the function; without it, a decorator.
+        input_signature, autograph: see `Function`.
+        jit_compile, reduce_retracing: accepted; plans are always native, and have
+            fixed shapes.
 
     Example:
         >>> @fastnn.function
         ... def cube(x):
         ...     return x ** 3
     """
-    return Function if fn is None else Function(fn)
+    del jit_compile, reduce_retracing
+    if func is None:
+        return lambda fn: Function(fn, input_signature, autograph)
+    return Function(func, input_signature, autograph)

@@ -26,6 +26,8 @@ from fastnn.opset._opdef import EXACT, HOST
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastnn.graph.ir import Graph
+
 
 def tracing() -> bool:
     """Whether a function is being traced in this thread."""
@@ -190,6 +192,36 @@ def _vjp_of(graph: Any, given: Any, seeds: Any, sources: list[int]) -> list[Tens
         targets, watched, list(seeds), unconnected_gradients="zero"
     )
     return found
+
+
+# -- calls -----------------------------------------------------------------------------
+
+
+def graph_op(name: str, graph: Graph) -> OpDef:
+    """A whole graph as one op for a tape: run as a plan, and so is its gradient.
+
+    The gradient computes what it needs of the graph again: one more forward pass, but
+    nothing of its inside is kept.
+    """
+    backward: dict[tuple[int, ...], OpDef] = {}
+
+    def vjp(c: Any, *dys: Tensor | None) -> tuple[Any, ...]:
+        given = [getattr(c, x) for x in op.inputs]
+        wanted = tuple(i for i in depends if c.needs(op.inputs[i]))
+        seeds = _seeds(graph.outputs, dys)
+        if wanted not in backward:
+            part = Branch(
+                lambda *ts: _vjp_of(graph, ts[:count], ts[count:], list(wanted)),
+                [*_specs(given), *_specs(seeds)],
+                f"{name}_grad",
+            )
+            backward[wanted] = graph_op(f"{name}_grad", part.graph)
+        found = iter(_apply(backward[wanted], [*given, *seeds]))
+        return tuple(next(found) if i in wanted else None for i in range(count))
+
+    count, depends = len(graph.inputs), sorted(connected(graph))
+    op = _made_op(name, count, _specs(graph.outputs), Runner(graph), vjp)
+    return op
 
 
 # -- loops -----------------------------------------------------------------------------

@@ -188,6 +188,15 @@ def test_the_rewritten_code_can_be_read() -> None:
     compile(code, "collatz", "exec")
     with pytest.raises(ValueError, match="no source"):
         to_code(eval("lambda x: x"))
+    chosen = to_code(lambda x: x if x > 0 else -x)
+    assert "if_exp(x > 0, lambda: x, lambda: -x)" in chosen
+
+
+def test_lambdas() -> None:
+    f, g = function(lambda x: x or 3.0), function(lambda x: x * 2.0 if x > 1 else x)
+    assert float(g(convert_to_tensor(4.0))) == 8.0
+    assert float(g(convert_to_tensor(0.5))) == 0.5
+    assert bool(f(convert_to_tensor(0.0)))
 
 
 # -- tensors along an axis, gradients -------------------------------------------------

@@ -78,10 +78,32 @@ def _source(f: types.FunctionType) -> ast.FunctionDef | None:
     except (OSError, TypeError, SyntaxError, IndentationError):
         return None
     node = module.body[0] if module.body else None
-    if not isinstance(node, ast.FunctionDef):  # a lambda, part of another statement
+    if f.__name__ == "<lambda>":
+        return _lambda(f, module)
+    if not isinstance(node, ast.FunctionDef):
         return None
     node.decorator_list = []
     return node
+
+
+def _lambda(f: types.FunctionType, module: ast.Module) -> ast.FunctionDef | None:
+    """A lambda of the statement as a function; None where several look like it."""
+    found = [n for n in ast.walk(module) if isinstance(n, ast.Lambda)]
+    if len(found) > 1:
+        found = [n for n in found if _code_of(n) == f.__code__.co_code]
+    if len(found) != 1:
+        return None
+    node = ast.FunctionDef("ag_lambda", found[0].args, [ast.Return(found[0].body)], [])
+    for inner in ast.walk(node):
+        if not hasattr(inner, "lineno"):
+            ast.copy_location(inner, found[0])
+    return node
+
+
+def _code_of(node: ast.Lambda) -> bytes:
+    code = compile(ast.Expression(node), "<lambda>", "eval")
+    inner = next(c for c in code.co_consts if isinstance(c, types.CodeType))
+    return inner.co_code
 
 
 def _rewrite(node: ast.FunctionDef) -> None:
