@@ -21,8 +21,14 @@ struct Geometry {
   Axis axis[3];
   int64_t multiplier;
 
-  FASTNN_INLINE int64_t taps() const {
-    return axis[0].window * axis[1].window * axis[2].window;
+  FASTNN_INLINE int64_t taps() const { return rows() * axis[2].window; }
+  FASTNN_INLINE int64_t rows() const { return axis[0].window * axis[1].window; }
+  // Rows that an output line reads and the line before does not, of neighbouring rows.
+  FASTNN_INLINE int64_t new_rows() const {
+    return axis[1].stride < axis[1].window ? axis[1].stride : axis[1].window;
+  }
+  FASTNN_INLINE int64_t segments() const {
+    return Columns::most_segments(axis[2].window, axis[2].out);
   }
 };
 
@@ -84,26 +90,79 @@ FASTNN_INLINE const T* weights_of(const TensorView& w, Pieces& pieces) {
   return buffer;
 }
 
-// The taps of output line (p, q) that lie within the image. All offsets are in elements
-// of an image with `channels` channels.
-FASTNN_OUTLINE int64_t taps_of_line(const Geometry& g, int64_t channels, int64_t p,
-                                    int64_t q, Tap* taps) {
-  const Axis &d = g.axis[0], &h = g.axis[1], &v = g.axis[2];
+// What output o reads through tap k, or -1.
+FASTNN_INLINE int64_t input_of(const Axis& a, int64_t o, int64_t k) {
+  const int64_t i = o * a.stride - a.low + k * a.dilation;
+  return i < a.in ? i : -1;
+}
+// The output that tap k of input i is part of, or -1.
+FASTNN_INLINE int64_t output_of(const Axis& a, int64_t i, int64_t k) {
+  const int64_t from = i + a.low - k * a.dilation;
+  if (from < 0) return -1;
+  const int64_t o = a.stride == 1 ? from : quotient(from, a.stride);
+  return o * a.stride == from && o < a.out ? o : -1;
+}
+
+// The rows that line `at` of one side of a convolution reads of the other, `from`, with
+// its taps: reached(axis, line, tap).
+template <class F>
+FASTNN_INLINE Rows rows_of_line(const Geometry& g, const Grid& from, const Place& at,
+                                Row* space, F reached) {
   int64_t count = 0;
-  for (int64_t kd = 0; kd < d.window; ++kd) {
-    const int64_t i = p * d.stride - d.low + kd * d.dilation;
-    if (i < 0 || i >= d.in) continue;
-    for (int64_t kh = 0; kh < h.window; ++kh) {
-      const int64_t j = q * h.stride - h.low + kh * h.dilation;
-      if (j < 0 || j >= h.in) continue;
-      for (int64_t kw = 0; kw < v.window; ++kw) {
-        const int64_t column = kw * v.dilation - v.low;
-        taps[count++] = {column, ((i * h.in + j) * v.in + column) * channels,
-                         ((kd * h.window + kh) * v.window + kw) * channels};
-      }
+  for (int64_t kd = 0; kd < g.axis[0].window; ++kd) {
+    const int64_t i = reached(g.axis[0], at.depth, kd);
+    for (int64_t kh = 0; kh < g.axis[1].window && i >= 0; ++kh) {
+      const int64_t j = reached(g.axis[1], at.height, kh);
+      if (j < 0) continue;
+      space[count++] = {
+          (i * from.size[1] + j) * from.size[2] * g.out.channels,
+          (kd * g.axis[1].window + kh) * g.axis[2].window * g.out.channels};
     }
   }
-  return count;
+  return {space, count};
+}
+FASTNN_OUTLINE Rows rows_of_output(const Geometry& g, const Place& at, Row* space) {
+  return rows_of_line(g, g.in, at, space, input_of);
+}
+FASTNN_OUTLINE Rows rows_of_input(const Geometry& g, const Place& at, Row* space) {
+  return rows_of_line(g, g.out, at, space, output_of);
+}
+
+FASTNN_OUTLINE Columns columns_of_outputs(const Geometry& g, Segment* space) {
+  const Axis& a = g.axis[2];
+  Columns c = {-a.low, a.dilation, 0, g.out.channels, a.window, a.stride,
+               a.out,  nullptr,    0};
+  c.cut(a.in, space);
+  return c;
+}
+
+// For the inputs r, r + stride, ... of a line: these read neighbouring outputs. Through
+// the last tap first: columns rise.
+FASTNN_OUTLINE Columns columns_of_phase(const Geometry& g, int64_t r, Segment* space) {
+  const Axis& a = g.axis[2];
+  const int64_t outputs = (a.in - r + a.stride - 1) / a.stride;
+  Columns c = {0, 1, 0, 0, 0, 1, outputs, nullptr, 0};
+  for (int64_t k = a.window - 1; k >= 0; --k) {
+    const int64_t from = r + a.low - k * a.dilation;
+    if (from % a.stride) continue;
+    if (c.count == 0) {
+      c.first = from / a.stride;
+      c.w = k * g.out.channels;
+    } else if (c.count == 1) {
+      c.apart = from / a.stride - c.first;
+      c.w_apart = k * g.out.channels - c.w;
+    }
+    ++c.count;
+  }
+  c.cut(a.out, space);
+  return c;
+}
+
+// From what a line writes to what the next one does, for fetching it.
+template <class T>
+FASTNN_INLINE int64_t next_line(const Grid& g) {
+  const int64_t bytes = g.batch * g.image_size() * static_cast<int64_t>(sizeof(T));
+  return streams(bytes) ? g.line_size() : 0;
 }
 
 // Bias and activation, applied to every line while it is in L1. A bias of size 0 is
@@ -124,56 +183,31 @@ void forward(const KernelArgs& args) {
   const Geometry g = geometry_of(x, w, y, args.attrs);
   const Range lines = line_range(g.out, args.part);
   if (lines.begin >= lines.end || y.numel() == 0) return;
-  Pieces pieces(2 * scratch_bytes<Tap>(g.taps()) + scratch_bytes<T>(w.numel()) +
-                scratch_bytes<T>(args.in[2].numel()) +
+  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Segment>(g.segments()) +
+                scratch_bytes<T>(w.numel()) + scratch_bytes<T>(args.in[2].numel()) +
                 Repeated<T>::bytes(x, g.multiplier));
-  Tap* taps = pieces.take<Tap>(g.taps());
-  Tap* some = pieces.take<Tap>(g.taps());
+  Row* space = pieces.take<Row>(g.rows());
+  const Columns columns = columns_of_outputs(g, pieces.take<Segment>(g.segments()));
   const T* weights = weights_of<T>(w, pieces);
   const Epilogue<T> epilogue = epilogue_of<T>(args, pieces);
   Repeated<T> images(x, g.multiplier, pieces);
   const int64_t channels = g.out.channels;
+  const int64_t row_size = g.in.line_size() * g.multiplier;
   for (int64_t at = lines.begin; at < lines.end; ++at) {
-    const int64_t n = at / g.out.lines(), in_image = at % g.out.lines();
-    const int64_t count = taps_of_line(g, channels, in_image / g.out.size[1],
-                                       in_image % g.out.size[1], taps);
-    const Line<T> line = {
-        images[n],     weights,          y.ptr<T>() + at * g.out.line_size(),
-        g.in.size[2],  g.axis[2].stride, channels,
-        g.out.size[2], channels,         {0, channels}};
-    run_line<Convolve>(line, taps, count, some);
-    finish<T>({line.y, channels, 0, 0, g.out.size[2], channels}, epilogue, true);
+    T* to = y.ptr<T>() + at * g.out.line_size();
+    const Place place = place_of(g.out, at);
+    const Line<T> line = {images[place.image],
+                          weights,
+                          to,
+                          channels,
+                          channels,
+                          g.new_rows(),
+                          row_size,
+                          next_line<T>(g.out),
+                          {0, channels}};
+    run_line<Convolve>(line, columns, rows_of_output(g, place, space));
+    finish<T>({to, channels, 0, 0, g.out.size[2], channels}, epilogue, true);
   }
-}
-
-// The output that tap k of input i is part of, or -1.
-FASTNN_INLINE int64_t output_of(const Axis& a, int64_t i, int64_t k) {
-  const int64_t from = i + a.low - k * a.dilation;
-  if (from < 0 || from % a.stride || from / a.stride >= a.out) return -1;
-  return from / a.stride;
-}
-
-// The taps of input line (i, j) for the columns r, r + stride, ...: these read
-// neighbouring outputs.
-FASTNN_OUTLINE int64_t taps_of_phase(const Geometry& g, int64_t channels, int64_t i,
-                                     int64_t j, int64_t r, Tap* taps) {
-  const Axis &d = g.axis[0], &h = g.axis[1], &v = g.axis[2];
-  int64_t count = 0;
-  for (int64_t kd = 0; kd < d.window; ++kd) {
-    const int64_t p = output_of(d, i, kd);
-    for (int64_t kh = 0; kh < h.window && p >= 0; ++kh) {
-      const int64_t q = output_of(h, j, kh);
-      // From the last on: columns rise, so that runs of taps are found.
-      for (int64_t kw = v.window - 1; kw >= 0 && q >= 0; --kw) {
-        const int64_t from = r + v.low - kw * v.dilation;
-        if (from % v.stride) continue;
-        const int64_t column = from / v.stride;
-        taps[count++] = {column, ((p * h.out + q) * v.out + column) * channels,
-                         ((kd * h.window + kh) * v.window + kw) * channels};
-      }
-    }
-  }
-  return count;
 }
 
 template <class T>
@@ -183,26 +217,35 @@ void grad_input(const KernelArgs& args) {
   const Range lines = line_range(g.in, args.part);
   if (lines.begin >= lines.end || dx.numel() == 0) return;
   const int64_t channels = g.out.channels, stride = g.axis[2].stride;
+  const int64_t phases = stride < g.in.size[2] ? stride : g.in.size[2];
   const bool repeated = g.multiplier > 1;
   const int64_t line_size = g.in.size[2] * channels;
-  Pieces pieces(2 * scratch_bytes<Tap>(g.taps()) + scratch_bytes<T>(w.numel()) +
+  const int64_t segments = 2 * g.axis[2].window + phases;  // a tap belongs to one phase
+  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Columns>(phases) +
+                scratch_bytes<Segment>(segments) + scratch_bytes<T>(w.numel()) +
                 Images<T>::bytes(dy) + (repeated ? scratch_bytes<T>(line_size) : 0));
-  Tap* taps = pieces.take<Tap>(g.taps());
-  Tap* some = pieces.take<Tap>(g.taps());
+  Row* space = pieces.take<Row>(g.rows());
+  Columns* columns = pieces.take<Columns>(phases);
+  Segment* free = pieces.take<Segment>(segments);
+  for (int64_t r = 0; r < phases; ++r) {
+    columns[r] = columns_of_phase(g, r, free);
+    free += columns[r].segment_count;
+  }
   const T* weights = weights_of<T>(w, pieces);
   Images<T> images(dy, pieces);
   T* wide = repeated ? pieces.take<T>(line_size) : nullptr;
   for (int64_t at = lines.begin; at < lines.end; ++at) {
-    const int64_t n = at / g.in.lines(), in_image = at % g.in.lines();
+    const Place place = place_of(g.in, at);
+    const Rows rows = rows_of_input(g, place, space);
     T* out = dx.ptr<T>() + at * g.in.line_size();
     T* to = repeated ? wide : out;
-    for (int64_t r = 0; r < stride && r < g.in.size[2]; ++r) {
-      const int64_t count = taps_of_phase(g, channels, in_image / g.in.size[1],
-                                          in_image % g.in.size[1], r, taps);
-      const int64_t columns = (g.in.size[2] - r + stride - 1) / stride;
-      const Line<T> line = {images[n], weights, to + r * channels, g.out.size[2], 1,
-                            channels,  columns, stride * channels, {0, channels}};
-      run_line<Convolve>(line, taps, count, some);
+    for (int64_t r = 0; r < phases; ++r) {
+      const Line<T> line = {images[place.image], weights,
+                            to + r * channels,   channels,
+                            stride * channels,   1,
+                            g.out.line_size(),   repeated ? 0 : next_line<T>(g.in),
+                            {0, channels}};
+      run_line<Convolve>(line, columns[r], rows);
     }
     if (!repeated) continue;
     for (int64_t k = 0; k < g.in.line_size(); ++k) {
@@ -226,29 +269,27 @@ void grad_kernel(const KernelArgs& args) {
   const int64_t stop = vectors * (args.part.index + 1) / args.part.count * lanes<T>;
   const int64_t end = stop < channels ? stop : channels;
   if (begin >= end || dw.numel() == 0) return;
-  Pieces pieces(2 * scratch_bytes<Tap>(taps_all) +
+  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Segment>(g.segments()) +
                 scratch_bytes<T>(taps_all * channels) +
                 Repeated<T>::bytes(x, g.multiplier) + Images<T>::bytes(dy));
-  Tap* taps = pieces.take<Tap>(taps_all);
-  Tap* some = pieces.take<Tap>(taps_all);
+  Row* space = pieces.take<Row>(g.rows());
+  const Columns columns = columns_of_outputs(g, pieces.take<Segment>(g.segments()));
   T* sums = pieces.take<T>(taps_all * channels);
   Repeated<T> images(x, g.multiplier, pieces);
   Images<T> gradients(dy, pieces);
   T* total = dw.ptr<T>();
+  const int64_t row_size = g.in.line_size() * g.multiplier;
   for (int64_t t = 0; t < taps_all; ++t)
     __builtin_memset(total + t * channels + begin, 0, (end - begin) * sizeof(T));
   for (int64_t n = 0; n < g.in.batch; ++n) {
     for (int64_t t = 0; t < taps_all; ++t)
       __builtin_memset(sums + t * channels + begin, 0, (end - begin) * sizeof(T));
     for (int64_t at = 0; at < g.out.lines(); ++at) {
-      const int64_t count =
-          taps_of_line(g, channels, at / g.out.size[1], at % g.out.size[1], taps);
-      Line<T> line = {images[n],     nullptr,          nullptr,
-                      g.in.size[2],  g.axis[2].stride, channels,
-                      g.out.size[2], channels,         {begin, end}};
-      line.dy = gradients[n] + at * g.out.line_size();
-      line.sums = sums;
-      run_line<Correlate>(line, taps, count, some);
+      const T* from = gradients[n] + at * g.out.line_size();
+      const Line<T> line = {images[n],    nullptr,      nullptr,  channels,
+                            channels,     g.new_rows(), row_size, g.out.line_size(),
+                            {begin, end}, from,         sums};
+      run_line<Correlate>(line, columns, rows_of_output(g, place_of(g.out, at), space));
     }
     for (int64_t t = 0; t < taps_all; ++t)
       for (int64_t c = t * channels + begin; c < t * channels + end; ++c)

@@ -1,75 +1,127 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inner loops of depthwise convolution. Vectors run over channels; blocks of eight
 // neighbouring outputs share the weights, and the inputs where windows overlap: a row
-// of a 3x3 filter takes 10 loads for 24 multiply-adds. Filters are lists of taps: at
-// the border of an image the lists are shorter, and the input gradient is the same loop
-// over other lists. The order of additions is that of the list, whatever the block.
+// of a 3x3 filter takes 10 loads for 24 multiply-adds. What a line reads is a list of
+// rows and a span of columns: at the border of an image both are shorter, and the input
+// gradient is the same loop over other lists. The order of additions is that of rows
+// and columns, whatever the block.
 #pragma once
 
 #include "kernels/simd/images.hpp"
+#include "kernels/simd/prefetch.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 namespace depthwise {
 
-// One element of the filter as a line sees it: the input column it reads for output 0
-// (outside of the line for some outputs), the place of that in the image, its weight.
-struct Tap {
-  int64_t column, offset, weight;
-  int64_t run = 1;  // so many taps from here on read neighbouring columns
+// A row of the filter as a line sees it: where the image's row begins that it reads,
+// and where its own weights do.
+struct Row {
+  int64_t x, w;
+};
+struct Rows {
+  const Row* row;
+  int64_t count;
+  // The lowest in the image: lines before have not read it.
+  FASTNN_INLINE int64_t lowest() const {
+    if (count == 0) return 0;
+    const int64_t first = row[0].x, last = row[count - 1].x;
+    return first > last ? first : last;
+  }
 };
 
-// Outputs j of a line read the columns tap.column + j * step.
+// Outputs of a line that read the same columns of the filter, [from, to).
+struct Segment {
+  Range outputs;
+  int64_t from, to;
+};
+
+// The columns of the filter. Column t reads, for output j of a line, the pixel
+// first + t * apart + j * step, and its weight is at w + t * w_apart.
+struct Columns {
+  int64_t first, apart, w, w_apart, count, step;
+  int64_t outputs;  // of a line
+  const Segment* segments;
+  int64_t segment_count;
+
+  // Windows overlap so that one load serves several outputs.
+  FASTNN_INLINE bool overlap() const { return apart == 1 && step <= 2; }
+
+  // Cuts the outputs of a line into segments; `space` has room for most_segments().
+  FASTNN_INLINE void cut(int64_t width, Segment* space) {
+    segments = space;
+    segment_count = 0;
+    for (int64_t j = 0; j < outputs;) {
+      Segment s = {{j, outputs}, 0, 0};
+      for (int64_t t = 0; t < count; ++t) {
+        const int64_t at = first + t * apart + j * step;
+        // Columns rise with t: those that lie within the line are neighbours.
+        if (at >= width) break;
+        s.to = t + 1;
+        const int64_t change = at < 0 ? -at : width - at;
+        const int64_t until = j + (change + step - 1) / step;
+        s.outputs.end = until < s.outputs.end ? until : s.outputs.end;
+        if (at < 0) s.from = t + 1;
+      }
+      space[segment_count++] = s;
+      j = s.outputs.end;
+    }
+  }
+  static FASTNN_INLINE int64_t most_segments(int64_t count, int64_t outputs) {
+    return outputs < 2 * count + 1 ? outputs : 2 * count + 1;
+  }
+};
+
 template <class T>
 struct Line {
   const T* x;  // the image
   const T* w;
   T* y;
-  int64_t width, step, channels, outputs, y_step;
+  int64_t channels, y_step;
+  // All that is not in the cache is fetched a line ahead: as many rows of the image as
+  // windows are apart, the lowest of them so far from this line's, and outputs.
+  int64_t new_rows, row_size, y_ahead;
   Range part;             // channels to compute
   const T* dy = nullptr;  // read instead of writing y, to add to
   T* sums = nullptr;      // what lies like w
 };
 
-// The outputs for which a tap lies within the line.
-FASTNN_INLINE Range valid_outputs(const Tap& t, int64_t width, int64_t step,
-                                  int64_t outputs) {
-  const int64_t left = width - t.column;
-  const int64_t begin = t.column >= 0 ? 0 : (-t.column + step - 1) / step;
-  const int64_t end = left > 0 ? (left + step - 1) / step : 0;
-  return {begin, end < outputs ? end : outputs};
-}
-FASTNN_INLINE Range valid_for_all(const Tap* taps, int64_t count, int64_t width,
-                                  int64_t step, int64_t outputs) {
-  Range all = {0, outputs};
-  for (int64_t t = 0; t < count; ++t) {
-    const Range r = valid_outputs(taps[t], width, step, outputs);
-    all.begin = r.begin > all.begin ? r.begin : all.begin;
-    all.end = r.end < all.end ? r.end : all.end;
-  }
-  // A filter wider than the line: a tap may begin behind its end.
-  all.begin = all.begin < outputs ? all.begin : outputs;
-  return {all.begin, all.end > all.begin ? all.end : all.begin};
-}
+// Neighbouring outputs of a line, and what they read.
+template <class T>
+struct Block {
+  const T* x;     // the first column, in row 0 of the image
+  const T* soon;  // what the next line reads first of all
+  int64_t w, y;   // where the first column's weights and the first output lie
+  // From a column, a tap, an output to the next, in elements.
+  int64_t x_step, w_step, y_step;
+  int64_t taps;
+  Rows rows;
+};
 
-// Joins taps of neighbouring columns to runs of 5, 3 or 2 where windows overlap.
-FASTNN_OUTLINE void find_runs(Tap* taps, int64_t count, int64_t step,
-                              int64_t channels) {
-  for (int64_t t = 0; t < count; t += taps[t].run) {
-    int64_t run = 1;
-    while (t + run < count && taps[t + run].column == taps[t].column + run &&
-           taps[t + run].offset == taps[t].offset + run * channels)
-      ++run;
-    taps[t].run = step > 2 ? 1 : run >= 5 ? 5 : run >= 3 ? 3 : run;
+// p + step, of which GCC knows nothing: it keeps every multiple of a step otherwise,
+// and moves them between general and vector registers.
+template <class P>
+FASTNN_INLINE P* next(P* p, int64_t step) {
+  p += step;
+  asm("" : "+r"(p));
+  return p;
+}
+template <int columns, class T>
+FASTNN_INLINE void prefetch_rows(const Line<T>& line, const T* lowest, int64_t step) {
+  for (int64_t r = 0; r < line.new_rows; ++r) {
+    const T* p = lowest - r * line.row_size;
+#pragma GCC unroll 16
+    for (int k = 0; k < columns; ++k, p = next(p, step))
+      prefetch(p);
   }
 }
 
 // Calls f(input, tap of the run, output) for `pixels` outputs, `step` columns apart, of
-// a run of taps; each input is loaded once: x(column).
-template <int pixels, int step, int run, class X, class F>
-FASTNN_INLINE void for_run(X x, F f) {
+// a run of taps; each input is loaded once.
+template <int pixels, int step, int run, class T, class F>
+FASTNN_INLINE void for_run(const T* x, int64_t x_step, int n, F f) {
 #pragma GCC unroll 32
-  for (int i = 0; i < (pixels - 1) * step + run; ++i) {
-    const auto v = run > 1 ? in_register(x(i)) : x(i);
+  for (int i = 0; i < (pixels - 1) * step + run; ++i, x = next(x, x_step)) {
+    const auto v = run > 1 ? in_register(load_part(x, n)) : load_part(x, n);
 #pragma GCC unroll 8
     for (int r = 0; r < run; ++r) {
       if (i >= r && (i - r) % step == 0 && (i - r) / step < pixels)
@@ -78,150 +130,132 @@ FASTNN_INLINE void for_run(X x, F f) {
   }
 }
 
-// y[j ...] of a line, `pixels` of them.
-struct Convolve {
-  template <int pixels, int step, int run, class T>
-  static FASTNN_INLINE void add_run(Vec<T> (&sum)[pixels], const T* x, int64_t channels,
-                                    const T* w, int64_t w_step, int n) {
-    Vec<T> weight[run];
-#pragma GCC unroll 8
-    for (int r = 0; r < run; ++r)
-      weight[r] = load_part(w + r * w_step, n);
-    for_run<pixels, step, run>(
-        [&](int i) FASTNN_LAMBDA_INLINE { return load_part(x + i * channels, n); },
-        [&](Vec<T> v, int r, int k)
-            FASTNN_LAMBDA_INLINE { sum[k] = sum[k] + weight[r] * v; });
-  }
-
-  template <int pixels, int step, class T>
-  static FASTNN_INLINE void vector(const Line<T>& line, int64_t j, const Tap* taps,
-                                   int64_t count, int64_t at, int n) {
-    const int64_t channels = line.channels;
-    const T* x = line.x + j * line.step * channels + at;
-    Vec<T> sum[pixels] = {};
-    for (int64_t t = 0; t < count; t += taps[t].run) {
-      const T* p = x + taps[t].offset;
-      const T* w = line.w + taps[t].weight + at;
-      const int64_t run = taps[t].run;
-      const int64_t w_step = run > 1 ? taps[t + 1].weight - taps[t].weight : 0;
-      if (step && run == 3) {
-        add_run<pixels, step ? step : 1, 3>(sum, p, channels, w, w_step, n);
-      } else if (step && run == 5) {
-        add_run<pixels, step ? step : 1, 5>(sum, p, channels, w, w_step, n);
-      } else if (step && run == 2) {
-        add_run<pixels, step ? step : 1, 2>(sum, p, channels, w, w_step, n);
-      } else {
-        add_run<pixels, 1, 1>(sum, p, line.step * channels, w, 0, n);
+// Calls add.operator()<step, run>(x, w) for the taps of every row, as many together as
+// windows overlap by.
+template <int step, class T, class W, class F>
+FASTNN_INLINE void for_taps(const Block<T>& b, int64_t at, W* weights, F add) {
+  for (int64_t i = 0; i < b.rows.count; ++i) {
+    const T* x = b.x + b.rows.row[i].x + at;
+    W* w = weights + b.rows.row[i].w + at;
+    int64_t left = b.taps;
+    if constexpr (step > 0) {
+      for (; left >= 5; left -= 5, x += 5 * b.x_step, w += 5 * b.w_step)
+        add.template operator()<step, 5>(x, w);
+      if (left >= 3) {
+        add.template operator()<step, 3>(x, w);
+        left -= 3, x += 3 * b.x_step, w += 3 * b.w_step;
       }
+      if (left == 2) {
+        add.template operator()<step, 2>(x, w);
+      } else if (left == 1) {
+        add.template operator()<step, 1>(x, w);
+      }
+    } else {
+      for (; left > 0; --left, x += b.x_step, w += b.w_step)
+        add.template operator()<1, 1>(x, w);
     }
-    T* y = line.y + j * line.y_step + at;
+  }
+}
+
+// y of the block.
+struct Convolve {
+  template <int pixels, int step, class T>
+  static FASTNN_INLINE void vector(const Line<T>& line, const Block<T>& b,
+                                   int64_t x_step, int64_t at, int n) {
+    T* y = line.y + b.y + at;
+    prefetch_rows<pixels*(step ? step : 1)>(line, b.soon + at, x_step);
+    Vec<T> sum[pixels] = {};
+    for_taps<step>(
+        b, at, line.w + b.w,
+        [&]<int apart, int run>(const T* x, const T* w) FASTNN_LAMBDA_INLINE {
+          Vec<T> weight[run];
 #pragma GCC unroll 8
-    for (int k = 0; k < pixels; ++k)
-      store_part(y + k * line.y_step, sum[k], n);
+          for (int r = 0; r < run; ++r, w = next(w, b.w_step))
+            weight[r] = load_part(w, n);
+          for_run<pixels, apart, run>(x, x_step, n,
+                                      [&](Vec<T> v, int r, int k) FASTNN_LAMBDA_INLINE {
+                                        sum[k] = sum[k] + weight[r] * v;
+                                      });
+        });
+#pragma GCC unroll 8
+    for (int k = 0; k < pixels; ++k, y = next(y, b.y_step)) {
+      store_part(y, sum[k], n);
+      prefetch_to_write(y + line.y_ahead);
+    }
   }
 };
 
-// sums += dy[j ...] times what each tap reads there: `y` of the line has the dy, `w`
-// the sums. Eight products are summed in registers first: short sums round less.
+// sums += dy of the block times what each tap reads there. The products of a block are
+// summed in registers first: short sums round less.
 struct Correlate {
-  template <int pixels, int step, int run, class T>
-  static FASTNN_INLINE void add_run(const Vec<T> (&dy)[pixels], const T* x,
-                                    int64_t channels, T* sums, int64_t w_step, int n) {
-    Vec<T> sum[run] = {};
-    for_run<pixels, step, run>(
-        [&](int i) FASTNN_LAMBDA_INLINE { return load_part(x + i * channels, n); },
-        [&](Vec<T> v, int r, int k)
-            FASTNN_LAMBDA_INLINE { sum[r] = sum[r] + dy[k] * v; });
-#pragma GCC unroll 8
-    for (int r = 0; r < run; ++r) {
-      T* to = sums + r * w_step;
-      store_part(to, load_part(to, n) + sum[r], n);
-    }
-  }
-
   template <int pixels, int step, class T>
-  static FASTNN_INLINE void vector(const Line<T>& line, int64_t j, const Tap* taps,
-                                   int64_t count, int64_t at, int n) {
-    const int64_t channels = line.channels;
-    const T* x = line.x + j * line.step * channels + at;
-    Vec<T> dy[pixels];
+  static FASTNN_INLINE void vector(const Line<T>& line, const Block<T>& b,
+                                   int64_t x_step, int64_t at, int n) {
+    const T* dy = line.dy + b.y + at;
+    Vec<T> g[pixels];
 #pragma GCC unroll 8
-    for (int k = 0; k < pixels; ++k)
-      dy[k] = load_part(line.dy + (j + k) * line.y_step + at, n);
-    for (int64_t t = 0; t < count; t += taps[t].run) {
-      const T* p = x + taps[t].offset;
-      T* sums = line.sums + taps[t].weight + at;
-      const int64_t run = taps[t].run;
-      const int64_t w_step = run > 1 ? taps[t + 1].weight - taps[t].weight : 0;
-      if (step && run == 3) {
-        add_run<pixels, step ? step : 1, 3>(dy, p, channels, sums, w_step, n);
-      } else if (step && run == 5) {
-        add_run<pixels, step ? step : 1, 5>(dy, p, channels, sums, w_step, n);
-      } else if (step && run == 2) {
-        add_run<pixels, step ? step : 1, 2>(dy, p, channels, sums, w_step, n);
-      } else {
-        add_run<pixels, 1, 1>(dy, p, line.step * channels, sums, 0, n);
-      }
+    for (int k = 0; k < pixels; ++k, dy = next(dy, b.y_step)) {
+      g[k] = load_part(dy, n);
+      prefetch(dy + line.y_ahead);
     }
+    prefetch_rows<pixels*(step ? step : 1)>(line, b.soon + at, x_step);
+    for_taps<step>(b, at, line.sums + b.w,
+                   [&]<int apart, int run>(const T* x, T* sums) FASTNN_LAMBDA_INLINE {
+                     Vec<T> sum[run] = {};
+                     for_run<pixels, apart, run>(
+                         x, x_step, n,
+                         [&](Vec<T> v, int r, int k)
+                             FASTNN_LAMBDA_INLINE { sum[r] = sum[r] + g[k] * v; });
+#pragma GCC unroll 8
+                     for (int r = 0; r < run; ++r, sums = next(sums, b.w_step))
+                       store_part(sums, load_part(sums, n) + sum[r], n);
+                   });
   }
 };
 
 template <class Op, int pixels, int step, class T>
-FASTNN_INLINE void run_block(const Line<T>& line, int64_t j, const Tap* taps,
-                             int64_t count) {
+FASTNN_INLINE void run_block(const Line<T>& line, const Columns& c, const Segment& s,
+                             const Rows& rows, int64_t j) {
+  const int64_t channels = line.channels, x_step = step ? channels : c.step * channels;
+  const int64_t x = (c.first + s.from * c.apart + j * c.step) * channels;
+  const int64_t soon = rows.lowest() + line.new_rows * line.row_size;
+  const int64_t w = c.w + s.from * c.w_apart, y = j * line.y_step;
+  const Block<T> b = {line.x + x,  line.x + x + soon,  w,
+                      y,           c.apart * channels, c.w_apart,
+                      line.y_step, s.to - s.from,      rows};
   int64_t at = line.part.begin;
   for (; at + lanes<T> <= line.part.end; at += lanes<T>)
-    Op::template vector<pixels, step>(line, j, taps, count, at, lanes<T>);
+    Op::template vector<pixels, step>(line, b, x_step, at, lanes<T>);
   const int rest = static_cast<int>(line.part.end - at);
-  if (rest > 0) Op::template vector<pixels, step>(line, j, taps, count, at, rest);
+  if (rest > 0) Op::template vector<pixels, step>(line, b, x_step, at, rest);
 }
 
-// The outputs [begin, end), for which all taps are valid.
 template <class Op, int step, class T>
-FASTNN_OUTLINE void run_inner(const Line<T>& line, Range outputs, const Tap* taps,
-                              int64_t count) {
-  int64_t j = outputs.begin;
-  for (; j + 8 <= outputs.end; j += 8)
-    run_block<Op, 8, step>(line, j, taps, count);
-  for (; j + 4 <= outputs.end; j += 4)
-    run_block<Op, 4, step>(line, j, taps, count);
-  for (; j + 2 <= outputs.end; j += 2)
-    run_block<Op, 2, step>(line, j, taps, count);
-  for (; j < outputs.end; ++j)
-    run_block<Op, 1, step>(line, j, taps, count);
-}
-
-// An output with taps outside of the image; `some` has room for all of them.
-template <class Op, class T>
-FASTNN_OUTLINE void run_border(const Line<T>& line, int64_t j, const Tap* taps,
-                               int64_t count, Tap* some) {
-  int64_t kept = 0;
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t column = taps[t].column + j * line.step;
-    if (column < 0 || column >= line.width) continue;
-    some[kept] = taps[t];
-    some[kept++].run = 1;
-  }
-  run_block<Op, 1, 0>(line, j, some, kept);
+FASTNN_OUTLINE void run_segment(const Line<T>& line, const Columns& c, const Segment& s,
+                                const Rows& rows) {
+  int64_t j = s.outputs.begin;
+  for (; j + 8 <= s.outputs.end; j += 8)
+    run_block<Op, 8, step>(line, c, s, rows, j);
+  for (; j + 4 <= s.outputs.end; j += 4)
+    run_block<Op, 4, step>(line, c, s, rows, j);
+  for (; j + 2 <= s.outputs.end; j += 2)
+    run_block<Op, 2, step>(line, c, s, rows, j);
+  for (; j < s.outputs.end; ++j)
+    run_block<Op, 1, step>(line, c, s, rows, j);
 }
 
 template <class Op, class T>
-FASTNN_INLINE void run_line(const Line<T>& line, Tap* taps, int64_t count, Tap* some) {
-  const Range inner = valid_for_all(taps, count, line.width, line.step, line.outputs);
-  find_runs(taps, count, line.step, line.channels);
-  int64_t j = 0;
-  for (; j < inner.begin && j < line.outputs; ++j)
-    run_border<Op>(line, j, taps, count, some);
-  const Range rest = {j, inner.end};
-  if (line.step == 1) {
-    run_inner<Op, 1>(line, rest, taps, count);
-  } else if (line.step == 2) {
-    run_inner<Op, 2>(line, rest, taps, count);
-  } else {
-    run_inner<Op, 0>(line, rest, taps, count);
+FASTNN_INLINE void run_line(const Line<T>& line, const Columns& c, const Rows& rows) {
+  for (int64_t i = 0; i < c.segment_count; ++i) {
+    const Segment& s = c.segments[i];
+    if (!c.overlap()) {
+      run_segment<Op, 0>(line, c, s, rows);
+    } else if (c.step == 1) {
+      run_segment<Op, 1>(line, c, s, rows);
+    } else {
+      run_segment<Op, 2>(line, c, s, rows);
+    }
   }
-  for (j = inner.end > j ? inner.end : j; j < line.outputs; ++j)
-    run_border<Op>(line, j, taps, count, some);
 }
 
 }  // namespace depthwise
