@@ -8,6 +8,7 @@
 // x instead of the 2.5 times that finding the winner again would cost.
 #include "kernels/pool/windows.hpp"
 #include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/prefetch.hpp"
 #include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
 
@@ -51,10 +52,15 @@ FASTNN_INLINE void store_index(S* p, Index<T> v, int n) {
   }
 }
 
+template <class T>
+FASTNN_INLINE int64_t ahead_of(const TensorView& y) {
+  return write_ahead(y.numel() * static_cast<int64_t>(sizeof(T)));
+}
+
 // The largest of the taps, NaN above all; ties go to the first. `index` may be null.
 template <class T, class S, int vectors>
 FASTNN_INLINE void max_of(const T* x, const Tap* taps, int64_t count, int n, T* y,
-                          S* index) {
+                          S* index, int64_t ahead) {
   using V = Vec<T>;
   V best[vectors];
   Index<T> winner[vectors];
@@ -73,13 +79,14 @@ FASTNN_INLINE void max_of(const T* x, const Tap* taps, int64_t count, int n, T* 
     }
   }
   for (int j = 0; j < vectors; ++j) {
-    store_part(y + j * lanes<T>, best[j], n);
+    store_ahead(y + j * lanes<T>, best[j], n, ahead);
     if (index) store_index<T>(index + j * lanes<T>, winner[j], n);
   }
 }
 
 template <class T, int vectors>
-FASTNN_INLINE void mean_of(const T* x, const Tap* taps, int64_t count, int n, T* y) {
+FASTNN_INLINE void mean_of(const T* x, const Tap* taps, int64_t count, int n, T* y,
+                           int64_t ahead) {
   Vec<T> sum[vectors] = {};
   for (int64_t t = 0; t < count; ++t) {
     for (int j = 0; j < vectors; ++j)
@@ -87,7 +94,7 @@ FASTNN_INLINE void mean_of(const T* x, const Tap* taps, int64_t count, int n, T*
   }
   const Vec<T> scale = splat<Vec<T>>(T(1) / static_cast<T>(count));
   for (int j = 0; j < vectors; ++j)
-    store_part(y + j * lanes<T>, sum[j] * scale, n);
+    store_ahead(y + j * lanes<T>, sum[j] * scale, n, ahead);
 }
 
 // Everything about one call of a forward kernel: x to y.
@@ -115,11 +122,12 @@ template <class T, class S, bool with_index>
 void max_forward(const KernelArgs& args) {
   T* y = args.out[0].ptr<T>();
   S* index = with_index ? args.out[with_index].ptr<S>() : nullptr;
+  const int64_t ahead = ahead_of<T>(args.out[0]);
   forward<T>(args, [&](const T* x, int64_t channels, const Tap* taps, int64_t count,
                        int64_t to) FASTNN_LAMBDA_INLINE {
     for_channels<T>(channels, [&]<int vectors>(int64_t at, int n) FASTNN_LAMBDA_INLINE {
       max_of<T, S, vectors>(x + at, taps, count, n, y + to + at,
-                            with_index ? index + to + at : nullptr);
+                            with_index ? index + to + at : nullptr, ahead);
     });
   });
 }
@@ -145,11 +153,12 @@ void average_pool(const KernelArgs& args) {
   dispatch("average_pool", args.in[0].dtype, Floats{}, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* y = args.out[0].ptr<T>();
+    const int64_t ahead = ahead_of<T>(args.out[0]);
     forward<T>(args, [&](const T* x, int64_t channels, const Tap* taps, int64_t count,
                          int64_t to) FASTNN_LAMBDA_INLINE {
       for_channels<T>(channels,
                       [&]<int vectors>(int64_t at, int n) FASTNN_LAMBDA_INLINE {
-                        mean_of<T, vectors>(x + at, taps, count, n, y + to + at);
+                        mean_of<T, vectors>(x + at, taps, count, n, y + to + at, ahead);
                       });
     });
   });
@@ -163,53 +172,66 @@ FASTNN_INLINE void backward(const KernelArgs& args, int64_t spare, Open open) {
   const Windows w = windows_of(dx, dy, args.attrs);
   const Range lines = line_range(w.in, args.part);
   if (lines.begin >= lines.end || dx.numel() == 0) return;
-  const int64_t most = w.most_covers();
-  Pieces pieces(scratch_bytes<Span>(w.out.size[2]) + scratch_bytes<Span>(w.in.size[2]) +
-                2 * scratch_bytes<Cover>(most) + Images<T>::bytes(dy) + spare);
-  Span* columns = pieces.take<Span>(w.out.size[2]);
-  Span* covering = pieces.take<Span>(w.in.size[2]);
-  for (int64_t o = 0; o < w.out.size[2]; ++o)
-    columns[o] = w.axis[2].span(o);
-  for (int64_t i = 0; i < w.in.size[2]; ++i)
-    covering[i] = w.axis[2].cover(i);
-  Cover* rows = pieces.take<Cover>(most);
-  Cover* covers = pieces.take<Cover>(most);
+  const int64_t width = w.in.size[2], channels = w.in.channels;
+  const int64_t across = width * w.axis[2].most_covers();
+  const int64_t most_rows = w.axis[0].most_covers() * w.axis[1].most_covers();
+  Pieces pieces(scratch_bytes<Covers>(width) + scratch_bytes<Cover>(across) +
+                scratch_bytes<Cover>(most_rows) + Images<T>::bytes(dy) + spare);
+  Covers* columns = pieces.take<Covers>(width);
+  list_covers(w.axis[2], channels, columns, pieces.take<Cover>(across));
+  Cover* space = pieces.take<Cover>(most_rows);
   Images<T> images(dy, pieces);
   auto pixel = open(pieces);
-  for_covers(
-      w, lines, columns, covering, rows, covers,
-      [&](int64_t n, const Cover* c, int64_t count, int64_t to) FASTNN_LAMBDA_INLINE {
-        const T* image = images[n];
-        for_channels<T>(w.in.channels,
-                        [&]<int vectors>(int64_t at, int lane_count)
-                            FASTNN_LAMBDA_INLINE {
-                              pixel.template operator()<vectors>(
-                                  n, image + at, at, c, count, lane_count, to + at);
-                            });
-      });
+  for (int64_t line = lines.begin; line < lines.end; ++line) {
+    const Place place = place_of(w.in, line);
+    const Covers rows = covers_of_line(w, place, space);
+    const T* image = images[place.image];
+    for (int64_t k = 0; k < width; ++k) {
+      const int64_t to = (line * width + k) * channels;
+      const Covers& across_rows = columns[k];
+      for_channels<T>(channels,
+                      [&]<int vectors>(int64_t at, int n) FASTNN_LAMBDA_INLINE {
+                        pixel.template operator()<vectors>(
+                            place.image, image + at, at, rows, across_rows, n, to + at);
+                      });
+    }
+  }
+}
+
+// Calls f(cover) for all windows over a pixel.
+template <class F>
+FASTNN_INLINE void for_covers(const Covers& rows, const Covers& columns, F f) {
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const Cover& row = rows.cover[r];
+    for (int64_t c = 0; c < columns.count; ++c) {
+      const Cover& column = columns.cover[c];
+      f(Cover{row.offset + column.offset, row.number + column.number,
+              row.size * column.size});
+    }
+  }
 }
 
 template <class T, class S>
 void max_backward(const KernelArgs& args) {
   const TensorView& index = args.in[1];
   T* dx = args.out[0].ptr<T>();
+  const int64_t ahead = ahead_of<T>(args.out[0]);
   backward<T>(args, Images<S>::bytes(index), [&](Pieces& pieces) {
-    return [numbers = Images<S>(index, pieces), dx]<int vectors>(
-               int64_t image, const T* dy, int64_t at, const Cover* covers,
-               int64_t count, int n, int64_t to) mutable FASTNN_LAMBDA_INLINE {
+    return [numbers = Images<S>(index, pieces), dx, ahead]<int vectors>(
+               int64_t image, const T* dy, int64_t at, const Covers& rows,
+               const Covers& columns, int n, int64_t to) mutable FASTNN_LAMBDA_INLINE {
       const S* winners = numbers[image] + at;
       Vec<T> sum[vectors] = {};
-      for (int64_t k = 0; k < count; ++k) {
-        const auto number =
-            splat<Index<T>>(static_cast<IndexElem<T>>(covers[k].number));
+      for_covers(rows, columns, [&](const Cover& c) FASTNN_LAMBDA_INLINE {
+        const auto number = splat<Index<T>>(static_cast<IndexElem<T>>(c.number));
         for (int j = 0; j < vectors; ++j) {
-          const int64_t from = covers[k].offset + j * lanes<T>;
+          const int64_t from = c.offset + j * lanes<T>;
           const auto won = load_index<T>(winners + from, n) == number;
           sum[j] = sum[j] + (won ? load_part(dy + from, n) : Vec<T>{});
         }
-      }
+      });
       for (int j = 0; j < vectors; ++j)
-        store_part(dx + to + j * lanes<T>, sum[j], n);
+        store_ahead(dx + to + j * lanes<T>, sum[j], n, ahead);
     };
   });
 }
@@ -227,20 +249,26 @@ void average_pool_grad(const KernelArgs& args) {
   dispatch("average_pool_grad", args.in[0].dtype, Floats{}, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* dx = args.out[0].ptr<T>();
+    const int64_t ahead = ahead_of<T>(args.out[0]);
     backward<T>(args, 0, [&](Pieces&) {
-      return [dx]<int vectors>(int64_t, const T* dy, int64_t, const Cover* covers,
-                               int64_t count, int n, int64_t to) FASTNN_LAMBDA_INLINE {
-        Vec<T> sum[vectors] = {};
-        for (int64_t k = 0; k < count; ++k) {
-          const Vec<T> scale = splat<Vec<T>>(T(1) / static_cast<T>(covers[k].size));
-          for (int j = 0; j < vectors; ++j) {
-            const Vec<T> v = load_part(dy + covers[k].offset + j * lanes<T>, n);
-            sum[j] = sum[j] + v * scale;
-          }
-        }
-        for (int j = 0; j < vectors; ++j)
-          store_part(dx + to + j * lanes<T>, sum[j], n);
-      };
+      return
+          [dx, ahead, size = int64_t{0}, scale = T(0)]<int vectors>(
+              int64_t, const T* dy, int64_t, const Covers& rows, const Covers& columns,
+              int n, int64_t to) mutable FASTNN_LAMBDA_INLINE {
+            Vec<T> sum[vectors] = {};
+            for_covers(rows, columns, [&](const Cover& c) FASTNN_LAMBDA_INLINE {
+              if (c.size != size) {  // seldom: windows at borders have other sizes
+                size = c.size;
+                scale = T(1) / static_cast<T>(size);
+              }
+              for (int j = 0; j < vectors; ++j) {
+                const Vec<T> v = load_part(dy + c.offset + j * lanes<T>, n);
+                sum[j] = sum[j] + v * splat<Vec<T>>(scale);
+              }
+            });
+            for (int j = 0; j < vectors; ++j)
+              store_ahead(dx + to + j * lanes<T>, sum[j], n, ahead);
+          };
     });
   });
 }

@@ -33,9 +33,19 @@ struct Axis {
   // The windows [begin, end) that cover input i; `start` is not used.
   FASTNN_INLINE Span cover(int64_t i) const {
     if (!stride) return {0, i * out / in, ceiling((i + 1) * out, in)};
-    const int64_t first = ceiling(i + low - window + 1, stride);
-    const int64_t stop = (i + low) / stride + 1;
-    return {0, first < 0 ? 0 : first, stop < out ? stop : out};
+    const int64_t over = i + low - window + stride;
+    const int64_t first = over > 0 ? quotient(over, stride) : 0;
+    const int64_t stop = quotient(i + low, stride) + 1;
+    return {0, first, stop < out ? stop : out};
+  }
+  // The most windows that cover one input.
+  FASTNN_INLINE int64_t most_covers() const {
+    int64_t most = 0;
+    for (int64_t i = 0; i < in; ++i) {
+      const Span s = cover(i);
+      most = s.end - s.begin > most ? s.end - s.begin : most;
+    }
+    return most;
   }
 };
 
@@ -49,19 +59,6 @@ struct Windows {
     int64_t product = 1;
     for (const Axis& a : axis)
       product *= a.window < a.in ? a.window : a.in;
-    return product;
-  }
-  // The most windows that cover one input.
-  FASTNN_INLINE int64_t most_covers() const {
-    int64_t product = 1;
-    for (const Axis& a : axis) {
-      int64_t most = 0;
-      for (int64_t i = 0; i < a.in; ++i) {
-        const Span s = a.cover(i);
-        most = s.end - s.begin > most ? s.end - s.begin : most;
-      }
-      product *= most;
-    }
     return product;
   }
 };
@@ -92,11 +89,10 @@ template <class F>
 FASTNN_INLINE void for_windows(const Windows& w, Range lines, const Span* columns,
                                Tap* taps, F f) {
   const int64_t channels = w.in.channels, width = w.in.size[2], height = w.in.size[1];
-  const int64_t per_image = w.out.lines();
   for (int64_t line = lines.begin; line < lines.end; ++line) {
-    const int64_t n = line / per_image, at = line % per_image;
-    const Span d = w.axis[0].span(at / w.out.size[1]);
-    const Span h = w.axis[1].span(at % w.out.size[1]);
+    const Place at = place_of(w.out, line);
+    const Span d = w.axis[0].span(at.depth);
+    const Span h = w.axis[1].span(at.height);
     const int64_t row = (d.begin * height + h.begin) * width;
     int64_t count = 0, skipped = -1, covered = -1;
     for (int64_t o = 0; o < w.out.size[2]; ++o) {
@@ -117,54 +113,50 @@ FASTNN_INLINE void for_windows(const Windows& w, Range lines, const Span* column
           }
         }
       }
-      f(n, (row + c.begin) * channels, taps, count,
+      f(at.image, (row + c.begin) * channels, taps, count,
         (line * w.out.size[2] + o) * channels);
     }
   }
 }
 
 // A window that covers an input: its place in the image of outputs, the number of the
-// input within it, and how many inputs it covers.
+// input within it, and how many inputs it covers. Covers of a row and of a column make
+// one of a pixel: places and numbers are added, sizes multiplied.
 struct Cover {
   int64_t offset, number, size;
 };
+struct Covers {
+  const Cover* cover;
+  int64_t count;
+};
 
-// Calls f(image, covers, how many, place of the input) for every input pixel of
-// `lines`. `rows` and `covers` have room for `most_covers`.
-template <class F>
-FASTNN_INLINE void for_covers(const Windows& w, Range lines, const Span* columns,
-                              const Span* covering, Cover* rows, Cover* covers, F f) {
-  const int64_t channels = w.in.channels, out_width = w.out.size[2];
-  const int64_t per_image = w.in.lines();
-  for (int64_t line = lines.begin; line < lines.end; ++line) {
-    const int64_t n = line / per_image, at = line % per_image;
-    const int64_t i = at / w.in.size[1], j = at % w.in.size[1];
-    const Span depths = w.axis[0].cover(i), heights = w.axis[1].cover(j);
-    int64_t row_count = 0;
-    for (int64_t p = depths.begin; p < depths.end; ++p) {
-      const Span d = w.axis[0].span(p);
-      for (int64_t q = heights.begin; q < heights.end; ++q) {
-        const Span h = w.axis[1].span(q);
-        rows[row_count++] = {
-            (p * w.out.size[1] + q) * out_width * channels,
-            ((i - d.start) * w.axis[1].window + j - h.start) * w.axis[2].window,
-            (d.end - d.begin) * (h.end - h.begin)};
-      }
-    }
-    for (int64_t k = 0; k < w.in.size[2]; ++k) {
-      const Span& over = covering[k];
-      int64_t count = 0;
-      for (int64_t r = 0; r < row_count; ++r) {
-        for (int64_t o = over.begin; o < over.end; ++o) {
-          const Span& c = columns[o];
-          covers[count++] = {rows[r].offset + o * channels,
-                             rows[r].number + k - c.start,
-                             rows[r].size * (c.end - c.begin)};
-        }
-      }
-      f(n, covers, count, (line * w.in.size[2] + k) * channels);
+// The covers of every element of the last axis.
+FASTNN_OUTLINE void list_covers(const Axis& a, int64_t channels, Covers* of,
+                                Cover* space) {
+  for (int64_t i = 0; i < a.in; ++i) {
+    const Span over = a.cover(i);
+    of[i] = {space, over.end - over.begin};
+    for (int64_t o = over.begin; o < over.end; ++o) {
+      const Span s = a.span(o);
+      *space++ = {o * channels, i - s.start, s.end - s.begin};
     }
   }
+}
+
+// The covers of line `at` by rows of windows.
+FASTNN_OUTLINE Covers covers_of_line(const Windows& w, const Place& at, Cover* space) {
+  const Span depths = w.axis[0].cover(at.depth), heights = w.axis[1].cover(at.height);
+  int64_t count = 0;
+  for (int64_t p = depths.begin; p < depths.end; ++p) {
+    const Span d = w.axis[0].span(p);
+    for (int64_t q = heights.begin; q < heights.end; ++q) {
+      const Span h = w.axis[1].span(q);
+      const int64_t row = (at.depth - d.start) * w.axis[1].window + at.height - h.start;
+      space[count++] = {(p * w.out.size[1] + q) * w.out.line_size(),
+                        row * w.axis[2].window, (d.end - d.begin) * (h.end - h.begin)};
+    }
+  }
+  return {space, count};
 }
 
 }  // namespace pool
