@@ -30,12 +30,21 @@ FASTNN_INLINE void for_rows_last_first(int64_t rows, int64_t row_bytes, F f) {
   }
 }
 
+// The bytes by which such a pass fetches ahead of its stores: whole blocks of rows.
+template <class T>
+FASTNN_INLINE int64_t rows_ahead(int64_t rows, int64_t stride) {
+  const int64_t block = 4 * stride * static_cast<int64_t>(sizeof(T));
+  if (!streams(rows * stride * static_cast<int64_t>(sizeof(T)))) return 0;
+  return (2048 + block - 1) / block * block;
+}
+
 // y = (x - mean) a + b
 template <class T>
 FASTNN_INLINE void affine_columns(const T* x, T* y, int64_t rows, int64_t stride,
                                   int64_t columns, const T* mean, const T* a,
                                   const T* b) {
   using V = Vec<T>;
+  const int64_t ahead = rows_ahead<T>(rows, stride);
   for_rows_last_first(
       rows, stride * sizeof(T), [&](int64_t r, auto together) FASTNN_LAMBDA_INLINE {
         const T* from = x + r * stride;
@@ -45,8 +54,9 @@ FASTNN_INLINE void affine_columns(const T* x, T* y, int64_t rows, int64_t stride
           const V shift = load_part(b + j, count);
           for (int i = 0; i < together.value; ++i) {
             const int64_t at = i * stride + j;
-            store_part(to + at, (load_part(from + at, count) - m) * scale + shift,
-                       count);
+            prefetch(reinterpret_cast<const char*>(from + at) + ahead);
+            store_ahead(to + at, (load_part(from + at, count) - m) * scale + shift,
+                        count, ahead);
           }
         });
       });
@@ -101,6 +111,10 @@ class ColumnSums {
         const V g = load_part(dy + i * stride + j, count);
         s = s + g;
         t = t + g * (load_part(x + i * stride + j, count) - mean);
+        if constexpr (rows > 1) {
+          prefetch(dy + (i + rows) * stride + j);
+          prefetch(x + (i + rows) * stride + j);
+        }
       }
       store_part(chunk_[0] + j, load_part(chunk_[0] + j, count) + s, count);
       store_part(chunk_[1] + j, load_part(chunk_[1] + j, count) + t, count);
@@ -138,6 +152,7 @@ FASTNN_INLINE void gradient_columns(const T* dy, const T* x, T* dx, int64_t rows
                                     int64_t stride, int64_t columns, const T* mean,
                                     const InputGradient<T>& g) {
   using V = Vec<T>;
+  const int64_t ahead = rows_ahead<T>(rows, stride);
   for_rows_last_first(
       rows, stride * sizeof(T), [&](int64_t r, auto together) FASTNN_LAMBDA_INLINE {
         const int64_t row = r * stride;
@@ -146,8 +161,11 @@ FASTNN_INLINE void gradient_columns(const T* dy, const T* x, T* dx, int64_t rows
           const V b = load_part(g.b + j, count), c = load_part(g.c + j, count);
           for (int i = 0; i < together.value; ++i) {
             const int64_t at = row + i * stride + j;
+            prefetch(reinterpret_cast<const char*>(x + at) + ahead);
+            prefetch(reinterpret_cast<const char*>(dy + at) + ahead);
             const V d = load_part(x + at, count) - m;
-            store_part(dx + at, load_part(dy + at, count) * a + (d * b + c), count);
+            store_ahead(dx + at, load_part(dy + at, count) * a + (d * b + c), count,
+                        ahead);
           }
         });
       });

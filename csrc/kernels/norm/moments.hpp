@@ -7,6 +7,7 @@
 // values the variance is NaN and the mean infinite or NaN.
 #pragma once
 
+#include "kernels/simd/prefetch.hpp"
 #include "kernels/simd/row.hpp"
 #include "shared/math/basic.h"
 
@@ -78,6 +79,7 @@ FASTNN_INLINE Moments<Vec<T>> few_moments(const T* p, int64_t stride, int count,
   V d[rows], sum = V{}, m2 = V{};
   for (int i = 0; i < rows; ++i) {
     d[i] = load_part(p + i * stride, count) - shift;
+    if constexpr (rows > 1) prefetch(p + (i + rows) * stride);
     sum = sum + d[i];
   }
   const V mean = sum * splat<V>(T(1) / T(rows));
