@@ -88,6 +88,7 @@ void tile(const TileArgs& args, int64_t vectors, const void* state) {
     a += done * step_a, b += done * step_b, c += done * step_c, out += done * out_step;
   }
   for (int64_t i = done; i < vectors; ++i, out += out_step) {
+    prefetch_to_write(out + args.ahead);
     if constexpr (form == Form::kSelect) {
       store_result<form>(out,
                          f(load_condition<T>(a), load((const T*)b), load((const T*)c)));

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "kernels/simd/prefetch.hpp"
 #include "kernels/simd/strided.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -20,6 +21,7 @@ struct TileArgs {
   const char* in[kMaxOperands];
   int64_t step[kMaxOperands];  // bytes per vector, 0 repeats
   char* out[kMaxTileOut];
+  int64_t ahead;  // bytes by which to fetch outputs before they are written
 };
 using Tile = void (*)(const TileArgs& args, int64_t vectors, const void* state);
 
@@ -45,6 +47,7 @@ FASTNN_OUTLINE void run_line(const TileOp& op, const char* const* in,
   }
   for (int k = 0; k < op.n_out; ++k)
     args.out[k] = out[k];
+  args.ahead = write_ahead(n * op.out_size[0]);
   const int64_t vectors = n / op.lanes;
   const int rest = static_cast<int>(n - vectors * op.lanes);
   if (vectors) op.tile(args, vectors, op.state);
@@ -70,6 +73,7 @@ FASTNN_OUTLINE void run_lone(const TileOp& op, const KernelArgs& args) {
   alignas(64) char buffer[kMaxOperands][64];
   alignas(64) char result[kMaxTileOut][64];
   TileArgs tile;
+  tile.ahead = 0;
   for (int k = 0; k < op.n_in; ++k) {
     fill_64(buffer[k], args.in[k].ptr<const char>(), op.in_size[k]);
     tile.in[k] = buffer[k];
