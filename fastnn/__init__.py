@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastnn.autodiff.grad import grad as grad
     from fastnn.autodiff.grad import stop_gradient as stop_gradient
     from fastnn.autodiff.grad import value_and_grad as value_and_grad
+    from fastnn.autodiff.interop import from_dlpack as from_dlpack
     from fastnn.autodiff.jacobians import hessian as hessian
     from fastnn.autodiff.remat import RematScope as RematScope
     from fastnn.autodiff.remat import remat as remat
@@ -67,6 +68,7 @@ _NAMES = {
     "grad": "fastnn.autodiff.grad",
     "stop_gradient": "fastnn.autodiff.grad",
     "value_and_grad": "fastnn.autodiff.grad",
+    "from_dlpack": "fastnn.autodiff.interop",
     "hessian": "fastnn.autodiff.jacobians",
     "RematScope": "fastnn.autodiff.remat",
     "remat": "fastnn.autodiff.remat",

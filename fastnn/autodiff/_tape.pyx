@@ -6,6 +6,7 @@ This file dispatches and records; it computes nothing. See README.md beside it.
 """
 
 cimport numpy as cnp
+from cpython.buffer cimport PyBUF_WRITABLE, PyObject_GetBuffer
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
@@ -75,6 +76,13 @@ cdef class TensorBase:
                 )
         self._shape = shape
         self._dtype = dtype
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
+        if flags & PyBUF_WRITABLE:
+            raise BufferError("[Tensor] tensors are immutable: their buffer is read-only")
+        PyObject_GetBuffer(self._exported("a buffer"), buffer, flags)
+        buffer.readonly = 1
 
 
 cdef int64_t _counter = 0

@@ -153,6 +153,28 @@ class Tensor(TensorBase):
             return array.astype(dtype)
         return array.copy() if copy else _read_only(array)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The values for another library, without a copy where NumPy needs none.
+
+        Raises:
+            BufferError: for dtypes that DLPack or NumPy's export does not have
+                (bfloat16), and where the options ask for a copy that is not allowed.
+        """
+        return np.asarray(self._exported("__dlpack__()")).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._concrete("__dlpack_device__()").__dlpack_device__()
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        """`fastnn.ops`, the functions for these arrays (Python array API standard)."""
+        from importlib import import_module
+
+        return import_module("fastnn.ops")
+
+    def _exported(self, what: str) -> np.ndarray:
+        """The array itself, lent to somebody else for as long as they like."""
+        return self._concrete(what)
+
     def __bool__(self) -> bool:
         if self._array is None or (self._is_variable and state().tracer is not None):
             raise PlanError(
@@ -392,6 +414,11 @@ class Variable(Assignments, Tensor):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         self._shared = True
         return super().__array__(dtype, copy)
+
+    def _exported(self, what: str) -> np.ndarray:
+        array = self._concrete(what)
+        self._shared = True  # plans write into a copy from now on
+        return array
 
     def _concrete(self, what: str) -> np.ndarray:
         if state().tracer is not None:

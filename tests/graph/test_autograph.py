@@ -305,8 +305,10 @@ def test_closures_defaults_and_keywords() -> None:
     scale = convert_to_tensor(2.0)
     calls = []
 
+    start = convert_to_tensor(0.0)
+
     @function
-    def f(x, *args, power=2, **rest):
+    def f(x, *args, power: int = int(start) + 2, **rest: "nothing known"):  # noqa: F722
         calls.append(1)
         for _ in range(power):
             x = x * scale

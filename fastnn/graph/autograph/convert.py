@@ -157,6 +157,12 @@ def _factory(node: ast.FunctionDef, free: tuple[str, ...]) -> ast.Module:
     )
     body = outer.body[0]
     assert isinstance(body, ast.FunctionDef)
+    for arg in (a for a in ast.walk(node.args) if isinstance(a, ast.arg)):
+        arg.annotation = None
+    node.returns = None
+    # Only their number counts: the values are those of the function itself.
+    node.args.defaults = [ast.Constant(None) for _ in node.args.defaults]
+    node.args.kw_defaults = [d and ast.Constant(None) for d in node.args.kw_defaults]
     body.body.insert(0, node)
     return ast.fix_missing_locations(outer)
 
