@@ -12,8 +12,9 @@ inline constexpr int64_t kNoJump = 0;
 
 template <class T>
 struct Tile {
-  int64_t k;   // of one segment
-  const T* a;  // element (i, p) at a[i * rsa + p * csa]: any strides
+  int64_t count;  // tiles of these rows, one below the other; 0 is 1
+  int64_t k;      // of one segment
+  const T* a;     // element (i, p) at a[i * rsa + p * csa]: any strides
   int64_t rsa, csa;
   int64_t segments;     // B goes on where the segment before ended
   const int64_t* jump;  // segment s of A begins at a + jump[s]
@@ -21,6 +22,7 @@ struct Tile {
   int64_t ldb;
   T* c;
   int64_t ldc;
+  int64_t fetch;   // rows of C ahead of this tile's, whose lines are fetched
   const T* bias;   // added before the activation; nullptr: none
   const T* ahead;  // kPanel: a line to fetch into L2 per k, `ahead_step` apart;
   int64_t ahead_step, ahead_pair;  // kAhead: it and the pair per kAheadSteps of k

@@ -11,11 +11,13 @@ FASTNN_BEGIN_NAMESPACE
 // The lines that the tile will be stored to. A result beyond L2 (784 x 784 gradients)
 // would else wait for them at the end of every tile, longer than the tile takes.
 template <class T, int MR, int NV>
-FASTNN_INLINE void fetch_result(const Tile<T>& t) {
+FASTNN_INLINE void fetch_result(const Tile<T>& t, const T* first) {
   constexpr int n = lanes<T>, kPerLine = 64 / FASTNN_VECTOR_BYTES;
+  const int64_t ldc = t.ldc;
+  first += t.fetch * ldc;
 #pragma GCC unroll 32
   for (int i = 0; i < MR; ++i) {
-    const T* c = t.c + i * t.ldc;
+    const T* c = first + i * ldc;
 #pragma GCC unroll 8
     for (int j = 0; j < NV; j += kPerLine)
       __builtin_prefetch(c + j * n, 1, 3);
@@ -23,12 +25,12 @@ FASTNN_INLINE void fetch_result(const Tile<T>& t) {
 }
 
 template <class T, int MR, int NV>
-FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
+FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR][NV]) {
   constexpr int n = lanes<T>;
   if (t.accumulate) {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
-      const T* c = t.c + i * t.ldc;
+      const T* c = first + i * t.ldc;
 #pragma GCC unroll 8
       for (int j = 0; j < NV - 1; ++j)
         acc[i][j] = load(c + j * n);
@@ -41,13 +43,17 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
       for (int j = 0; j < NV; ++j)
         acc[i][j] = Vec<T>{};
     }
-    fetch_result<T, MR, NV>(t);
+    fetch_result<T, MR, NV>(t, first);
   }
 }
 
 template <class T, int MR, int NV>
-FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
+FASTNN_INLINE void end_tile(const Tile<T>& t, T* first, const T* first_y,
+                            Vec<T> (&acc)[MR][NV]) {
   constexpr int n = lanes<T>;
+  // Read before the stores, which might change them for all the compiler knows.
+  const int64_t ldc = t.ldc;
+  const int tail = t.tail;
   if (t.bias) {
     Vec<T> bias[NV];
 #pragma GCC unroll 8
@@ -69,10 +75,10 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
         acc[i][j] = Relu{}(acc[i][j]);
     }
   }
-  if (t.y) {
+  if (first_y) {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
-      const T* y = t.y + i * t.ldy;
+      const T* y = first_y + i * t.ldy;
 #pragma GCC unroll 8
       for (int j = 0; j < NV - 1; ++j)
         acc[i][j] = ReluGrad{}(acc[i][j], load(y + j * n));
@@ -81,12 +87,12 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
   }
 #pragma GCC unroll 32
   for (int i = 0; i < MR; ++i) {
-    T* c = t.c + i * t.ldc;
+    T* c = first + i * ldc;
 #pragma GCC unroll 8
     for (int j = 0; j < NV - 1; ++j)
       store(c + j * n, acc[i][j]);
-    if (kMaskedLoads || t.tail != n) {
-      store_n(c + (NV - 1) * n, acc[i][NV - 1], t.tail);
+    if (kMaskedLoads || tail != n) {
+      store_n(c + (NV - 1) * n, acc[i][NV - 1], tail);
     } else {
       store(c + (NV - 1) * n, acc[i][NV - 1]);
     }
@@ -142,15 +148,15 @@ FASTNN_INLINE void step(const Tile<T>& t, int64_t ldb, At<T>& at,
   at.b += ldb;
 }
 
-// MR x NV accumulators live in registers.
+// One tile: MR x NV accumulators live in registers.
 template <class T, int MR, int NV, Source kSource>
-void ukr(const Tile<T>& t) {
+FASTNN_INLINE void run_tile(const Tile<T>& t, const T* a, T* c, const T* y) {
   Vec<T> acc[MR][NV];
-  begin_tile(t, acc);
+  begin_tile(t, c, acc);
   At<T> at = {nullptr, t.b, t.b + kAheadRows * t.ldb, t.ahead, t.copy};
   const int64_t ldb = kSource == kPanel ? NV * lanes<T> : t.ldb;
   for (int64_t s = 0; s < t.segments; ++s) {
-    at.a = t.a + t.jump[s];
+    at.a = a + t.jump[s];
     int64_t p = t.k;
     if constexpr (kSource == kAhead) {
       // Unrolled, not counted: the CPU guesses the end of an inner loop wrong.
@@ -169,7 +175,22 @@ void ukr(const Tile<T>& t) {
     for (; p > 0; --p)
       step<T, MR, NV, kSource>(t, ldb, at, acc);
   }
-  end_tile(t, acc);
+  end_tile(t, c, y, acc);
+}
+
+// Tiles one below the other.
+template <class T, int MR, int NV, Source kSource>
+void ukr(const Tile<T>& t) {
+  const T *a = t.a, *y = t.y;
+  T* c = t.c;
+  for (int64_t left = t.count;;) {
+    run_tile<T, MR, NV, kSource>(t, a, c, y);
+    if (--left <= 0) return;
+    a += MR * t.rsa, c += MR * t.ldc;
+    if (y) y += MR * t.ldy;
+    // Else GCC keeps the addresses of all rows from one tile to the next, in memory.
+    __asm__("" : : : "memory");
+  }
 }
 
 template <class T, int NV, int... MR>
