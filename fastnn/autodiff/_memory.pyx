@@ -15,6 +15,8 @@ from fastnn._native cimport (
     Buffer, acquire_buffer, buffer_data, kMaxRank, release_buffer,
 )
 
+import numpy as np
+
 from fastnn.errors import ShapeError
 
 cnp.import_array()
@@ -55,3 +57,15 @@ cdef cnp.ndarray empty(tuple shape, int type_number, int64_t item):
     )
     cnp.set_array_base(array, memory)
     return array
+
+
+# Tuples of integers that kernels were given, as arrays: plans keep their addresses.
+cdef dict _INTS = {}
+
+
+cdef int64_t ints_address(value) except 0:
+    """Where the numbers of a tuple lie as int64, for as long as the process lives."""
+    cdef cnp.ndarray array = _INTS.get(value)
+    if array is None:  # one spare element: an empty tuple has an address too
+        array = _INTS.setdefault(value, np.array((*value, 0), np.int64))
+    return <int64_t>cnp.PyArray_DATA(array)

@@ -14,7 +14,7 @@ from fastnn._native cimport (
     AttrValue, DType, KernelEntry, TensorView, dtype_size, find_kernel, kMaxRank,
     launch,
 )
-from fastnn.autodiff._memory cimport empty
+from fastnn.autodiff._memory cimport empty, ints_address
 
 import numpy as np
 from _thread import _local
@@ -49,9 +49,6 @@ cdef dict _ATTR_KINDS = {
     "dtype": ATTR_DTYPE, "enum": ATTR_ENUM, "ints": ATTR_INTS, "static": ATTR_STATIC,
 }
 
-# Tuples of integers that kernels were given, as arrays: plans keep their addresses.
-cdef dict _INTS = {}
-
 
 cdef class TensorBase:
     """Storage of a tensor: an array, or a value of the graph being traced."""
@@ -80,7 +77,7 @@ cdef class TensorBase:
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
         if flags & PyBUF_WRITABLE:
-            raise BufferError("[Tensor] tensors are immutable: their buffer is read-only")
+            raise BufferError("[Tensor] immutable: its buffer is read-only")
         PyObject_GetBuffer(self._exported("a buffer"), buffer, flags)
         buffer.readonly = 1
 
@@ -239,13 +236,6 @@ cdef int _fill_view(TensorView* view, cnp.ndarray array, tuple shape) except -1:
     return 0
 
 
-cdef int64_t _ints_address(value) except 0:
-    cdef cnp.ndarray array = _INTS.get(value)
-    if array is None:  # one spare element: an empty tuple has an address too
-        array = _INTS.setdefault(value, np.array((*value, 0), np.int64))
-    return <int64_t>cnp.PyArray_DATA(array)
-
-
 cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
     """Attributes as the kernel receives them; returns how many."""
     cdef int n = 0, i
@@ -267,7 +257,7 @@ cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
         elif kind == ATTR_ENUM:
             out[n].i = h.choices[i].index(value)
         elif kind == ATTR_INTS:
-            out[n].i = _ints_address(value)
+            out[n].i = ints_address(value)
         else:
             out[n].i = int(value)
         n += 1
