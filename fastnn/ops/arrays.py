@@ -13,7 +13,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axes_of, axis_of, promote
+from fastnn.ops._promote import axes_of, axis_of, integer, promote
 from fastnn.opset._dtypes import know
 
 # ---- creation and conversion -------------------------------------------------------
@@ -222,10 +222,11 @@ def concatenate(xs: Any, axis: int = 0) -> Tensor:
     """Tensors joined along an axis."""
     tensors = promote(*xs)
     a = axis_of(axis, tensors[0].ndim, "concatenate")
-    out = tensors[0]
-    for t in tensors[1:]:
-        out = raw.concatenate(out, t, a)
-    return out
+    while len(tensors) > 1:  # in pairs, so that many parts are not copied many times
+        ends = tensors[len(tensors) & ~1 :]
+        pairs = zip(tensors[::2], tensors[1::2], strict=False)
+        tensors = (*(raw.concatenate(p, q, a) for p, q in pairs), *ends)
+    return tensors[0]
 
 
 def stack(x: Any, axis: int = 0) -> Tensor:
@@ -238,11 +239,11 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     t = _tensor(x)
     a = axis_of(axis, t.ndim, "split")
     n = t.shape[a]
-    if isinstance(indices_or_sections, int):
-        if n % indices_or_sections:
-            raise ShapeError(f"[split] {n} is not {indices_or_sections} equal parts")
-        step = n // indices_or_sections
-        cuts = list(range(step, n, step)) if step else []
+    if np.ndim(indices_or_sections) == 0:
+        parts = integer("split", "indices_or_sections", indices_or_sections)
+        if parts < 1 or n % parts:
+            raise ShapeError(f"[split] {n} is not {parts} equal parts")
+        cuts = [n // parts * i for i in range(1, parts)]
     else:
         cuts = [int(i) for i in indices_or_sections]
     edges = [0, *cuts, n]

@@ -109,6 +109,10 @@ def geomspace(
     """
     s = _Steps("geomspace", start, stop, num, endpoint, dtype)
     if s.known:
+        if not (np.all(start) and np.all(stop)):
+            raise ValueError(
+                f"[geomspace] start and stop must not be 0, received {start} and {stop}"
+            )
         return s.of_numpy(
             np.geomspace(start, stop, s.count, endpoint=endpoint, axis=axis)
         )

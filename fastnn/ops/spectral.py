@@ -17,7 +17,7 @@ from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.ops._promote import integer, promote, to_float
-from fastnn.ops.arrays import stack
+from fastnn.ops.arrays import stack, zeros_like
 from fastnn.ops.indexing import take
 from fastnn.ops.padding import pad
 from fastnn.opset._dtypes import HALVES, is_float
@@ -289,7 +289,9 @@ def view_as_complex(x: Any) -> tuple[Tensor, Tensor]:
 
 
 def view_as_real(x: Any) -> Tensor:
-    """A pair (real, imag) of shape (...) as one tensor (..., 2)."""
+    """A pair (real, imag) of shape (...), or real numbers, as one tensor (..., 2)."""
+    if not isinstance(x, (tuple, list)):
+        x = (convert_to_tensor(x), zeros_like(x))
     return stack(_pair("view_as_real", x), -1)
 
 

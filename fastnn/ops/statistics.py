@@ -59,7 +59,10 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def _nan_position(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     least = -_math.inf if name == "argmax" else _math.inf
-    y = getattr(math, name)(_without_nan(x, least), axis, keepdims)
+    t = _without_nan(x, least)
+    if t.size == 0:
+        raise ValueError(f"[nan{name}] no elements in shape {t.shape}")
+    y = getattr(math, name)(t, axis, keepdims)
     none = _no_number(x, axis, keepdims)
     return y if none is None else raw.where(none, -1, y)
 

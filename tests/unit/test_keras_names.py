@@ -21,22 +21,6 @@ from fastnn.ops import _namespaces
 # Deliberate differences of names and signatures, each with its reason. None is needed.
 DIFFERENT: dict[str, str] = {}
 
-# Being written; the list may only become shorter.
-NOT_YET = frozenset(
-    """keras.ops.binary_crossentropy keras.ops.categorical_crossentropy
-    keras.ops.ctc_decode keras.ops.ctc_loss keras.ops.depth_to_space
-    keras.ops.dot_product_attention keras.ops.fold keras.ops.jvp keras.ops.psnr
-    keras.ops.space_to_depth keras.ops.sparse_categorical_crossentropy
-    keras.ops.sparsemax keras.ops.unfold keras.ops.image.affine_transform
-    keras.ops.image.elastic_transform keras.ops.image.extract_patches
-    keras.ops.image.extract_patches_3d keras.ops.image.gaussian_blur
-    keras.ops.image.hsv_to_rgb keras.ops.image.map_coordinates
-    keras.ops.image.perspective_transform keras.ops.image.reconstruct_patches
-    keras.ops.image.rgb_to_grayscale keras.ops.image.rgb_to_hsv
-    keras.ops.image.scale_and_translate keras.ops.image.sobel_edges
-    keras.ops.image.ssim""".split()
-)
-
 UNKNOWN = "?"  # newer than the Keras whose signatures were recorded
 
 
@@ -83,8 +67,7 @@ def test_names_and_signatures_are_keras() -> None:
         share = 100 * equal[module] / total[module]
         print(f"{module}: {equal[module]} of {total[module]} names, {share:.1f} %")
     print(f"all: {100 * equal.total() / total.total():.1f} %")
-    waiting = {path for path in wrong if f"keras.ops.{path.split('.')[-1]}" in NOT_YET}
-    assert {p: w for p, w in wrong.items() if p not in NOT_YET | waiting} == DIFFERENT
+    assert wrong == DIFFERENT
 
 
 def test_the_record_has_all_modules() -> None:
