@@ -55,6 +55,12 @@ def _dtype_of_numbers(values: tuple[Any, ...]) -> str:
     return "int32" if all(low <= v <= high for v in values) else "int64"
 
 
+def as_dtype(x: Any, dtype: str) -> Tensor:
+    """x as a tensor of a float dtype; Python numbers without a detour."""
+    t = convert_to_tensor(x, dtype) if _weak(x) else convert_to_tensor(x)
+    return t if t.dtype == dtype else raw.cast(t, dtype)
+
+
 def to_float(x: Any) -> Tensor:
     """x as it is if it is floating, else cast to floatx()."""
     t = convert_to_tensor(x)

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import promote, to_float
+from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.opset._dtypes import HALVES
 
 _NAME = "dot_product_attention"
@@ -48,7 +48,7 @@ def _adjusted(logits: Tensor, bias: Any, kept: Tensor | None) -> Tensor:
     """Logits plus bias, and as low as can be where they do not count."""
     wide = logits.shape
     if bias is not None:
-        logits = raw.add(logits, raw.cast(convert_to_tensor(bias), logits.dtype))
+        logits = raw.add(logits, as_dtype(bias, logits.dtype))
     if kept is not None:
         lowest = -0.7 * float(np.finfo(np.dtype(logits.dtype)).max)
         logits = raw.where(kept, logits, lowest)

@@ -13,9 +13,9 @@ import numpy as np
 
 from fastnn.autodiff import raw
 from fastnn.autodiff.grad import stop_gradient
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import axis_of, promote, to_float
+from fastnn.ops._promote import as_dtype, axis_of, promote, to_float
 from fastnn.ops.arrays import moveaxis
 from fastnn.ops.math import clip, mean
 
@@ -146,14 +146,16 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     t = to_float(x)
     a = axis_of(axis, t.ndim, "sparsemax")
     n = t.shape[a]
-    still = moveaxis(stop_gradient(t), a, -1)
-    falling = raw.negative(raw.sort(raw.negative(still)))
-    place = Tensor(np.arange(1, n + 1, dtype=t.dtype))
-    excess = raw.subtract(raw.cumsum(falling, t.ndim - 1, False, False), 1.0)
+    last = moveaxis(stop_gradient(t), a, -1)
+    rows = raw.reshape(last, (t.size // max(n, 1), n))
+    falling = raw.negative(raw.sort(raw.negative(rows)))
+    place = Tensor(np.arange(1, n + 1).astype(t.dtype))
+    excess = raw.subtract(raw.cumsum(falling, 1, False, False), 1.0)
     kept = raw.greater(raw.multiply(falling, place), excess)
-    size = raw.sum(raw.cast(kept, t.dtype), (t.ndim - 1,), True)
-    least = raw.min(raw.where(kept, falling, np.inf), (t.ndim - 1,), True)
-    size, least = moveaxis(size, -1, a), moveaxis(least, -1, a)
+    size = raw.sum(raw.cast(kept, t.dtype), (1,), True)
+    least = raw.min(raw.where(kept, falling, np.inf), (1,), True)
+    one = (*last.shape[:-1], 1)
+    size, least = (moveaxis(raw.reshape(v, one), -1, a) for v in (size, least))
     support = raw.greater_equal(t, least)
     mass = raw.sum(raw.where(support, t, 0.0), (a,), True)
     tau = raw.divide(raw.subtract(mass, 1.0), size)
@@ -179,7 +181,7 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
             f"[psnr] needs tensors of one shape, received {a.shape} and {b.shape}"
         )
     a, b = to_float(a), to_float(b)
-    peak = raw.log10(raw.cast(convert_to_tensor(max_val), a.dtype))
+    peak = raw.log10(as_dtype(max_val, a.dtype))
     noise = raw.log10(mean(raw.square(raw.subtract(a, b))))
     return raw.subtract(raw.multiply(peak, 20.0), raw.multiply(noise, 10.0))
 

@@ -6,17 +6,22 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pytest
-from composite_cases import CASES, Case
+import composite_cases
+import image_cases
+import nn_cases
+from composite_cases import Case
 
 import fastnn
 from fastnn import ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 
+CASES = [*composite_cases.CASES, *nn_cases.CASES, *image_cases.CASES]
 SHAPES = 20
 STEP = 1e-6
 ROWS = [pytest.param(case, id=f"{case.name}-{i}") for i, case in enumerate(CASES)]
@@ -31,7 +36,7 @@ def draws(case: Case, dtype: str, count: int) -> Iterator[tuple[list[Any], dict]
 
 
 def call(case: Case, values: Any, options: dict) -> list[Any]:
-    y = case.call(getattr(ops, case.name), values, options)
+    y = case.call(attrgetter(case.name)(ops), values, options)
     return list(y) if isinstance(y, (tuple, list)) else [y]
 
 

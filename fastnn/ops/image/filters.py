@@ -17,7 +17,7 @@ from fastnn.ops._images import (
     per_axis,
     placement,
 )
-from fastnn.ops._promote import promote, to_float
+from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.ops.arrays import concatenate
 from fastnn.ops.image._batches import back_to, close_images, open_images
 
@@ -49,8 +49,7 @@ def blurred(
     Gaussians are products of one factor per axis, so are the convolutions.
     """
     rows, columns = (
-        _bell(n, raw.cast(to_float(s), x.dtype))
-        for n, s in zip(size, sigma, strict=True)
+        _bell(n, as_dtype(s, x.dtype)) for n, s in zip(size, sigma, strict=True)
     )
     y = _filtered(name, x, raw.reshape(rows, (size[0], 1, 1)), padding)
     return _filtered(name, y, raw.reshape(columns, (1, size[1], 1)), padding)

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._promote import promote, to_float
+from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.ops.arrays import concatenate
 from fastnn.ops.image._batches import close_images, one_of, open_images
 from fastnn.ops.image.filters import blurred
@@ -200,7 +200,7 @@ def elastic_transform(
     size = int(6 * deviation) | 1
     noise = raw.multiply(noise, deviation)
     noise = blurred(name, noise, (size, size), (deviation, deviation), "same")
-    noise = raw.multiply(noise, raw.cast(to_float(alpha), dtype))
+    noise = raw.multiply(noise, as_dtype(alpha, dtype))
     y, x0 = _pixels(height, width, dtype)
     rows, columns = raw.add(y, noise[..., 0]), raw.add(x0, noise[..., 1])
     order = ORDERS[interpolation]
