@@ -108,9 +108,7 @@ def _correlated(x: Any, weights: Any, axis: int) -> Any:
     low = (len(weights) - 1) // 2
     pads = [(0, 0)] * x.ndim
     pads[axis] = (low, len(weights) - 1 - low)
-    view = np.lib.stride_tricks.sliding_window_view(
-        np.pad(x, pads), len(weights), axis
-    )
+    view = np.lib.stride_tricks.sliding_window_view(np.pad(x, pads), len(weights), axis)
     return view @ weights
 
 
@@ -146,9 +144,7 @@ def _similar(rng: Any, arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def _ssim(
-    a: Any, b: Any, max_val: float, filter_size: int, filter_sigma: float
-) -> Any:
+def _ssim(a: Any, b: Any, max_val: float, filter_size: int, filter_sigma: float) -> Any:
     bell = _bell(filter_size, filter_sigma)
     weights = np.outer(bell, bell)
 

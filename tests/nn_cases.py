@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of `composite_cases` for functions of neural networks, against NumPy and torch."""
+"""Rows of `composite_cases` for neural networks, against NumPy and torch."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def _log_softmax(x: Any, axis: int) -> Any:
 
 
 def _binary(t: Any, x: Any, from_logits: bool = False) -> Any:
-    yes, no = np.log(x if not from_logits else 1), np.log(1 - x if not from_logits else 1)
     if from_logits:
-        yes, no = _log_sigmoid(x), _log_sigmoid(-x)
-    return -t * yes - (1 - t) * no
+        return -t * _log_sigmoid(x) - (1 - t) * _log_sigmoid(-x)
+    return -t * np.log(x) - (1 - t) * np.log(1 - x)
 
 
 def _categorical(t: Any, x: Any, axis: int = -1, from_logits: bool = False) -> Any:
+    if from_logits:
+        return -np.sum(t * _log_softmax(x, axis), axis)
     shares = np.clip(x / x.sum(axis, keepdims=True), 1e-7, 1 - 1e-7)
-    logs = _log_softmax(x, axis) if from_logits else np.log(shares)
-    return -np.sum(t * logs, axis)
+    return -np.sum(t * np.log(shares), axis)
 
 
 def _labels(rng: Any, arrays: Arrays) -> dict[str, Any]:
@@ -200,10 +200,6 @@ def _unfold(torch: Any, x: Any, **options: Any) -> Any:
     return torch.nn.functional.unfold(x.double(), **options)
 
 
-def _columns(rng: Any, dtype: str) -> Arrays:
-    return _channels_first(rng, dtype)
-
-
 def _fold_call(function: Any, arrays: Any, options: dict) -> Any:
     """fold of the unfolded: what fold is given has the right sizes then."""
     from fastnn import ops
@@ -302,7 +298,7 @@ CASES = [
     Case("sparsemax", sparsemax, several(1), one_axis, of_ints="float32"),
     Case("psnr", _psnr, several(2), _peak, dtypes=FLOATS),
     Case("unfold", torch_of(_unfold), _channels_first, _window),
-    Case("fold", fold_oracle, _columns, _window, call=_fold_call),
+    Case("fold", fold_oracle, _channels_first, _window, call=_fold_call),
     Case(
         "depth_to_space",
         lambda x, **options: _by_pixel(x, **options, deeper=False),

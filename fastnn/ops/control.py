@@ -260,14 +260,19 @@ def _long_scan(
             return None
         return tree.map_structure(lambda t: take(t, i, axis=0), xs)
 
+    def rows_of(t: Tensor) -> Tensor:
+        return zeros((count, *t.shape), t.dtype)
+
     first = count - 1 if reverse else 0
     _, sample = f(init, _row(xs, first) if xs is not None else None)
-    ys = tree.map_structure(lambda t: zeros((count, *t.shape), t.dtype), sample)
+    ys = () if sample is None else tree.map_structure(rows_of, sample)
 
     def step(i: Any, value: Any) -> Any:
         carry, ys = value
         at_row = raw.subtract(count - 1, i) if reverse else i
         carry, y = f(carry, at(at_row))
+        if sample is None:  # nothing to stack
+            return carry, ys
 
         def put(rows: Tensor, row: Any) -> Tensor:
             start = [at_row, *[0] * (rows.ndim - 1)]
@@ -276,7 +281,7 @@ def _long_scan(
         return carry, tree.map_structure(put, ys, y)
 
     carry, ys = fori_loop(0, count, step, (init, ys))
-    return carry, ys
+    return carry, None if sample is None else ys
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

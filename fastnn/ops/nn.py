@@ -146,6 +146,8 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     t = to_float(x)
     a = axis_of(axis, t.ndim, "sparsemax")
     n = t.shape[a]
+    # A maximum of 0 changes nothing, and the 1 below is not rounded off.
+    t = raw.subtract(t, stop_gradient(raw.max(t, (a,), True))) if n else t
     last = moveaxis(stop_gradient(t), a, -1)
     rows = raw.reshape(last, (t.size // max(n, 1), n))
     falling = raw.negative(raw.sort(raw.negative(rows)))

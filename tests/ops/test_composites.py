@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-import pytest
 import composite_cases
 import image_cases
 import nn_cases
+import numpy as np
+import pytest
 from composite_cases import Case
 
 import fastnn
