@@ -40,13 +40,13 @@ def _inside(i: Tensor, size: int, mode: str) -> Tensor:
 
 def _neighbours(place: Tensor, size: int, order: int, mode: str) -> Any:
     """(pixel, weight or None, whether there is one or None) of 1 or 2 neighbours."""
+    if mode in ("constant", "nearest"):  # all further pixels look the same
+        place = raw.minimum(raw.maximum(place, -2.0), size + 1.0)
     if order == 0:
         low, share = away_from_zero(place), None
     else:
         low = raw.floor(place)
         share = raw.subtract(place, low)
-    if mode in ("constant", "nearest"):  # all further pixels look the same
-        low = raw.minimum(raw.maximum(low, -2.0), size + 1.0)
     first = raw.cast(low, "int32")
     found = [(first, None if share is None else raw.subtract(1.0, share))]
     if share is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.autodiff import raw
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.ops.arrays import concatenate
@@ -194,7 +194,7 @@ def elastic_transform(
     one_of(name, "fill_mode", fill_mode, FILL_MODES)
     x, single, first = open_images(name, images, data_format)
     batch, height, width = x.shape[:3]
-    deviation = float(convert_to_tensor(sigma)._concrete("sigma"))
+    deviation = float(sigma)
     dtype = to_float(x).dtype
     noise = random.normal((batch, height, width, 2), dtype=dtype, seed=seed)
     size = int(6 * deviation) | 1
