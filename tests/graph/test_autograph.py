@@ -322,18 +322,6 @@ def test_closures_defaults_and_keywords() -> None:
     assert len(calls) == 3
 
 
-def test_defaults_that_are_names_of_the_place_of_definition() -> None:
-    outside = {"step": 2.0}
-
-    @function
-    def f(x: Any, y: Any = outside["step"], *, o: Any = outside) -> Any:
-        if ops.sum(x) > 0:
-            x = x + o["step"]
-        return x * y
-
-    np.testing.assert_array_equal(f(ops.ones(2)), [6.0, 6.0])
-
-
 def test_side_effects_happen_while_tracing_only(capsys: Any) -> None:
     @function
     def f(x):

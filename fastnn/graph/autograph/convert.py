@@ -125,7 +125,6 @@ def _template(f: types.FunctionType) -> types.FunctionType | None:
         _templates[code] = None
         if node is not None and _worth(node) and not _is_private(node):
             _rewrite(node)
-            _without_defaults(node.args)
             factory = _factory(node, code.co_freevars)
             ast.increment_lineno(factory, code.co_firstlineno - 1)
             space: dict[str, Any] = {}
@@ -133,14 +132,6 @@ def _template(f: types.FunctionType) -> types.FunctionType | None:
             empty = [None] * len(code.co_freevars)
             _templates[code] = space["ag_factory"](runtime, *empty)
     return _templates[code]
-
-
-def _without_defaults(arguments: ast.arguments) -> None:
-    """Defaults mean names of where f was defined; `_with_cells` copies their values."""
-    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
-    arguments.kw_defaults = [
-        None if d is None else ast.Constant(None) for d in arguments.kw_defaults
-    ]
 
 
 def _worth(node: ast.FunctionDef) -> bool:
