@@ -40,6 +40,18 @@ class SymbolicTensorError(FastnnError, ValueError):
     """A symbolic tensor of a functional model was asked for its values."""
 
 
+class StructureError(SymbolicTensorError, DTypeError):
+    """A string, ragged or sparse tensor stands where one array of numbers must."""
+
+
+class OutOfRangeError(FastnnError, IndexError):
+    """A position outside of a tensor array, or a closed queue without elements."""
+
+
+class CancelledError(FastnnError, RuntimeError):
+    """An element was put into a queue that is closed."""
+
+
 class SerializationError(FastnnError, ValueError):
     """A config cannot be written, or does not describe an object known here."""
 

@@ -17,6 +17,7 @@ from fastnn.errors import (
     DTypeError,
     PlanError,
     ShapeError,
+    StructureError,
     SymbolicTensorError,
     user_line,
 )
@@ -481,7 +482,7 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         elif array.dtype == np.int64 and not holds_arrays(value):
             dtype = "int32" if fits_int32(array) else "int64"
     if array.dtype.kind not in "biuf" and array.dtype.name not in _dtypes.FLOATS:
-        raise DTypeError(
+        raise (StructureError if array.dtype.kind in "OSU" else DTypeError)(
             f"[convert_to_tensor] cannot make a tensor of {type(value).__name__} with "
             f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
         )

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the public functions take symbolic tensors: the one place where ops do.
+"""Makes the public functions take symbolic and structured tensors: the one place.
 
 A function that asks a KerasTensor for its values gets SymbolicTensorError, and then the
 call becomes an operation of the model being described. Nothing is looked at beforehand,
 so calls on tensors pay for a `try`, which is free, and at most a wrapper's frame.
+String, ragged and sparse tensors (fastnn.structures) refuse in the same way, and are
+then asked to run the function themselves: `__fastnn_function__(function, args, kwargs)`
+of the first argument that has it, as NumPy's `__array_function__`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import functools
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
+from fastnn import tree
 from fastnn.errors import SymbolicTensorError
 
 # They look at what a tensor is, or want its values.
@@ -19,7 +23,11 @@ _EXCEPT = frozenset({"convert_to_numpy", "is_tensor"})
 
 
 def symbolic(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The result of a call that met a symbolic tensor; inside `except` only."""
+    """The result of a call that met such a tensor; inside `except` only."""
+    for value in tree.flatten((args, kwargs)):
+        run = getattr(value, "__fastnn_function__", None)
+        if run is not None:
+            return run(function, args, kwargs)
     from fastnn.symbolic.operation import call_symbolically
 
     return call_symbolically(function, args, kwargs)
