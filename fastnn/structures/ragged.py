@@ -61,7 +61,7 @@ def constant(
         ragged_rank = max(depth - 1 - len(inner), 0)
     if ragged_rank == 0:
         return _constant(pylist, dtype, inner or None)
-    if depth <= ragged_rank:
+    if depth <= ragged_rank and leaf_depth is not None:
         raise ValueError(
             f"[ragged.constant] nested lists {depth} deep have less than {ragged_rank} "
             f"ragged axes"

@@ -44,7 +44,7 @@ def _one_level(tensor: Any, lengths: Any, padding: Any) -> RaggedTensor:
     flat = ops.reshape(tensor, (n * m, *tensor.shape[2:]))
     if padding is not None:
         filled = np.asarray(tensor) != np.asarray(as_tensor(padding, tensor.dtype))
-        filled = np.asarray(filled, bool).reshape(n, m, -1).any(-1)
+        filled = np.asarray(filled, bool).any(tuple(range(2, tensor.ndim)))
         lengths = np.where(filled, np.arange(1, m + 1), 0).max(1, initial=0)
     if lengths is None:
         return RaggedTensor.from_uniform_row_length(flat, m, n)
@@ -149,13 +149,18 @@ def merge_dims(x: RaggedTensor, outer: int, inner: int) -> Any:
         )
     if outer == inner:
         return x
-    if outer > 0:
+    if outer > 1:
         return x.with_values(merged(x.values, outer - 1, inner - 1))
-    for _ in range(inner):
-        if not isinstance(x, RaggedTensor):
-            return merged(x, 0, inner)
-        x, inner = x.values, inner - 1
-    return x
+    if outer == 1:
+        for _ in range(inner - 1):
+            values, splits = x.values, x._splits
+            if isinstance(values, RaggedTensor):
+                x = RaggedTensor(values.values, values._splits[splits])
+            else:
+                n = values.shape[1]
+                x = RaggedTensor(merged(values, 0, 1), splits * n)
+        return x
+    return merged(x.values, 0, inner - 1) if inner > 1 else x.values
 
 
 def merged(values: Any, outer: int, inner: int) -> Any:

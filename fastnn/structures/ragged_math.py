@@ -92,10 +92,10 @@ def _spread(value: Any, model: RaggedTensor) -> Any:
                 f"{model.shape} with lengths {lengths[axis].tolist()} along axis {axis}"
             )
         used.append(index[axis] if n != 1 else np.zeros_like(index[axis]))
-    if not len(model.flat_values):
-        return ops.broadcast_to(ops.reshape(value, (-1,))[:1], (0,)) if value.size else value
     flat = ops.reshape(value, (math.prod(shape[:lead]), *shape[lead:]))
-    at = np.ravel_multi_index(used, shape[:lead])
+    at = np.zeros(0, np.int64)
+    if used[0].size:
+        at = np.ravel_multi_index(used, shape[:lead])
     return ops.take(flat, at, axis=0)
 
 
