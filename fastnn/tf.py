@@ -11,12 +11,18 @@ from importlib import import_module
 
 _MODULES = {
     "autograph": "fastnn.graph.autograph",
+    "errors": "fastnn.errors",
     "keras": "fastnn.keras",
+    "queue": "fastnn.structures.queue",
+    "ragged": "fastnn.structures.ragged",
     "random": "fastnn.random",
+    "sets": "fastnn.structures.sets",
+    "sparse": "fastnn.structures.sparse",
+    "strings": "fastnn.structures.strings",
 }
 _OPS = {
     name: name
-    for name in """abs add broadcast_to cast ceil convert_to_tensor cos divide
+    for name in """abs add broadcast_to cast ceil cos divide
     equal exp expand_dims expm1 eye floor greater greater_equal less less_equal
     linspace log log1p logical_and logical_not logical_or matmul maximum minimum
     multiply negative not_equal one_hot ones ones_like reshape round rsqrt
@@ -27,7 +33,6 @@ _OPS |= {
     "clip_by_value": "clip",
     "concat": "concatenate",
     "cond": "cond",
-    "constant": "convert_to_tensor",
     "fill": "full",
     "identity": "copy",
     "pow": "power",
@@ -44,15 +49,21 @@ _OPS |= {
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",
     "IndexedSlices": "fastnn.autodiff.assignments",
+    "RaggedTensor": "fastnn.structures.ragged_tensor",
+    "SparseTensor": "fastnn.structures.sparse_tensor",
     "Tensor": "fastnn.autodiff.tensor",
+    "TensorArray": "fastnn.structures.tensor_array",
     "TensorSpec": "fastnn.graph.signatures",
     "Variable": "fastnn.autodiff.tensor",
+    "constant": "fastnn.structures.string_tensor",
+    "convert_to_tensor": "fastnn.structures.string_tensor",
     "custom_gradient": "fastnn.autodiff.grad",
     "function": "fastnn.graph.compile",
     "stop_gradient": "fastnn.autodiff.grad",
 }
 _DTYPES = frozenset(
-    """bool float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64""".split()
+    """bool float32 float64 int8 int16 int32 int64 string uint8 uint16 uint32
+    uint64""".split()
 )
 
 __all__ = sorted([*_MODULES, *_OPS, *_NAMES, *_DTYPES])

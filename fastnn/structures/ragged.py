@@ -93,8 +93,6 @@ def _depths(value: Any) -> tuple[int, int | None]:
     return 1 + max((d for d, _ in found), default=0), scalars.pop() if scalars else None
 
 
-
-
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Any:
     """Tensors and ragged tensors of one rank along a new ragged axis."""
     if not isinstance(values, (list, tuple)):

@@ -107,7 +107,9 @@ def to_tensor(x: RaggedTensor, default_value: Any, shape: Any) -> Any:
             raise ShapeError(
                 f"[to_tensor] shape {shape} has another rank than {x.shape}"
             )
-        box = [b if s in (None, -1) else int(s) for b, s in zip(box, shape, strict=True)]
+        box = [
+            b if s in (None, -1) else int(s) for b, s in zip(box, shape, strict=True)
+        ]
         if box[rank:] != list(flat.shape[1:]):
             raise ShapeError(f"[to_tensor] cannot make {x.shape} a tensor of {shape}")
     lead, tail = tuple(box[:rank]), flat.shape[1:]

@@ -172,18 +172,18 @@ def reduce(name: str, x: RaggedTensor, axis: Any = None, keepdims: bool = False)
         return ops.reshape(found, (1,) * x.ndim) if keepdims else found
     given = axis if isinstance(axis, (tuple, list)) else [axis]
     axes = sorted({a + x.ndim if a < 0 else a for a in map(int, given)}, reverse=True)
-    if axes and not (0 <= axes[-1] and axes[0] < x.ndim):
+    if axes and not (axes[-1] >= 0 and axes[0] < x.ndim):
         raise ValueError(f"[{name}] axis {axis} is out of range for rank {x.ndim}")
     if name == "mean":
         counted = x.with_flat_values(ops.ones_like(x.flat_values))
         total = reduce("sum", x, axes, keepdims)
         return total / reduce("sum", counted, axes, keepdims)
-    found: Any = x
+    y: Any = x
     for a in axes:
-        found = _reduce_axis(name, found, a)
+        y = _reduce_axis(name, y, a)
     for a in reversed(axes) if keepdims else ():
-        found = ops.expand_dims(found, a)
-    return found
+        y = ops.expand_dims(y, a)
+    return y
 
 
 # ---- together ----------------------------------------------------------------------
@@ -194,7 +194,9 @@ def _same_rank(name: str, values: Any) -> list[Any]:
     same_dtype(name, parts)
     ranks = {len(p.shape) for p in parts}
     if len(ranks) > 1:
-        raise ShapeError(f"[{name}] expects one rank, received {[p.shape for p in parts]}")
+        raise ShapeError(
+            f"[{name}] expects one rank, received {[p.shape for p in parts]}"
+        )
     ragged = [p.ragged_rank if isinstance(p, RaggedTensor) else 0 for p in parts]
     return [ragged_of(p, max(ragged)) for p in parts]
 
@@ -291,7 +293,9 @@ _FUNCTIONS: dict[str, Any] = {
     "ndim": lambda x: x.ndim,
     "shape": lambda x: x.shape,
     "size": lambda x: x.flat_values.size,
-    "flip": lambda x, axis=None: x[(slice(None),) * (axis or 0) + (slice(None, None, -1),)],
+    "flip": lambda x, axis=None: x[
+        (slice(None),) * (axis or 0) + (slice(None, None, -1),)
+    ],
     "convert_to_tensor": lambda x, dtype=None, sparse=None, ragged=None: (
         x if dtype in (None, x.dtype) else ops.cast(x, dtype)
     ),
@@ -314,5 +318,5 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             return map_flat_values(function, *args, **kwargs)
         return elementwise(function, *args, **kwargs)
     raise StructureError(
-        f"[{name}] takes no ragged tensors: use to_tensor(), or the tensor's flat_values"
+        f"[{name}] takes no ragged tensors: use to_tensor(), or its flat_values"
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,7 +73,11 @@ class RaggedTensor:
 
     @classmethod
     def from_row_splits(
-        cls, values: Any, row_splits: Any, name: str | None = None, validate: bool = True
+        cls,
+        values: Any,
+        row_splits: Any,
+        name: str | None = None,
+        validate: bool = True,
     ) -> RaggedTensor:
         """Row i is `values[row_splits[i] : row_splits[i + 1]]`.
 
@@ -85,7 +90,11 @@ class RaggedTensor:
 
     @classmethod
     def from_row_lengths(
-        cls, values: Any, row_lengths: Any, name: str | None = None, validate: bool = True
+        cls,
+        values: Any,
+        row_lengths: Any,
+        name: str | None = None,
+        validate: bool = True,
     ) -> RaggedTensor:
         """Rows of these lengths, one after the other."""
         lengths = _splits.vector("from_row_lengths", "row_lengths", row_lengths)
@@ -93,7 +102,11 @@ class RaggedTensor:
 
     @classmethod
     def from_row_starts(
-        cls, values: Any, row_starts: Any, name: str | None = None, validate: bool = True
+        cls,
+        values: Any,
+        row_starts: Any,
+        name: str | None = None,
+        validate: bool = True,
     ) -> RaggedTensor:
         values = _as_values(values)
         starts = _splits.vector("from_row_starts", "row_starts", row_starts)
@@ -101,7 +114,11 @@ class RaggedTensor:
 
     @classmethod
     def from_row_limits(
-        cls, values: Any, row_limits: Any, name: str | None = None, validate: bool = True
+        cls,
+        values: Any,
+        row_limits: Any,
+        name: str | None = None,
+        validate: bool = True,
     ) -> RaggedTensor:
         limits = _splits.vector("from_row_limits", "row_limits", row_limits)
         return cls.from_row_splits(values, np.insert(limits, 0, 0))
@@ -341,15 +358,14 @@ class RaggedTensor:
         values = self._values
         items = values.to_list() if isinstance(values, RaggedTensor) else _items(values)
         ends = self._splits.tolist()
-        return [items[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [items[a:b] for a, b in itertools.pairwise(ends)]
 
     def numpy(self) -> np.ndarray:
         """An array where all rows are equally long, else an object array of rows."""
         rows = [np.asarray(row.numpy()) for row in self]
-        if len({row.shape for row in rows}) > 1 or any(r.dtype == object for r in rows):
-            if self.dtype != "string" or len({row.shape for row in rows}) > 1:
-                return object_array(list(rows), (len(rows),))
-        return np.array(rows)
+        if len({row.shape for row in rows}) > 1:
+            return object_array(list(rows), (len(rows),))
+        return np.array(rows, None if rows else self._values.numpy().dtype)
 
     def __getitem__(self, key: Any) -> Any:
         from fastnn.structures.ragged_convert import getitem
@@ -388,7 +404,7 @@ class RaggedTensor:
 
     def __bool__(self) -> bool:
         raise StructureError(
-            "[RaggedTensor] a ragged tensor is neither true nor false: use tf.reduce_all"
+            "[RaggedTensor] a ragged tensor is neither true nor false: tf.reduce_all"
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:

@@ -83,7 +83,9 @@ def _sorted(index: np.ndarray) -> np.ndarray:
     return np.lexsort(index.T[::-1]) if index.shape[1] else np.arange(len(index))
 
 
-def _kept(x: SparseTensor, keep: np.ndarray, index: Any = None, shape: Any = None) -> Any:
+def _kept(
+    x: SparseTensor, keep: np.ndarray, index: Any = None, shape: Any = None
+) -> Any:
     """The values at the numbers `keep`, at new places if given."""
     at = x._index[keep] if index is None else index
     values = ops.take(x.values, keep, axis=0)
@@ -121,8 +123,8 @@ def to_dense(
     flat = _flat(x._index, x.shape)
     if validate_indices and (np.diff(flat) <= 0).any():
         raise ValueError(
-            "[sparse.to_dense] indices are not sorted or come twice: tf.sparse.reorder, "
-            "or validate_indices=False"
+            "[sparse.to_dense] indices are not sorted or come twice: "
+            "tf.sparse.reorder, or validate_indices=False"
         )
     if default_value is None:
         default_value = b"" if x.dtype == "string" else 0
@@ -182,16 +184,18 @@ def reshape(sp_input: Any, shape: Any, name: str | None = None) -> SparseTensor:
 def reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
     """The same values in a larger shape, by default the smallest that holds them."""
     x = _sparse("reset_shape", sp_input)
+    least = x.shape
     if new_shape is None:
-        new_shape = x._index.max(0, initial=-1) + 1
+        new_shape = least = tuple(x._index.max(0, initial=-1) + 1)
     sizes = tuple(int(n) for n in new_shape)
-    if len(sizes) != x.ndim or any(a < b for a, b in zip(sizes, x.shape, strict=False)):
-        if len(sizes) != x.ndim or (x._index >= np.array(sizes)).any():
-            raise ShapeError(f"[sparse.reset_shape] {sizes} does not hold {x.shape}")
+    if len(sizes) != x.ndim or any(s < 0 for s in np.subtract(sizes, least)):
+        raise ShapeError(f"[sparse.reset_shape] {sizes} does not hold {least}")
     return SparseTensor(x._index, x.values, sizes)
 
 
-def expand_dims(sp_input: Any, axis: Any = None, name: str | None = None) -> SparseTensor:
+def expand_dims(
+    sp_input: Any, axis: Any = None, name: str | None = None
+) -> SparseTensor:
     """A new axis of size 1, the last by default."""
     x = _sparse("expand_dims", sp_input)
     a = _axis("expand_dims", -1 if axis is None else axis, x.ndim + 1)
@@ -204,7 +208,9 @@ def transpose(sp_input: Any, perm: Any = None, name: str | None = None) -> Spars
     x = _sparse("transpose", sp_input)
     axes = list(range(x.ndim))[::-1] if perm is None else [int(p) for p in perm]
     if sorted(a % x.ndim for a in axes) != list(range(x.ndim)):
-        raise ValueError(f"[sparse.transpose] {perm} is no permutation of {x.ndim} axes")
+        raise ValueError(
+            f"[sparse.transpose] {perm} is no permutation of {x.ndim} axes"
+        )
     shape = [x.shape[a] for a in axes]
     return reorder(SparseTensor(x._index[:, axes], x.values, shape))
 
@@ -232,8 +238,8 @@ def concat(
     rest = np.delete(sizes, a, 1)
     if not expand_nonconcat_dims and (rest != rest[0]).any():
         raise ShapeError(
-            f"[sparse.concat] shapes {[p.shape for p in parts]} differ along other axes "
-            f"than {a}: expand_nonconcat_dims=True takes the largest"
+            f"[sparse.concat] shapes {[p.shape for p in parts]} differ along other "
+            f"axes than {a}: expand_nonconcat_dims=True takes the largest"
         )
     shape = sizes.max(0)
     shape[a] = sizes[:, a].sum()
@@ -245,7 +251,9 @@ def concat(
     return reorder(SparseTensor(np.concatenate(moved), values, shape))
 
 
-def slice(sp_input: Any, start: Any, size: Any, name: str | None = None) -> SparseTensor:
+def slice(
+    sp_input: Any, start: Any, size: Any, name: str | None = None
+) -> SparseTensor:
     """The block of `size` from `start`, as far as the tensor reaches."""
     x = _sparse("slice", sp_input)
     low = _splits.vector("slice", "start", start)
@@ -420,7 +428,7 @@ def sparse_dense_matmul(
     adjoint_b: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """The product of a sparse matrix and a dense one, either of them maybe on the right.
+    """The product of a sparse matrix and a dense one; either may be on the right.
 
     sum over the values v at (i, k): y[i] += v * b[k]. Gradients reach v and b.
     """

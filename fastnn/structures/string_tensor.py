@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.autodiff import tensor as _numbers
+from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import DTypeError, ShapeError, StructureError
 
 # Functions of fastnn.ops that move or compare elements: NumPy's do it for strings.
@@ -210,7 +211,9 @@ class StringTensor:
         from fastnn import tree
 
         args, kwargs = tree.map_structure(_for_numpy, (args, kwargs))
-        kwargs = {k if k == "axis" else _ARGUMENTS.get(k, k): v for k, v in kwargs.items()}
+        kwargs = {
+            k if k == "axis" else _ARGUMENTS.get(k, k): v for k, v in kwargs.items()
+        }
         return wrapped(getattr(np, name)(*args, **kwargs))
 
 
@@ -221,7 +224,7 @@ def _for_numpy(value: Any) -> Any:
 
 
 def is_strings(value: Any) -> bool:
-    """Whether a value, or the first leaf of nested lists or of an array, is a string."""
+    """Whether a value, or the first leaf of lists or of an array, is a string."""
     while isinstance(value, (list, tuple)) and len(value):
         value = value[0]
     if isinstance(value, np.ndarray):
@@ -250,7 +253,7 @@ def constant(
     if dtype == "string" or (dtype is None and is_strings(value)):
         tensor: Any = StringTensor(bytes_array(value))
     else:
-        tensor = convert_to_tensor(value, dtype)
+        tensor = _numbers.convert_to_tensor(value, dtype)
     if shape is None or tuple(shape) == tensor.shape:
         return tensor
     from fastnn import ops
@@ -265,3 +268,10 @@ def as_tensor(value: Any, dtype: str | None = None) -> Any:
     if isinstance(value, (Tensor, StringTensor)) and dtype in (None, value.dtype):
         return value
     return constant(value, dtype)
+
+
+def convert_to_tensor(
+    value: Any, dtype: str | None = None, dtype_hint: Any = None, name: Any = None
+) -> Any:
+    """A tensor of numbers or strings; tensors of `dtype` are returned as they are."""
+    return as_tensor(value, dtype)
