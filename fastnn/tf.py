@@ -66,7 +66,9 @@ _DTYPES = frozenset(
     uint64""".split()
 )
 
-__all__ = sorted([*_MODULES, *_OPS, *_NAMES, *_DTYPES])
+newaxis = None  # t[..., tf.newaxis]
+
+__all__ = sorted([*_MODULES, *_OPS, *_NAMES, *_DTYPES, "newaxis"])
 
 
 def __getattr__(name: str) -> object:

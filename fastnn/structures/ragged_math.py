@@ -273,7 +273,8 @@ def stack(x: Any, axis: int = 0) -> Any:
 def _take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Rows by number: `indices` may be ragged, x may be ragged along axis 0."""
     if isinstance(indices, RaggedTensor):
-        return indices.with_flat_values(_take(x, indices.flat_values, axis))
+        found = ops.take(x, indices.flat_values, axis=axis)
+        return indices.with_flat_values(found)
     index = _splits.integers("take", "indices", indices)
     if not isinstance(x, RaggedTensor) or axis not in (0, None):
         raise StructureError("[take] takes whole rows of a ragged tensor: axis=0")

@@ -431,27 +431,19 @@ def _items(values: Any) -> list[Any]:
 
 
 def _shown(value: Any) -> str:
-    """Nested lists as text: at most seven rows of long ones, floats as NumPy does."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        text = np.array2string(value, separator=", ", threshold=20, edgeitems=3)
-        return " ".join(text.split())
+    """Nested lists as text: the first and last three rows of long ones."""
+    if isinstance(value, (Tensor, StringTensor)):
+        value = np.asarray(value)
+    if not isinstance(value, (RaggedTensor, np.ndarray)):
+        return repr(value) if isinstance(value, bytes) else str(value)
     n = len(value)
-    if isinstance(value, StringTensor) and value.ndim == 1:
-        parts = [repr(v) for v in value._array[[*range(n)] if n <= 20 else _EDGES]]
-    else:
-        at = range(n) if n <= 20 else _EDGES
-        parts = [_shown(_row(value, i)) for i in at]
+    parts = [_shown(value[i]) for i in (range(n) if n <= 20 else _EDGES)]
     if n > 20:
         parts.insert(3, "...")
     return f"[{', '.join(parts)}]"
 
 
 _EDGES = [0, 1, 2, -3, -2, -1]
-
-
-def _row(value: Any, i: int) -> Any:
-    row = value[i]
-    return row.numpy() if isinstance(row, Tensor) else row
 
 
 def _as_values(values: Any) -> Any:

@@ -437,14 +437,15 @@ _ESCAPES = {i: f"\\{i:03o}" for i in (*range(32), 127)}
 _ESCAPES |= {ord(c): f"\\{e}" for c, e in zip("\n\r\t\"'\\", "nrt\"'\\", strict=True)}
 
 
-def _text(array: np.ndarray, summarize: int) -> str:
+def _text(array: np.ndarray, summarize: int, indent: int = 1) -> str:
     if array.ndim:
         n, some = len(array), summarize if summarize >= 0 else len(array)
         rows = range(n) if n <= 2 * some else [*range(some), *range(n - some, n)]
-        texts = [_text(np.asarray(array[i]), summarize) for i in rows]
+        texts = [_text(np.asarray(array[i]), summarize, indent + 1) for i in rows]
         if n > 2 * some:
             texts.insert(some, "...")
-        return f"[{(chr(10) if array.ndim > 1 else ' ').join(texts)}]"
+        between = "\n" * (array.ndim - 1) + " " * indent if array.ndim > 1 else " "
+        return f"[{between.join(texts)}]"
     value = array.item()
     if isinstance(value, bytes):
         text = value.decode(errors="replace").translate(_ESCAPES)

@@ -152,7 +152,7 @@ class TensorArray:
         if item is None:
             if self._shape is None or any(n in (None, -1) for n in self._shape):
                 raise ValueError(f"[TensorArray] element {i} was never written")
-            empty = [b""] if self._dtype == "string" else np.zeros(1, self._dtype)
+            empty = b"" if self._dtype == "string" else np.zeros((), self._dtype)
             return ops.broadcast_to(as_tensor(empty, self._dtype), self._shape)
         return item
 
