@@ -81,19 +81,32 @@ def _gemm(document: dict[str, Any]) -> str:
     others = [name for name in names if name != ours]
     head = ["product", "M x K x N"]
     head += [f"{LABELS[name]}, GFLOP/s (of peak)" for name in names]
-    head += [f"{LABELS[ours]} : {LABELS[name]}" for name in others]
+    for name in others:
+        head += [f"{LABELS[ours]} : {LABELS[name]}", "at best"]
     rows = []
     for result in document["results"]:
         cells = result["libraries"]
         line = [result["form"], "x".join(str(result[key]) for key in "mkn")]
         line += [_gemm_cell(cells.get(name)) for name in names]
-        line += [ratio_text(cells.get(name, {}).get("ratio"), False) for name in others]
+        for name in others:
+            line.append(ratio_text(cells.get(name, {}).get("ratio"), False))
+            line.append(_at_best(cells, ours, [name]))
         rows.append(line)
     threads, probe = document["machine"]["threads"], document["probe"]
     title = f"### Matrix products, float32, {threads} threads (peak probe: {probe})"
     notes = document.get("versions", {}).get("fastnn_bf16", {})
     note = f"\n\nbfloat16: {notes['bfloat16']}" if notes else ""
     return f"{title}\n\n{table(head, rows)}{note}"
+
+
+def _at_best(cells: dict[str, Any], ours: str, others: list[str]) -> str:
+    """The least time of the quickest of the others over our least time: on a machine
+    that others disturb, the pair that was disturbed least.
+    """
+    costs = [cells[name]["cost"]["min"] for name in others if name in cells]
+    if ours not in cells or not costs:
+        return "-"
+    return number(min(costs) / cells[ours]["cost"]["min"])
 
 
 def _gemm_cell(cell: dict[str, Any] | None) -> str:
@@ -104,7 +117,8 @@ def _gemm_cell(cell: dict[str, Any] | None) -> str:
 
 def _kernels(document: dict[str, Any]) -> str:
     """A row per task: our speed and share of the limit, and the faster torch layout."""
-    head = ["kernel", "fastnn", "of limit", "torch", "layout", "ratio [95 %]", "must"]
+    head = ["kernel", "fastnn", "of limit", "torch", "layout", "ratio [95 %]"]
+    head += ["at best", "must"]
     rows = []
     for result in document["results"]:
         cells = dict(result["libraries"])
@@ -113,13 +127,14 @@ def _kernels(document: dict[str, Any]) -> str:
         line = [result["name"], f"{number(ours['speed'])} {unit}" if ours else "wrong"]
         line.append(f"{100 * share:.0f} %" if share else "-")
         if not cells:
-            rows.append([*line, "-", "-", "-", number(result["must"])])
+            rows.append([*line, "-", "-", "-", "-", number(result["must"])])
             continue
         best = max(cells, key=lambda name: cells[name]["speed"])
         layout = "channels_last" if best.endswith("last") else "default"
         line += [number(cells[best]["speed"]), layout]
         ratio = ratio_text(cells[best].get("ratio"), False)
-        rows.append([*line, ratio, number(result["must"])])
+        least = _at_best(result["libraries"], document["ours"], list(cells))
+        rows.append([*line, ratio, least, number(result["must"])])
     threads, probe = document["machine"]["threads"], document["probe"]
     title = f"### Single kernels, float32, {threads} threads (limits: {probe})"
     return f"{title}\n\n{table(head, rows)}"
