@@ -163,6 +163,13 @@ def _parts(z: Any) -> Any:
     return np.real(z), np.imag(z)
 
 
+def joined(pair: Any) -> Any:
+    """Complex numbers; `real + 1j * imag` would make NaN of an infinite part."""
+    z = np.empty(pair[0].shape, complex)
+    z.real, z.imag = pair
+    return z
+
+
 def _nan_arg(name: str) -> Any:
     def oracle(x: Any, axis: Any, keepdims: bool) -> Any:
         none = np.isnan(x).all(axis, keepdims=keepdims)
@@ -214,7 +221,7 @@ def _overlap(frames: Any) -> Any:
 
 
 def istft(pair: Any, center: bool, **_: Any) -> Any:
-    frames = np.fft.irfft(pair[0] + 1j * pair[1], 8)
+    frames = np.fft.irfft(joined(pair), 8)
     weight = _overlap(np.broadcast_to(CENTRED_HANN**2, frames.shape))
     y = _overlap(frames * CENTRED_HANN) / np.where(weight > 1e-10, weight, 1)
     return y[..., 4:-4] if center else y
@@ -290,7 +297,7 @@ CASES = [
     *(
         Case(
             n,
-            lambda z, n=n: _parts(getattr(np.fft, n)(z[0] + 1j * z[1])),
+            lambda z, n=n: _parts(getattr(np.fft, n)(joined(z))),
             several(2, ranks=(2, 3)),
             call=packed,
             of_ints="float32",
@@ -306,7 +313,7 @@ CASES = [
     ),
     Case(
         "irfft",
-        lambda z, fft_length: np.fft.irfft(z[0] + 1j * z[1], fft_length),
+        lambda z, fft_length: np.fft.irfft(joined(z), fft_length),
         several(2),
         lambda rng, arrays: {"fft_length": int(rng.integers(1, 9))},
         call=packed,

@@ -110,9 +110,10 @@ def rfft(x: Any, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     fft_length: n; x is cut or filled with zeros to it.
     """
     t = to_float(x)
+    if t.ndim and fft_length is not None:
+        t = _fitted(t, _length("rfft", fft_length))
     _axes("rfft", t, 1)
-    n = t.shape[-1] if fft_length is None else _length("rfft", fft_length)
-    return _run(raw.rfft, _fitted(t, n))
+    return _run(raw.rfft, t)
 
 
 def irfft(x: Any, fft_length: int | None = None) -> Tensor:
@@ -122,7 +123,8 @@ def irfft(x: Any, fft_length: int | None = None) -> Tensor:
     frequencies are cut or filled with zeros to n // 2 + 1.
     """
     real, imag = _pair("irfft", x)
-    _axes("irfft", real, 1)
+    if not real.ndim or fft_length is None:
+        _axes("irfft", real, 1)
     n = 2 * (real.shape[-1] - 1) if fft_length is None else fft_length
     n = _length("irfft", n)
     parts = (_fitted(t, n // 2 + 1) for t in (real, imag))
@@ -142,7 +144,8 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Ten
     A window begins every `sequence_stride` elements, as long as it fits.
     """
     t = convert_to_tensor(x)
-    _axes("extract_sequences", t, 1)
+    if not t.ndim:
+        raise ShapeError("[extract_sequences] needs rank 1 or more, received a scalar")
     length = integer("extract_sequences", "sequence_length", sequence_length)
     stride = integer("extract_sequences", "sequence_stride", sequence_stride)
     if length < 1 or stride < 1:

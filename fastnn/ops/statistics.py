@@ -60,8 +60,8 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def _nan_position(name: str, x: Any, axis: Any, keepdims: bool) -> Tensor:
     least = -_math.inf if name == "argmax" else _math.inf
     t = _without_nan(x, least)
-    if t.size == 0:
-        raise ValueError(f"[nan{name}] no elements in shape {t.shape}")
+    if 0 in [t.shape[a] for a in axes_of(axis, t.ndim, f"nan{name}")]:
+        raise ValueError(f"[nan{name}] no elements to reduce in shape {t.shape}")
     y = getattr(math, name)(t, axis, keepdims)
     none = _no_number(x, axis, keepdims)
     return y if none is None else raw.where(none, -1, y)
@@ -92,7 +92,8 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Mean squared deviation, of the elements that are not NaN, from their mean."""
     t = to_float(x)
-    y = _without_nan(raw.subtract(t, nanmean(t, axis, True)), 0.0)
+    y = raw.subtract(t, nanmean(t, axis, True))
+    y = raw.where(raw.isnan(t), 0.0, y)  # not where y is NaN: inf - inf stays
     return _present_mean(t, raw.square(y), axis, keepdims)
 
 

@@ -25,6 +25,7 @@ CASES = [*composite_cases.CASES, *nn_cases.CASES, *image_cases.CASES]
 SHAPES = 20
 STEP = 1e-6
 ROWS = [pytest.param(case, id=f"{case.name}-{i}") for i, case in enumerate(CASES)]
+NUMPYS = ROWS[: len(composite_cases.CASES)]
 SMOOTH = [p for p, case in zip(ROWS, CASES, strict=True) if case.slopes]
 
 
@@ -140,3 +141,45 @@ def test_symbolic_calls_have_the_shapes_of_eager_ones(case: Case) -> None:
         for a, w in zip(made, call(case, arrays, options), strict=True):
             assert isinstance(a, fastnn.KerasTensor)
             assert (a.shape, a.dtype) == (w.shape, w.dtype)
+
+
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, 1.5, -1.0])
+# What differs from the oracle where numbers are not finite, and why.
+NOT_FINITE = {
+    "correlate": "zeros around the vector are multiplied too",
+}
+
+
+@pytest.mark.parametrize("case", NUMPYS)
+def test_special_values_are_the_oracles(case: Case) -> None:
+    if case.name in NOT_FINITE:
+        pytest.skip(NOT_FINITE[case.name])
+    rng = np.random.default_rng(6)
+    for arrays, options in draws(case, "float64", SHAPES):
+        mixed = [
+            np.where(rng.random(a.shape) < 0.4, rng.choice(SPECIAL, a.shape), a)
+            for a in arrays
+        ]
+        try:
+            want = expected(case, mixed, options)
+        except ZeroDivisionError:  # of weights whose sum is 0
+            continue
+        for a, w in zip(call(case, mixed, options), want, strict=True):
+            message = f"{case.name} {mixed} {options}"
+            np.testing.assert_allclose(
+                a.numpy(), w, rtol=1e-12, atol=1e-12, err_msg=message
+            )
+
+
+@pytest.mark.parametrize("case", NUMPYS)
+def test_empty_tensors_are_the_oracles(case: Case) -> None:
+    if case.name == "irfft":
+        pytest.skip("NumPy returns memory that nobody wrote")
+    for arrays, options in draws(case, "float64", 4):
+        none = [a[:0] for a in arrays]
+        try:
+            want = expected(case, none, options)
+        except (ValueError, ZeroDivisionError, IndexError):
+            continue
+        for a, w in zip(call(case, none, options), want, strict=True):
+            np.testing.assert_array_equal(a.numpy(), w)
