@@ -115,12 +115,15 @@ def table() -> str:
         "| function | in one line |",
         "|---|---|",
     ]
-    for name in sorted(set(ops.__all__)):
+    functions = {name: getattr(ops, name) for name in sorted(set(ops.__all__))}
+    for name in sorted(ops.image.__all__):
+        functions[f"image.{name}"] = getattr(ops.image, name)
+    for name, function in functions.items():
         plain = ", ".join(
             str(p).split(":")[0].split(" =")[0].split("=")[0]
-            for p in inspect.signature(getattr(ops, name)).parameters.values()
+            for p in inspect.signature(function).parameters.values()
         )
-        doc = _first_line(getattr(ops, name)).replace("|", "\\|")
+        doc = _first_line(function).replace("|", "\\|")
         lines.append(f"| `{name}({plain})` | {doc} |")
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ from fastnn.callbacks.csv_logger import CSVLogger
 from fastnn.callbacks.early_stopping import EarlyStopping
 from fastnn.callbacks.history import History
 from fastnn.callbacks.lambda_callback import LambdaCallback
-from fastnn.callbacks.progress import Progbar, ProgbarLogger
+from fastnn.callbacks.progress import ProgbarLogger
 from fastnn.callbacks.schedules import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.terminate_on_nan import TerminateOnNaN
 
@@ -19,7 +19,6 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
-    "Progbar",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",

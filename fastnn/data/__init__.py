@@ -5,11 +5,10 @@ from fastnn.data.adapters import (
     ArrayData,
     StreamData,
     adapt,
-    pack_x_y_sample_weight,
-    unpack_x_y_sample_weight,
 )
 from fastnn.data.arrays import is_arrays
 from fastnn.data.weights import class_weight_to_sample_weights
+from fastnn.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 __all__ = [
     "ArrayData",

@@ -14,6 +14,7 @@ from fastnn.data.arrays import check_lengths, is_arrays, to_arrays
 from fastnn.data.prefetch import AHEAD, prefetched
 from fastnn.data.weights import class_weight_to_sample_weights
 from fastnn.errors import ShapeError
+from fastnn.utils.batches import unpack_x_y_sample_weight
 
 Batch = tuple[Any, Any, Any]
 
@@ -217,31 +218,6 @@ class StreamData:
         if self.class_weight is not None and sample_weight is None and y is not None:
             sample_weight = class_weight_to_sample_weights(y, self.class_weight)
         return x, y, sample_weight
-
-
-def unpack_x_y_sample_weight(data: Any) -> Batch:
-    """(x, y, sample_weight) from x, (x,), (x, y) or (x, y, sample_weight).
-
-    Raises:
-        ValueError: for a tuple of another length.
-    """
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= 3:
-        raise ValueError(
-            "[data] a batch must be x, (x,), (x, y) or (x, y, sample_weight); received "
-            f"a tuple of {len(data)}."
-        )
-    return (*data, *(None,) * (3 - len(data)))
-
-
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """The shortest form that `unpack_x_y_sample_weight` takes apart again."""
-    if y is None and sample_weight is None:
-        return x if not isinstance(x, (tuple, list)) else (x,)
-    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def adapt(

@@ -78,6 +78,8 @@ from fastnn.losses.regression import (
     mean_squared_logarithmic_error as mean_squared_logarithmic_error,
 )
 from fastnn.losses.regression import poisson as poisson
+from fastnn.losses.sequences import CTC as CTC
+from fastnn.losses.sequences import ctc as ctc
 from fastnn.serialization import (
     deserialize_keras_object,
     exported,

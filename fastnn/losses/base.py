@@ -236,6 +236,13 @@ class FunctionLoss(Loss):
         return {**super().get_config(), **options}
 
 
+class IndexLoss(FunctionLoss):
+    """A loss whose labels are class indices and stay integers."""
+
+    def _convert_labels(self, x: Any) -> Tensor:
+        return ops.convert_to_tensor(x)
+
+
 @export("keras.losses")
 class LossFunctionWrapper(Loss):
     """A Loss made from any function `fn(y_true, y_pred, **kwargs)`.

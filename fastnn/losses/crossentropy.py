@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
 from fastnn.errors import SPARSE_LABELS, ShapeError
-from fastnn.losses.base import INDEX_FUNCTIONS, FunctionLoss, as_float, pair
+from fastnn.losses.base import (
+    INDEX_FUNCTIONS,
+    FunctionLoss,
+    IndexLoss,
+    as_float,
+    pair,
+)
 from fastnn.ops.crossentropy import (
     binary_of_probabilities,
     last_axis,
@@ -329,15 +335,8 @@ class CategoricalFocalCrossentropy(FunctionLoss):
         self.gamma = gamma
 
 
-class _IndexLoss(FunctionLoss):
-    """A loss whose labels are class indices and stay integers."""
-
-    def _convert_labels(self, x: Any) -> Tensor:
-        return ops.convert_to_tensor(x)
-
-
 @export(_LOSSES)
-class SparseCategoricalCrossentropy(_IndexLoss):
+class SparseCategoricalCrossentropy(IndexLoss):
     """Cross-entropy of class indices; arguments as the function's.
 
     Instances of `ignore_class` count neither in the sum nor in the divisor.
@@ -367,7 +366,7 @@ class SparseCategoricalCrossentropy(_IndexLoss):
 
 
 @export(_LOSSES)
-class CategoricalGeneralizedCrossEntropy(_IndexLoss):
+class CategoricalGeneralizedCrossEntropy(IndexLoss):
     """Generalized cross-entropy of class indices; arguments as the function's.
 
     Raises:

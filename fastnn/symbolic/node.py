@@ -61,6 +61,29 @@ def node_of(tensor: KerasTensor) -> Node | None:
     return node
 
 
+def get_source_inputs(tensor: Any) -> Any:
+    """A list of the inputs from which a symbolic tensor is made, itself where nothing
+    made it; anything else as it is.
+    """
+    if not isinstance(tensor, KerasTensor):
+        return tensor
+    found: dict[int, KerasTensor] = {}
+    waiting, seen = [tensor], set()
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        node = node_of(current)
+        if node is None:
+            found[id(current)] = current
+        elif node.is_input:
+            found |= {id(t): t for t in node.output_tensors}
+        else:
+            waiting += reversed(node.input_tensors)
+    return list(found.values())
+
+
 def record(
     operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any
 ) -> Any:

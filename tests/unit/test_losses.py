@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,22 @@ def overlap(t, p, alpha, beta):
     return 1 - hit / (hit + alpha * missed + beta * false)
 
 
+SPELLED = np.array([[1, 2], [2, 2], [1, 0]])
+FRAMES = RNG.normal(size=(3, 4, 3))
+
+
+def spelling(t, p):
+    """-log of the chance of all ways to spell t, class 0 being the blank."""
+    chances = np.exp(log_softmax(p))
+    values = np.zeros(len(t))
+    for path in itertools.product(range(3), repeat=4):
+        said = [c for c, _ in itertools.groupby(path) if c]
+        for i, row in enumerate(t):
+            if said == [c for c in row if c]:
+                values[i] += np.prod(chances[i, np.arange(4), path])
+    return -np.log(values)
+
+
 SIGNS = 2 * BITS - 1
 # name of the function: labels, predictions, one value per instance
 CASES = {
@@ -100,6 +118,7 @@ CASES = {
     ),
     "circle": (INDEX, UNIT, circle),
     "cosine_similarity": (REAL, GUESS, lambda t, p: -(unit(t) * unit(p)).sum(-1)),
+    "ctc": (SPELLED, FRAMES, spelling),
     "dice": (BITS, GUESS, lambda t, p: overlap(t, p, 0.5, 0.5)),
     "hinge": (BITS, LOGITS, lambda t, p: np.maximum(1 - SIGNS * p, 0).mean(-1)),
     "huber": (REAL, LOGITS, huber),
@@ -174,7 +193,7 @@ def test_gradients(name):
         loss = ops.sum(function(labels, p))
     grad = tape.gradient(loss, p).numpy()
     step = 1e-6
-    for index in np.ndindex(N, K):
+    for index in np.ndindex(guess.shape):
         change = 0.0
         for sign in (1, -1):
             moved = guess.copy()

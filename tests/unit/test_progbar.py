@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from fastnn.callbacks import CallbackList, Progbar, ProgbarLogger, progress
+from fastnn.callbacks import CallbackList, ProgbarLogger
+from fastnn.utils import Progbar, progbar
 
 
 class Terminal(io.StringIO):
@@ -29,7 +30,7 @@ def clock(monkeypatch):
     class Clock:
         now = 100.0
 
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: Clock.now)
+    monkeypatch.setattr(progbar.time, "perf_counter", lambda: Clock.now)
     return Clock
 
 
@@ -135,7 +136,7 @@ def test_add_counts_on(clock):
 
 
 def test_small_values_get_an_exponent():
-    assert progress.format_values({"a": 1e-5, "b": 0.0, "c": -0.5, "d": 1e9}) == (
+    assert progbar.format_values({"a": 1e-5, "b": 0.0, "c": -0.5, "d": 1e9}) == (
         " - a: 1.0000e-05 - b: 0.0000e+00 - c: -0.5000 - d: 1000000000.0000"
     )
 
@@ -145,14 +146,14 @@ def test_small_values_get_an_exponent():
     [(2.4, "2s/step"), (0.0021, "2ms/step"), (4.9e-5, "49us/step"), (0, "0s/step")],
 )
 def test_time_per_step(seconds, text):
-    assert progress.format_time_per_step(seconds) == text
+    assert progbar.format_time_per_step(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(5, "5s"), (65, "1:05"), (3723, "1:02:03")]
 )
 def test_remaining_time(seconds, text):
-    assert progress.format_remaining(seconds) == text
+    assert progbar.format_remaining(seconds) == text
 
 
 def test_streams_without_the_bar_character_get_equal_signs(clock):
@@ -211,3 +212,13 @@ def test_logger_of_evaluate(monkeypatch, clock):
     callbacks.on_progress("test", 1, {"loss": 2.0})
     callbacks.on_test_end({"loss": 2.0})
     assert out.getvalue() == "2/2 - 0s - 0s/step - loss: 2.0000\n"
+
+
+def test_stateless_metrics_are_the_averaged_ones(clock):
+    out = io.StringIO()
+    bar = Progbar(2, stream=out, stateless_metrics=["loss"])
+    bar.update(1, {"loss": 1.0, "size": 1.0})
+    bar.update(2, {"loss": 2.0, "size": 5.0})
+    assert "loss: 1.5000 - size: 5.0000" in out.getvalue()
+    with pytest.raises(ValueError, match="not both"):
+        Progbar(2, stateful_metrics=["a"], stateless_metrics=["b"])

@@ -20,6 +20,7 @@ from fastnn.ops._images import (
 from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.ops.arrays import concatenate
 from fastnn.ops.image._batches import back_to, close_images, open_images
+from fastnn.opset._dtypes import is_float
 
 
 def _filtered(name: str, x: Tensor, kernel: Tensor, padding: str) -> Tensor:
@@ -113,6 +114,8 @@ def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
     x = channels_last(given) if first else given
     f = to_float(x)
     y = _filtered(name, f, Tensor(_SOBEL.astype(f.dtype)), "same")
+    if not is_float(x.dtype):
+        y = raw.cast(y, "int32")  # derivatives may be negative: unsigned ones wrap
     y = back_to(x.dtype, raw.reshape(y, (*x.shape, 2)))
     return raw.transpose(y, (0, 3, 1, 2, 4)) if first else y
 

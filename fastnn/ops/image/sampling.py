@@ -123,8 +123,10 @@ def sampled_images(
 
 
 def _as_dtype(fill: Any, dtype: str) -> Any:
-    """A fill value as an element of images: for integers it is cut off."""
-    return fill if is_float(dtype) else math.trunc(fill)
+    """A fill value as an element of images: cut off and wrapped where those have
+    integers.
+    """
+    return fill if is_float(dtype) else int(np.asarray(math.trunc(fill)).astype(dtype))
 
 
 def map_coordinates(
