@@ -68,18 +68,15 @@ def overlap(t, p, alpha, beta):
     return 1 - hit / (hit + alpha * missed + beta * false)
 
 
-SPELLED = np.array([[1, 2], [2, 2], [1, 0]])
-FRAMES = RNG.normal(size=(3, 4, 3))
+SPELLED, FRAMES = np.array([[1, 2], [2, 2], [1, 0]]), RNG.normal(size=(3, 4, 3))
 
 
 def spelling(t, p):
-    """-log of the chance of all ways to spell t, class 0 being the blank."""
-    chances = np.exp(log_softmax(p))
-    values = np.zeros(len(t))
+    chances, values = np.exp(log_softmax(p)), np.zeros(len(t))
     for path in itertools.product(range(3), repeat=4):
         said = [c for c, _ in itertools.groupby(path) if c]
-        for i, row in enumerate(t):
-            if said == [c for c in row if c]:
+        for i in range(len(t)):
+            if said == [c for c in t[i] if c]:
                 values[i] += np.prod(chances[i, np.arange(4), path])
     return -np.log(values)
 
@@ -390,6 +387,7 @@ SAME_SHAPE = sorted(
     - {
         "categorical_generalized_cross_entropy",
         "circle",
+        "ctc",
         "sparse_categorical_crossentropy",
     }
 )
