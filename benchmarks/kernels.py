@@ -101,14 +101,10 @@ def _line(cells: dict[str, Any]) -> str:
 
 
 def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:
+    """The whole grid. What is done is stored after each task: it takes long."""
     sheet = machine_sheet(threads)
     session = Session("kernels", [*options.peers, ORACLE], threads, say)
-    chosen = [i for i, task in enumerate(TASKS) if task.kind in options.only]
-    try:
-        results = [measure_task(session, i, options) for i in chosen]
-    finally:
-        session.close()
-    return {
+    document: dict[str, Any] = {
         "kind": "kernels",
         "quick": options.quick,
         "rounds": options.rounds,
@@ -119,16 +115,22 @@ def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:
         "absent": session.absent,
         "versions": session.versions,
         "probe": session.probe_kind,
-        "results": results,
+        "results": [],
     }
+    try:
+        for i, task in enumerate(TASKS):
+            if task.kind in options.only:
+                document["results"].append(measure_task(session, i, options))
+                report.write_json(options.out / f"kernels_{threads}.json", document)
+    finally:
+        session.close()
+    return document
 
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     for threads in options.threads:
-        document = measure(options, threads)
-        report.write_json(options.out / f"kernels_{threads}.json", document)
-        print(report.render(document))
+        print(report.render(measure(options, threads)))
 
 
 if __name__ == "__main__":

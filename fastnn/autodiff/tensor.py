@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
-from fastnn.autodiff._tape import TensorBase, set_tensor_class, state
+from fastnn.autodiff._tape import TensorBase, apply, set_tensor_class, state
 from fastnn.autodiff.assignments import Assignments
 from fastnn.errors import (
     DTypeError,
@@ -21,7 +21,7 @@ from fastnn.errors import (
     SymbolicTensorError,
     user_line,
 )
-from fastnn.opset import _dtypes
+from fastnn.opset import _dtypes, get_op
 
 
 def _raw() -> Any:
@@ -35,16 +35,19 @@ _WITH_KERNELS = (*_dtypes.FLOATS, "int32", "int64", "uint64")
 
 
 def _binary(name: str, *, swapped: bool = False) -> Any:
+    op = get_op(name)
+    ready = () if name == "power" else _WITH_KERNELS
+
     def method(self: Tensor, other: Any) -> Any:
-        other = _operand(self, other, name)
-        if other is NotImplemented:
-            return other
-        if self._dtype in _WITH_KERNELS and name != "power":
-            function = getattr(_raw(), name)
-            return function(other, self) if swapped else function(self, other)
+        if not isinstance(other, Tensor):
+            other = _operand(self, other, name)
+            if other is NotImplemented:
+                return other
+        pair = (other, self) if swapped else (self, other)
+        if self._dtype in ready:
+            return apply(op, pair)
         from fastnn.autodiff import integers
 
-        pair = (other, self) if swapped else (self, other)
         if name == "power":
             return integers.power(*pair)
         return integers.call(name, *pair)

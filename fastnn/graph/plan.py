@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # A second thread costs two or three barriers a step (~1 us each when its core is its
 # own); below this much work a step it only gets in the way.
 MIN_NS_PER_THREAD = 12_000.0
+# A call of one step has to wake the others as well, who may have lost their core: 32
+# rows of 784-300-100-10 take 165 us on one thread and took 170 to 300 on two.
+MIN_NS_ONCE = 150_000.0
 
 
 class Plan:
@@ -65,6 +68,7 @@ class Plan:
         self.cycle: tuple[Variable, int] | None = None
         self._emit(steps)
         self._worth = max(1, int(self.cost / MIN_NS_PER_THREAD))
+        self._worth_once = max(1, int(self.cost / MIN_NS_ONCE))
         self.phases = max((s.phase for s in steps), default=-1) + 1
         if consts is not None:
             self._bind(1, consts)
@@ -214,7 +218,8 @@ class Plan:
         """
         with self._lock:
             self._bind_all(inputs)
-            self._native.run(steps, self.threads())
+            worth = self._worth if steps > 1 else self._worth_once
+            self._native.run(steps, min(_core.num_threads(), worth))
             return [self._read(o) for o in self._outputs]
 
     def run_on(self, arrays: list[np.ndarray]) -> list:
@@ -231,7 +236,7 @@ class Plan:
                     self._bind(slot, array)
             for slot in range(first, first + len(arrays)):
                 bound.pop(slot, None)
-            self._native.run_on(first, arrays, self._worth)
+            self._native.run_on(first, arrays, self._worth_once)
             return [self._read(o) for o in self._outputs]
 
     @property

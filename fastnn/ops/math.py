@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from fastnn.autodiff import integers, raw
+from fastnn.autodiff._tape import apply
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import SymbolicTensorError
 from fastnn.ops._promote import axes_of, axis_of, promote, to_float
 from fastnn.ops._symbolic import symbolic
-from fastnn.opset import OpDef, all_ops
-from fastnn.opset._dtypes import know
+from fastnn.opset import OpDef, all_ops, get_op
+from fastnn.opset._dtypes import FLOATS, know
 from fastnn.opset._opdef import POINTWISE
 
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
@@ -43,6 +44,8 @@ def _unary(op: OpDef) -> Any:
 
     def function(x: Any) -> Tensor:
         try:
+            if isinstance(x, Tensor) and x._dtype in FLOATS:
+                return apply(op, (x,))
             return strict(prepare(x))
         except SymbolicTensorError:
             return symbolic(function, (x,), {})
@@ -56,10 +59,28 @@ def _strict(op: OpDef) -> Any:
 
 def _binary(op: OpDef, prepare: Any) -> Any:
     strict = _strict(op)
+    ready = integers.NATIVE if op.integers else FLOATS
 
     def function(x1: Any, x2: Any) -> Tensor:
         try:
+            # Nothing to promote: two tensors as the kernel takes them.
+            if isinstance(x1, Tensor) and isinstance(x2, Tensor):
+                dtype = x1._dtype
+                if dtype == x2._dtype and dtype in ready:
+                    return apply(op, (x1, x2))
             return strict(*prepare(x1, x2))
+        except SymbolicTensorError:
+            return symbolic(function, (x1, x2), {})
+
+    return _document(function, op)
+
+
+def _logical(op: OpDef) -> Any:
+    strict = getattr(raw, op.name)
+
+    def function(x1: Any, x2: Any) -> Tensor:
+        try:
+            return strict(*_bools(x1, x2))
         except SymbolicTensorError:
             return symbolic(function, (x1, x2), {})
 
@@ -86,7 +107,7 @@ def _generate() -> dict[str, Any]:
         elif op.inputs == ("x1", "x2"):
             made[name] = _binary(op, promote if op.integers else _floats)
     for name in LOGICAL:
-        made[name] = _binary(all_ops()[name], _bools)
+        made[name] = _logical(all_ops()[name])
     return made
 
 
@@ -137,11 +158,18 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return integers.where(*_bools(condition), *promote(x1, x2))
 
 
+_MATMUL = get_op("matmul")
+
+
 def matmul(x1: Any, x2: Any) -> Tensor:
     """Matrix product of the last two axes, others broadcast; vectors as in NumPy.
 
     Integers give integers (int8 gives int32) and wrap as in NumPy.
     """
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor):
+        dtype = x1._dtype
+        if dtype == x2._dtype and dtype in FLOATS and x1.ndim > 1 < x2.ndim:
+            return apply(_MATMUL, (x1, x2))
     return _matmul(*promote(x1, x2))
 
 
