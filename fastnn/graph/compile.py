@@ -16,6 +16,7 @@ from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import PlanError
 from fastnn.graph.autograph import convert
 from fastnn.graph.branches import Branch
+from fastnn.graph.composites import apart, is_composite, together, unpacked
 from fastnn.graph.control import graph_op
 from fastnn.graph.passes import optimize
 from fastnn.graph.signatures import Retracing, TensorSpec, conform
@@ -37,9 +38,10 @@ class _Compiled:
     A graph with host ops (linear algebra) has no plan: it runs node by node.
     """
 
-    def __init__(self, graph: Graph, result: Any) -> None:
+    def __init__(self, graph: Graph, result: Any, pack: Any = None) -> None:
         self.graph = graph
         self.result = result
+        self._pack = pack
         self._plan: Any = None
         self._planned = all(node.op.kind != HOST for node in graph.nodes)
 
@@ -54,9 +56,10 @@ class _Compiled:
             from fastnn.graph.interpret import interpret
 
             values = iter(interpret(self.graph, arrays))
-        return tree.map_structure(
+        out = tree.map_structure(
             lambda t: None if t is None else Tensor(next(values)), self.result
         )
+        return out if self._pack is None else self._pack(out)
 
 
 class _Recorded:
@@ -76,6 +79,7 @@ class _Recorded:
         part.graph.outputs += [part.final_value(v) for v in part.assigned]
         part.take_inputs(part.captured, len(specs))
         self._result, self._assigned = part.result, part.assigned
+        self.pack: Any = None
         self._captured = list(part.captured.values())
         self._op = graph_op(name, part.graph) if part.graph.outputs else None
 
@@ -88,9 +92,10 @@ class _Recorded:
         for var, value in zip(self._assigned, found[count:], strict=True):
             var.assign(value)
         values = iter(found)
-        return tree.map_structure(
+        out = tree.map_structure(
             lambda t: None if t is None else next(values), self._result
         )
+        return out if self.pack is None else self.pack(out)
 
 
 class Function:
@@ -189,26 +194,38 @@ class Function:
 
     def _trace(self, way: str, call: _Call) -> Any:
         run = self._converted()
+        pack: Any = None
 
         def body(*tensors: Tensor) -> Any:
+            nonlocal pack
             args, kwargs = call.filled(tensors)
-            return run(*args, **kwargs)
+            result, pack = unpacked(run(*args, **kwargs))
+            return result
 
         if way == "recorded":
-            return _Recorded(body, call.specs(), self.__name__, not self._cache)
+            found = _Recorded(body, call.specs(), self.__name__, not self._cache)
+            found.pack = pack
+            return found
         graph, result = trace(
             body, call.specs(), self.__name__, allow_new_variables=not self._cache
         )
-        return _Compiled(optimize(graph), result)
+        return _Compiled(optimize(graph), result, pack)
 
 
 class _Call:
     """The arguments of one call: tensors apart from what is built in."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._structure = args, kwargs
-        self._leaves = tree.flatten((args, kwargs))
+        self._structure: Any = (args, kwargs)
+        self._leaves = tree.flatten(self._structure)
         self.tensors = [leaf for leaf in self._leaves if _is_input(leaf)]
+        self._apart = len(self.tensors) < len(self._leaves) and any(
+            map(is_composite, self._leaves)
+        )
+        if self._apart:
+            self._structure = apart(self._structure)
+            self._leaves = tree.flatten(self._structure)
+            self.tensors = [leaf for leaf in self._leaves if _is_input(leaf)]
         self._arrays: list[np.ndarray] | None = None
 
     def arrays(self) -> list[np.ndarray]:
@@ -241,7 +258,8 @@ class _Call:
         """(args, kwargs) with these in the places of the tensors."""
         given = iter(tensors)
         leaves = [next(given) if _is_input(leaf) else leaf for leaf in self._leaves]
-        return tree.pack_sequence_as(self._structure, leaves)
+        structure = tree.pack_sequence_as(self._structure, leaves)
+        return together(structure) if self._apart else structure
 
 
 def _is_input(leaf: Any) -> bool:

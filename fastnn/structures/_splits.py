@@ -6,12 +6,38 @@ Splits s of n rows have n + 1 entries: row i is the values s[i] to s[i + 1].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastnn.autodiff.indexing import known_values
 from fastnn.errors import DTypeError, PlanError, ShapeError
+
+
+class Rebuild:
+    """Makes a structure of its tensors; equal for structures of one description."""
+
+    def __init__(self, key: tuple[Any, ...], make: Callable[..., Any]) -> None:
+        self.key = key
+        self._make = make
+
+    def __call__(self, *tensors: Any) -> Any:
+        return self._make(*tensors)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rebuild) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def parts_of(values: Any) -> tuple[tuple[Any, ...], Rebuild]:
+    """The tensors of values, which may be a tensor themselves."""
+    if hasattr(values, "__fastnn_parts__"):
+        found: tuple[tuple[Any, ...], Rebuild] = values.__fastnn_parts__()
+        return found
+    return (values,), Rebuild((), lambda tensor: tensor)
 
 
 def integers(name: str, label: str, value: Any) -> np.ndarray:

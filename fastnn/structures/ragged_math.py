@@ -143,9 +143,7 @@ def _segment(name: str, data: Any, ids: np.ndarray, count: int) -> Any:
     if name in ("any", "all"):
         fill = np.asarray(_NEUTRAL[name], "int32")
     elif name in ("max", "min"):
-        limits: Any = np.finfo if is_float(found.dtype) else np.iinfo
-        limit = limits(found.dtype)
-        fill = np.asarray(limit.min if name == "max" else limit.max, found.dtype)
+        fill = _limit(name, found.dtype)
     else:
         return found
     mask = empty.reshape(-1, *[1] * (found.ndim - 1))
@@ -153,8 +151,18 @@ def _segment(name: str, data: Any, ids: np.ndarray, count: int) -> Any:
     return ops.cast(found, "bool") if name in ("any", "all") else found
 
 
+def _limit(name: str, dtype: str) -> np.ndarray:
+    """The largest (or smallest) of no elements: the lowest (highest) finite number."""
+    limits: Any = np.finfo if is_float(dtype) else np.iinfo
+    limit = limits(dtype)
+    return np.asarray(limit.min if name == "max" else limit.max, dtype)
+
+
 def _reduce_axis(name: str, x: Any, axis: int) -> Any:
     if not isinstance(x, RaggedTensor):
+        if name in ("max", "min") and not x.shape[axis]:
+            shape = x.shape[:axis] + x.shape[axis + 1 :]
+            return ops.broadcast_to(Tensor(_limit(name, x.dtype)), shape)
         return getattr(ops, name)(x, axis=axis)
     if axis == 0:
         longest = int(_splits.lengths_of(x._splits).max(initial=0))

@@ -418,6 +418,14 @@ class RaggedTensor:
 
         return call(function, args, kwargs)
 
+    def __fastnn_parts__(self) -> Any:
+        tensors, inner = _splits.parts_of(self._values)
+        splits, uniform = self._splits, self._uniform
+        return tensors, _splits.Rebuild(
+            ("ragged", splits.tobytes(), uniform, inner.key),
+            lambda *found: RaggedTensor(inner(*found), splits, uniform),
+        )
+
     def __repr__(self) -> str:
         flat = self.flat_values
         if isinstance(flat, Tensor) and flat.is_symbolic:

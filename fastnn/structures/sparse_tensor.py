@@ -136,6 +136,14 @@ class SparseTensor:
             f"tf.sparse.to_dense"
         )
 
+    def __fastnn_parts__(self) -> Any:
+        tensors, inner = _splits.parts_of(self._values)
+        index, shape = self._index, self._shape
+        return tensors, _splits.Rebuild(
+            ("sparse", index.tobytes(), shape, inner.key),
+            lambda *found: SparseTensor(index, inner(*found), shape),
+        )
+
     def __repr__(self) -> str:
         return (
             f"SparseTensor(indices={self.indices}, values={self._values}, "

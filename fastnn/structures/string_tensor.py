@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.autodiff import tensor as _numbers
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import DTypeError, ShapeError, StructureError
+from fastnn.structures._splits import Rebuild
 
 # Functions of fastnn.ops that move or compare elements: NumPy's do it for strings.
 _BY_NUMPY = {
@@ -194,6 +195,9 @@ class StringTensor:
     def __str__(self) -> str:
         value = self._array if self.ndim else self._array.item()
         return f"tf.Tensor({value}, shape={self.shape}, dtype=string)"
+
+    def __fastnn_parts__(self) -> Any:
+        return (), Rebuild(("string", self.shape, *self._array.flat), lambda: self)
 
     def __fastnn_function__(self, function: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__

@@ -111,7 +111,8 @@ def as_string(
             array = np.where(array, b"true", b"false").astype(object)
         return _formatted(array, "%s")
     if array.dtype.kind in "iu":
-        return _formatted(array, f"%{room}d")
+        unsigned = array.dtype.kind == "u"  # has no sign to leave room for
+        return _formatted(array, f"%{room.strip('+ ') if unsigned else room}d")
     digits = f".{precision}" if precision >= 0 else ""
     kind = "e" if scientific else "g" if shortest else "f"
     written = _formatted(array, f"%{room}{digits}{kind}")

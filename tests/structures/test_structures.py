@@ -237,3 +237,62 @@ def test_numpy_of_ragged_tensors():
     assert tf.ragged.constant([[1, 2], [3, 4]]).numpy().tolist() == [[1, 2], [3, 4]]
     rows = tf.ragged.constant([[1, 2], [3]]).numpy()
     assert rows.dtype == object and [r.tolist() for r in rows] == [[1, 2], [3]]
+
+
+def test_structures_go_through_traced_functions():
+    traces = []
+
+    @fastnn.function
+    def f(rows, factor):
+        traces.append(rows.shape)
+        return {"twice": rows * factor, "sums": tf.reduce_sum(rows, 1)}
+
+    for splits in (SPLITS, SPLITS, [0, 1, 5]):
+        for x in (X, -X):
+            rows = ROWS(fastnn.convert_to_tensor(x), splits)
+            found = f(rows, fastnn.convert_to_tensor(np.array(2.0)))
+            assert found["twice"].row_splits.numpy().tolist() == splits
+            np.testing.assert_array_equal(found["twice"].values.numpy(), 2 * x)
+            sums = np.add.reduceat(np.append(x, 0.0), splits[:-1])
+            sums[np.diff(splits) == 0] = 0
+            np.testing.assert_allclose(found["sums"].numpy(), sums)
+    assert traces == [(3, None), (2, None)]  # one trace per rows, not per values
+
+
+def test_gradients_of_traced_functions_reach_into_structures():
+    @fastnn.function
+    def f(rows, x):
+        return rows * rows, tf.sparse.reduce_sum(x, 1), tf.constant(["a"])
+
+    v = fastnn.Variable(X)
+    w = fastnn.convert_to_tensor(X[:4])
+    with fastnn.GradientTape() as tape:
+        tape.watch(w)
+        squares, sums, names = f(ROWS(v * 1.0, SPLITS), sparse(w))
+        y = tf.reduce_sum(squares) + ops.sum(sums * sums)
+    dv, dw = tape.gradient(y, [v, w])
+    np.testing.assert_allclose(dv.numpy(), 2 * X)
+    np.testing.assert_allclose(
+        dw.numpy(), 2 * np.array([X[0], X[1] + X[2], X[1] + X[2], X[3]])
+    )
+    assert names.numpy().tolist() == [b"a"]
+
+
+def test_strings_are_built_into_traces():
+    traces = []
+
+    @fastnn.function
+    def f(words, x):
+        traces.append(0)
+        return tf.strings.upper(words), x + 1.0
+
+    for words in (["a", "b"], ["a", "b"], ["c"]):
+        found, _ = f(tf.constant(words), tf.constant(1.0))
+        assert found.numpy().tolist() == [w.upper().encode() for w in words]
+    assert len(traces) == 2
+
+    @fastnn.function
+    def only_strings(words):
+        return tf.strings.length(words)
+
+    assert only_strings(tf.constant(["ab", ""])).numpy().tolist() == [2, 0]
