@@ -2,9 +2,9 @@
 """Values made of tensors and of something fixed, as arguments and results of functions.
 
 Such a value (a ragged tensor: its elements, and where rows end) has
-`__fastnn_parts__()`, which gives its tensors and a hashable function that makes the value
-of such tensors again. To a traced function the tensors are inputs or outputs, and the
-function is a Python value.
+`__fastnn_parts__()`, which gives its tensors and a hashable function that makes the
+value of such tensors again. To a traced function the tensors are inputs or outputs, and
+the function is a Python value.
 """
 
 from __future__ import annotations
