@@ -162,7 +162,10 @@ def _reduce_axis(name: str, x: Any, axis: int) -> Any:
     if not isinstance(x, RaggedTensor):
         if name in ("max", "min") and not x.shape[axis]:
             shape = x.shape[:axis] + x.shape[axis + 1 :]
-            return ops.broadcast_to(Tensor(_limit(name, x.dtype)), shape)
+            fill = _limit(name, x.dtype)
+            if is_float(x.dtype):  # of a dense axis, as TensorFlow
+                fill = np.asarray(-np.inf if name == "max" else np.inf, x.dtype)
+            return ops.broadcast_to(Tensor(fill), shape)
         return getattr(ops, name)(x, axis=axis)
     if axis == 0:
         longest = int(_splits.lengths_of(x._splits).max(initial=0))
