@@ -196,7 +196,7 @@ def compare_losses(
     ok = bool(steps <= steps_rtol and epoch <= epoch_rtol)
     if "masked" in got:
         (masked,) = got["masked"]
-        ok = ok and abs(masked - b[0]) > 1e-3 * abs(b[0])
+        ok = ok and bool(abs(masked - b[0]) > 1e-3 * abs(b[0]))
     return {"steps": steps, "epoch": float(epoch), "ok": ok}
 
 

@@ -143,7 +143,7 @@ def test_losses_are_compared_before_times():
     other_epoch = {"steps": [2.0, 1.0], "epoch": 0.51}
     assert not harness.compare_losses(other_epoch, expected, 1e-5, 1e-3)["ok"]
     masked = close | {"masked": [2.7]}
-    assert harness.compare_losses(masked, expected, 1e-5, 1e-3)["ok"]
+    assert harness.compare_losses(masked, expected, 1e-5, 1e-3)["ok"] is True
     no_mask = close | {"masked": [2.0]}
     assert not harness.compare_losses(no_mask, expected, 1e-5, 1e-3)["ok"]
     nan = {"steps": [2.0, float("nan")], "epoch": 0.5}
