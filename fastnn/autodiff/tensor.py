@@ -164,7 +164,7 @@ class Tensor(TensorBase):
             BufferError: for dtypes that DLPack or NumPy's export does not have
                 (bfloat16), and where the options ask for a copy that is not allowed.
         """
-        return np.asarray(self._exported("__dlpack__()")).__dlpack__(**options)
+        return self._exported("__dlpack__()").__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._concrete("__dlpack_device__()").__dlpack_device__()

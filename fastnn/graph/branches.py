@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import tree
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
@@ -19,7 +17,6 @@ from fastnn.graph.ir import CONST, INPUT, Graph, Value
 from fastnn.graph.trace import Tracer
 from fastnn.opset import Spec
 from fastnn.opset._dtypes import is_float
-from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,32 +110,6 @@ class Branch(Tracer):
     def final_value(self, var: Variable) -> Value:
         """What a variable holds at the end; what it held before is captured."""
         return self._variable(var)
-
-
-class Runner:
-    """Runs a graph on arrays: as a plan, or node by node if an op has no kernel."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._plan: Any = None
-
-    def __call__(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        from fastnn import config
-
-        host = any(node.op.kind == HOST for node in self._graph.nodes)
-        if host or config.backend() != "cpu":
-            from fastnn.graph.interpret import interpret
-
-            return interpret(self._graph, arrays)
-        if self._plan is None:
-            from fastnn.graph.passes import optimize
-            from fastnn.graph.plan import Plan
-
-            self._plan = Plan(optimize(self._graph))
-        dense = [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
-        found: list[np.ndarray] = self._plan.run(dense)
-        self._plan.release_inputs()
-        return found
 
 
 def inline(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:

@@ -19,13 +19,13 @@ from fastnn.graph.branches import Branch
 from fastnn.graph.composites import apart, is_composite, together, unpacked
 from fastnn.graph.control import graph_op
 from fastnn.graph.passes import optimize
+from fastnn.graph.runner import Runner
 from fastnn.graph.signatures import Retracing, TensorSpec, conform
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
-from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fastnn.graph.ir import Graph
 
@@ -33,33 +33,22 @@ MAX_SIGNATURES = 64
 
 
 class _Compiled:
-    """One signature: the plan and the structure of its result.
+    """One signature: what runs its graph, and the structure of its result."""
 
-    A graph with host ops (linear algebra) has no plan: it runs node by node.
-    """
-
-    def __init__(self, graph: Graph, result: Any, pack: Any = None) -> None:
+    def __init__(self, graph: Graph, result: Any, pack: Any) -> None:
         self.graph = graph
-        self.result = result
-        self._pack = pack
-        self._plan: Any = None
-        self._planned = all(node.op.kind != HOST for node in graph.nodes)
+        self._run = Runner(graph)
+        self._result, self._pack = result, pack
 
     def __call__(self, arrays: list[np.ndarray]) -> Any:
-        if config.backend() == "cpu" and self._planned:
-            if self._plan is None:
-                from fastnn.graph.plan import Plan
+        return _packed(self._result, map(Tensor, self._run(arrays)), self._pack)
 
-                self._plan = Plan(self.graph)
-            values = iter(self._plan.run(arrays))
-        else:
-            from fastnn.graph.interpret import interpret
 
-            values = iter(interpret(self.graph, arrays))
-        out = tree.map_structure(
-            lambda t: None if t is None else Tensor(next(values)), self.result
-        )
-        return out if self._pack is None else self._pack(out)
+def _packed(result: Any, tensors: Iterable[Tensor], pack: Any) -> Any:
+    """Tensors in the structure of a traced result, and composite values of them."""
+    values = iter(tensors)
+    out = tree.map_structure(lambda t: None if t is None else next(values), result)
+    return out if pack is None else pack(out)
 
 
 class _Recorded:
@@ -91,11 +80,7 @@ class _Recorded:
         count = len(found) - len(self._assigned)
         for var, value in zip(self._assigned, found[count:], strict=True):
             var.assign(value)
-        values = iter(found)
-        out = tree.map_structure(
-            lambda t: None if t is None else next(values), self._result
-        )
-        return out if self.pack is None else self.pack(out)
+        return _packed(self._result, found, self.pack)
 
 
 class Function:

@@ -18,7 +18,9 @@ from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import DTypeError, ShapeError
-from fastnn.graph.branches import Branch, Runner, connected, inline
+from fastnn.graph.branches import Branch, connected, inline
+from fastnn.graph.passes import optimize
+from fastnn.graph.runner import Runner
 from fastnn.opset import OpDef, Spec
 from fastnn.opset._dtypes import is_float
 from fastnn.opset._opdef import EXACT, HOST
@@ -144,7 +146,7 @@ def _same_results(name: str, parts: list[Branch]) -> None:
 
 def _select_op(name: str, parts: list[Branch]) -> OpDef:
     graphs = [part.graph for part in parts]
-    runners = [Runner(graph) for graph in graphs]
+    runners = [Runner(optimize(graph)) for graph in graphs]
 
     def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
         at = min(max(int(arrays[0]), 0), len(runners) - 1)
@@ -220,7 +222,8 @@ def graph_op(name: str, graph: Graph) -> OpDef:
         return tuple(next(found) if i in wanted else None for i in range(count))
 
     count, depends = len(graph.inputs), sorted(connected(graph))
-    op = _made_op(name, count, _specs(graph.outputs), Runner(graph), vjp)
+    run = Runner(optimize(graph))
+    op = _made_op(name, count, _specs(graph.outputs), run, vjp)
     return op
 
 
@@ -290,7 +293,7 @@ def _check_state(specs: list[Spec], part: Branch, test: Branch) -> None:
 
 
 def _loop_op(test: Any, body: Any, count: int, maximum: int | None) -> OpDef:
-    goes_on, step = Runner(test), Runner(body)
+    goes_on, step = Runner(optimize(test)), Runner(optimize(body))
 
     def rounds(arrays: list[np.ndarray]) -> Any:
         """The state before each round, and at last the final one."""
@@ -328,7 +331,7 @@ def _loop_gradient(
         return _vjp_of(body, ts[: len(given)], ts[len(given) :], sources)
 
     part = Branch(back, [*_specs(given), *_specs(seeds)], "while_loop_grad")
-    step = Runner(part.graph)
+    step = Runner(optimize(part.graph))
 
     def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
         start, grads = arrays[: len(given)], arrays[len(given) :]

@@ -13,7 +13,7 @@ from fastnn.autodiff._tape import encode_attrs
 from fastnn.graph import memory
 from fastnn.graph.chains import chain
 from fastnn.graph.groups import group
-from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
+from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storage
 from fastnn.graph.schedule import kernel_table, schedule
 from fastnn.opset import Spec
 from fastnn.opset._dtypes import CODES, ITEMSIZE, NAMES
@@ -207,9 +207,10 @@ class Plan:
                 self._native.unbind(slot)
             del self._bound[slot]
 
-    def threads(self) -> int:
-        """How many threads a step is worth."""
-        return int(min(_core.num_threads(), self._worth))
+    def threads(self, steps: int = 2) -> int:
+        """How many threads a step is worth, as one of so many."""
+        worth = self._worth if steps > 1 else self._worth_once
+        return int(min(_core.num_threads(), worth))
 
     def run(self, inputs: list[np.ndarray] | None = None, steps: int = 1) -> list:
         """Bind, run `steps` times, and return copies of the outputs.
@@ -218,15 +219,14 @@ class Plan:
         """
         with self._lock:
             self._bind_all(inputs)
-            worth = self._worth if steps > 1 else self._worth_once
-            self._native.run(steps, min(_core.num_threads(), worth))
+            self._native.run(steps, self.threads(steps))
             return [self._read(o) for o in self._outputs]
 
     def run_on(self, arrays: list[np.ndarray]) -> list:
         """One step on C-contiguous arrays of the inputs' specs, which are not kept.
 
-        What `run` and `release_inputs` do, in half the time. Every input must be read
-        by some instruction: see `reads_all_inputs`.
+        What `run` and `release_inputs` do, in half the time, where `may_run_on` says
+        so.
         """
         with self._lock:
             bound, first = self._bound, 2 + len(self._variables)
@@ -240,9 +240,16 @@ class Plan:
             return [self._read(o) for o in self._outputs]
 
     @property
-    def reads_all_inputs(self) -> bool:
+    def may_run_on(self) -> bool:
+        """Whether some instruction reads every input, and no output lies in one."""
         first = 2 + len(self._variables)
-        return all(first + i in self._used for i in range(len(self.graph.inputs)))
+        if any(first + i not in self._used for i in range(len(self.graph.inputs))):
+            return False
+        return not any(
+            self._layout.views[o].storage.home == INPUTS
+            for o in self._outputs
+            if not isinstance(o, np.ndarray)
+        )
 
     def _bind_all(self, inputs: list[np.ndarray] | None) -> None:
         for i, array in enumerate(inputs or ()):

@@ -63,19 +63,19 @@ class Spans:
         self._known[key] = batches
 
     def _most(self, x: Any, batch_size: int, power: int) -> int:
-        one = self._program(head(x, batch_size))
+        one = self._program(rows_of(x, 0, batch_size))
         if one is None:
             return 1
         while power > 1 and one.plan.arena_bytes * power > MAX_ARENA:
             power //= 2
         if power == 1:
             return 1
-        many = self._program(head(x, batch_size * power))
+        many = self._program(rows_of(x, 0, batch_size * power))
         if many is None or not rows_are_apart(one.plan.graph, many.plan.graph):
             return 1
         return power
 
 
-def head(x: Any, count: int) -> Any:
-    """The first rows of each array."""
-    return tree.map_structure(lambda array: array[:count], x)
+def rows_of(x: Any, start: int, stop: int) -> Any:
+    """Those rows of each array."""
+    return tree.map_structure(lambda array: array[start:stop], x)

@@ -66,7 +66,7 @@ class Predicting:
             len(arrays) == 1
             and arrays[0] is x
             and isinstance(program.result, Tensor)
-            and program.plan.reads_all_inputs
+            and program.plan.may_run_on
         )
 
 
@@ -119,7 +119,7 @@ class Stepping:
             return False
         if not all(isinstance(value, Tensor) for value in result.values()):
             return False
-        if not program.plan.reads_all_inputs:
+        if not program.plan.may_run_on:
             return False
         return all(
             a is b is None
@@ -174,7 +174,7 @@ class Calling:
         except (PlanError, BackendError):
             return
         plan = program.plan
-        if isinstance(program.result, Tensor) and plan.reads_all_inputs:
+        if isinstance(program.result, Tensor) and plan.may_run_on:
             self._plans[key] = plan if plan.cost < MAX_NS else None
 
 

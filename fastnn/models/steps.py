@@ -25,7 +25,7 @@ from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.eager_runner import EagerRunner, concatenate
-from fastnn.models.prediction import Spans
+from fastnn.models.prediction import Spans, rows_of
 from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
 from fastnn.opset import Spec
 
@@ -295,11 +295,11 @@ class StepRunner:
         if "predict" not in self._untraceable:
             rows = self._spans.rows(x, batch_size, count)
             while rows > batch_size and start + rows <= count:
-                parts.append(self.predict_batch(_rows(x, start, start + rows)))
+                parts.append(self.predict_batch(rows_of(x, start, start + rows)))
                 start += rows
         step = None
         for i in range(start, count, batch_size):
-            rows = _rows(x, i, i + batch_size)
+            rows = rows_of(x, i, i + batch_size)
             if step is None or i + batch_size > count:
                 parts.append(self.predict_batch(rows))
                 step = self.ready.get(signature("predict", rows))
@@ -407,10 +407,6 @@ def _as_batch(data: Any) -> list[np.ndarray]:
         for a in tree.flatten(data)
         if a is not None
     ]
-
-
-def _rows(x: Any, start: int, stop: int) -> Any:
-    return tree.map_structure(lambda array: array[start:stop], x)
 
 
 def batch_dtype(dtype: str) -> str:

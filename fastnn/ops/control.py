@@ -15,6 +15,8 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import ShapeError
 from fastnn.graph.control import loop, select, tracing
+from fastnn.ops.arrays import concatenate, flip, moveaxis, stack, zeros
+from fastnn.ops.indexing import slice_update, take
 
 __all__ = [
     "associative_scan",
@@ -198,8 +200,6 @@ def _row(xs: Any, i: Any) -> Any:
 
 
 def _stacked(rows: list[Any]) -> Any:
-    from fastnn.ops.arrays import stack
-
     if not rows:
         return None
     return tree.map_structure(
@@ -252,8 +252,6 @@ def _long_scan(
     f: Callable[..., Any], init: Any, xs: Any, count: int, reverse: bool
 ) -> tuple[Any, Any]:
     """The same as a loop: each step writes its row of ys."""
-    from fastnn.ops.arrays import zeros
-    from fastnn.ops.indexing import slice_update, take
 
     def at(i: Any) -> Any:
         if xs is None:
@@ -326,8 +324,6 @@ def associative_scan(
     Raises:
         ShapeError: for lengths that differ.
     """
-    from fastnn.ops.arrays import flip, moveaxis
-
     leaves = tree.map_structure(
         lambda t: moveaxis(convert_to_tensor(t), axis, 0), elems
     )
@@ -349,8 +345,6 @@ def associative_scan(
 
 def _prefixes(f: Callable[[Any, Any], Any], xs: Any) -> Any:
     """Running results along the leading axis: of pairs first, then between them."""
-    from fastnn.ops.arrays import concatenate
-
     count = tree.flatten(xs)[0].shape[0]
     if count < 2:
         return xs
@@ -366,8 +360,6 @@ def _prefixes(f: Callable[[Any, Any], Any], xs: Any) -> Any:
 
 def _interleaved(a: Tensor, b: Tensor) -> Tensor:
     """a[0], b[0], a[1], b[1], ...; a may have one more."""
-    from fastnn.ops.arrays import concatenate, stack
-
     n = b.shape[0]
     pairs = raw.reshape(stack([a[:n], b], axis=1), (2 * n, *a.shape[1:]))
     return concatenate([pairs, a[n:]], axis=0) if a.shape[0] > n else pairs
