@@ -2,6 +2,7 @@
 """Matrix products: GFLOP/s and the share of the FMA peak probed in the same turn.
 
     python -m benchmarks.gemm [--quick] [--threads 1,2] [--peers numpy torch ...]
+                              [--sizes 512x784x784 ...]
 
 The shapes are those of the training workloads in their three forms (forward, input
 gradient, weight gradient) and squares. Results are checked against float64 before they
@@ -55,18 +56,30 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     libraries = list(LIBRARIES)
+    sizes = sorted({size_of(shape) for shape in SHAPES})
     add("--peers", nargs="+", default=libraries, choices=libraries)
     add("--ours", default="fastnn", choices=libraries)
     add("--threads", nargs="+", default=["1,2"], help="1 2, or 1,2")
     add("--rounds", type=int, default=15)
     add("--seconds", type=float, default=0.2, help="length of one turn")
     add("--quick", action="store_true", help="5 rounds of 0.1 s of a few shapes")
+    add("--sizes", nargs="+", choices=sizes, help="shapes m x k x n, all unless given")
     add("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
     options.threads = [int(n) for text in options.threads for n in text.split(",")]
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 5), 0.1
     return options
+
+
+def size_of(shape: tuple[str, int, int, int]) -> str:
+    return "x".join(map(str, shape[1:]))
+
+
+def chosen_shapes(options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
+    if options.sizes:
+        return [shape for shape in SHAPES if size_of(shape) in options.sizes]
+    return list(QUICK if options.quick else SHAPES)
 
 
 def measure_shape(
@@ -102,14 +115,10 @@ def _line(cells: dict[str, Any]) -> str:
 
 
 def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:
+    """All shapes; what is measured so far is stored after each."""
     sheet = machine_sheet(threads)
     session = Session("gemm", options.peers, threads, say)
-    try:
-        shapes = QUICK if options.quick else SHAPES
-        results = [measure_shape(session, shape, options) for shape in shapes]
-    finally:
-        session.close()
-    return {
+    document = {
         "kind": "gemm",
         "quick": options.quick,
         "rounds": options.rounds,
@@ -120,16 +129,21 @@ def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:
         "absent": session.absent,
         "versions": session.versions,
         "probe": session.probe_kind,
-        "results": results,
+        "results": [],
     }
+    try:
+        for shape in chosen_shapes(options):
+            document["results"].append(measure_shape(session, shape, options))
+            report.write_json(options.out / f"gemm_{threads}.json", document)
+    finally:
+        session.close()
+    return document
 
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     for threads in options.threads:
-        document = measure(options, threads)
-        report.write_json(options.out / f"gemm_{threads}.json", document)
-        print(report.render(document))
+        print(report.render(measure(options, threads)))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,9 @@ def compare_losses(
     ok = bool(steps <= steps_rtol and epoch <= epoch_rtol)
     if "masked" in got:
         (masked,) = got["masked"]
-        ok = ok and bool(abs(masked - b[0]) > 1e-3 * abs(b[0]))
+        # Untrained, a mask moves the loss little (5e-4 for torch's first on cnn32), but
+        # a thousand times more than rounding does in the first step.
+        ok = ok and bool(abs(masked - b[0]) > 1e-5 * abs(b[0]))
     return {"steps": steps, "epoch": float(epoch), "ok": ok}
 
 

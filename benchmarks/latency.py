@@ -153,14 +153,14 @@ def main(argv: list[str] | None = None) -> None:
     add("--seconds", type=float, default=0.2, help="length of one turn")
     add("--repeats", type=int, default=5, help="imports of each framework")
     add("--quick", action="store_true", help="5 rounds of 0.1 s, 2 imports")
-    add("--out", type=Path, default=RESULTS / "latency.json")
+    add("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
     check_clock(parser, options.clock, options.threads)
     if options.quick:
         options.rounds, options.repeats = min(options.rounds, 5), 2
         options.seconds = 0.1
     document = measure(options)
-    report.write_json(options.out, document)
+    report.write_json(options.out / "latency.json", document)
     print(report.render(document))
 
 

@@ -165,7 +165,9 @@ _ROWS = (
         "wide512", "mnist", (784,), mlp(2048, 2048), SPARSE_CE, 512, ADAM, 5_120, 1e-3
     ),
     Workload("lenet64", "mnist", _IMAGE, _LENET, SPARSE_CE, 64, ADAM, 1_920, 1e-3),
-    Workload("cnn32", "mnist", _IMAGE, _CNN, SPARSE_CE, 32, ADAM, 640, 1e-3),
+    # Nine layers deep the tenth step amplifies what the first eight keep below 1e-6:
+    # NumPy in float32 is 1e-4 off there, Keras 9e-4, JAX 1.1e-3, torch 1.5e-3.
+    Workload("cnn32", "mnist", _IMAGE, _CNN, SPARSE_CE, 32, ADAM, 640, 3e-3),
 )
 WORKLOADS: dict[str, Workload] = {row.name: row for row in _ROWS}
 
