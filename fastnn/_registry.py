@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from fastnn import _lazy
 from fastnn.errors import SerializationError
 
 T = TypeVar("T")
@@ -46,14 +47,63 @@ def export(*modules: str, names: tuple[str, ...] = ()) -> Callable[[T], T]:
     return decorator
 
 
-def exported(module: str) -> dict[str, Any]:
-    """Everything exported under one public module, by name."""
-    prefix = module + "."
+def find(path: str) -> Any:
+    """What is exported as `"keras.layers.Dense"`, loaded if need be, or None."""
+    if path not in _objects:
+        module, _, name = path.rpartition(".")
+        _lazy.load(module, name)
+    return _objects.get(path)
+
+
+class _Exports(Mapping[str, Any]):
+    """What `exported` returns."""
+
+    def __init__(self, module: str, spellings: Mapping[str, str]) -> None:
+        self._module = module
+        self._spellings = spellings
+
+    def __getitem__(self, name: str) -> Any:
+        found = find(f"{self._module}.{self._spellings.get(name, name)}")
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for name in list(_lazy.homes(self._module)):
+            _lazy.load(self._module, name)
+        return iter({**exported_homes(self._module), **self._spellings})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True  # and nothing loaded to count
+
+
+def exported(
+    module: str, spellings: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """What is exported under one public module, by name; loaded when looked up.
+
+    Args:
+        module: `"keras.losses"`.
+        spellings: further names that configs may use for some of them.
+    """
+    return _Exports(module, spellings or {})
+
+
+def exported_homes(module: str) -> dict[str, str]:
+    """Names exported so far under one public module, and where they are defined."""
     return {
-        path[len(prefix) :]: obj
+        path.rpartition(".")[2]: obj.__module__
         for path, obj in _objects.items()
-        if path.startswith(prefix) and "." not in path[len(prefix) :]
+        if path.rpartition(".")[0] == module
     }
+
+
+def exported_modules() -> set[str]:
+    """The public modules under which something is exported so far."""
+    return {path.rpartition(".")[0] for path in _objects}
 
 
 def exported_name(obj: Any) -> tuple[str, str] | None:
@@ -63,6 +113,7 @@ def exported_name(obj: Any) -> tuple[str, str] | None:
 
 def exported_names() -> list[str]:
     """All names a config may use without registration."""
+    _lazy.load_everywhere()
     return [path.rpartition(".")[2] for path in _objects]
 
 
@@ -145,10 +196,9 @@ def find_exported(module: str | None, name: str) -> Any:
         public = [part for part in parts[1:] if part != "src"]
         candidates = [".".join(["keras", *public])]
         candidates += [".".join(["keras", *public[:1]]), module]
-        return next(
-            (_objects[f"{c}.{name}"] for c in candidates if f"{c}.{name}" in _objects),
-            None,
-        )
+        found = (find(f"{c}.{name}") for c in candidates)
+        return next((obj for obj in found if obj is not None), None)
+    _lazy.load_everywhere(name)
     matches = [obj for path, obj in _objects.items() if path.endswith(f".{name}")]
     distinct = [obj for i, obj in enumerate(matches) if obj not in matches[:i]]
     if len(distinct) > 1:

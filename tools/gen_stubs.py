@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the stubs of fastnn.ops and autodiff.raw, and docs/ops.md, from the ops.
+"""Write the index of public names, the stubs of packages that load them on first use,
+those of fastnn.ops and autodiff.raw, and docs/ops.md, from the modules and the ops.
 
 python tools/gen_stubs.py            write them
 python tools/gen_stubs.py --check    exit 1 when they are not current
@@ -10,9 +11,13 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
-from fastnn import ops
+import fastnn
+from fastnn import _lazy, _registry, ops
 from fastnn.opset import all_ops
 from fastnn.opset._opdef import REQUIRED
 
@@ -20,11 +25,80 @@ ROOT = Path(__file__).resolve().parent.parent
 STUB = ROOT / "fastnn" / "ops" / "__init__.pyi"
 RAW = ROOT / "fastnn" / "autodiff" / "raw.pyi"
 TABLE = ROOT / "docs" / "ops.md"
+INDEX = ROOT / "fastnn" / "_index.py"
 NAMESPACES = ("image", "linalg", "nn", "numpy")
 
 
 def _first_line(function: object) -> str:
     return (inspect.getdoc(function) or "").split("\n")[0]
+
+
+def homes() -> dict[str, dict[str, str]]:
+    """Public module -> name -> the module that defines it, from all of fastnn."""
+    for _, name, _ in walk_packages(fastnn.__path__, "fastnn."):
+        if name not in ("fastnn.libfastnn", "fastnn.selftest.__main__"):
+            import_module(name)
+    found = {f"keras.{p}": names for p in _lazy.PACKAGES if (names := _lazy.scan(p))}
+    for module in _registry.exported_modules():
+        found[module] = _registry.exported_homes(module) | found.get(module, {})
+    found["opset"] = {name: op.home for name, op in all_ops().items()}
+    return found
+
+
+def grouped(names: dict[str, str]) -> dict[str, list[str]]:
+    """Home -> its names, both sorted."""
+    by_home: dict[str, list[str]] = {}
+    for name, home in sorted(names.items()):
+        by_home.setdefault(home, []).append(name)
+    return dict(sorted(by_home.items()))
+
+
+def index(found: dict[str, dict[str, str]]) -> str:
+    """fastnn/_index.py: a line of names for each module that defines some."""
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        '"""Where public names live: public module -> home in fastnn -> names.',
+        "",
+        "Written by tools/gen_stubs.py from `__all__` and `@export`; do not edit.",
+        '"""',
+        "",
+        "# fmt: off",
+        "NAMES: dict[str, dict[str, str]] = {",
+    ]
+    for module, names in sorted(found.items()):
+        lines.append(f'    "{module}": {{')
+        for home, own in grouped(names).items():
+            key = f'        "{home.removeprefix("fastnn.")}":'
+            text = " ".join(own)
+            if len(key) + len(text) < 83:
+                lines.append(f'{key} "{text}",')
+                continue
+            parts = textwrap.wrap(text, 72)
+            lines.append(key)
+            lines += [f'            "{part} "' for part in parts[:-1]]
+            lines.append(f'            "{parts[-1]}",')
+        lines.append("    },")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def package_stub(package: str, names: dict[str, str]) -> str:
+    """What a type checker sees of a package that loads its names on first use."""
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Written by tools/gen_stubs.py from the modules; do not edit.",
+    ]
+    imports = []
+    for name, home in names.items():
+        source = package if home == f"{package}.{name}" else home
+        line = f"from {source} import {name} as {name}"
+        if len(line) > 88:
+            line = f"from {source} import (\n    {name} as {name},\n)"
+        # In the order of isort: constants, classes, functions.
+        kind = (not name.isupper(), name.islower(), name.lower())
+        imports.append((source, kind, line))
+    lines += [*(line for *_, line in sorted(imports)), "", "__all__ = ["]
+    lines += [f'    "{name}",' for name in sorted(names)]
+    return "\n".join([*lines, "]"]) + "\n"
 
 
 def stub() -> str:
@@ -130,7 +204,14 @@ def table() -> str:
 
 def main() -> int:
     stale = []
-    for path, text in ((STUB, stub()), (RAW, raw_stub()), (TABLE, table())):
+    found = homes()
+    texts = {INDEX: index(found)}
+    for package in _lazy.PACKAGES:
+        path = ROOT / "fastnn" / package.replace(".", "/") / "__init__.pyi"
+        if path.parent.is_dir():
+            texts[path] = package_stub(f"fastnn.{package}", found[f"keras.{package}"])
+    texts |= {STUB: stub(), RAW: raw_stub(), TABLE: table()}
+    for path, text in texts.items():
         if "--check" in sys.argv[1:]:
             if not path.exists() or path.read_text() != text:
                 stale.append(str(path.relative_to(ROOT)))

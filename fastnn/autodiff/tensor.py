@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -448,6 +447,8 @@ class Variable(Assignments, Tensor):
         self.__dict__.update(state)
 
     def __deepcopy__(self, memo: Any) -> Variable:
+        from copy import deepcopy
+
         copy = Variable(self.numpy(), self.trainable, self.dtype, self.name)
         memo[id(self)] = copy
         copy.path = self.path

@@ -153,3 +153,6 @@ class MonitorMixin:
                 stacklevel=4,
             )
         return value
+
+
+__all__ = ["Callback"]

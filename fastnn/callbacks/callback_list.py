@@ -8,7 +8,6 @@ from typing import Any
 
 from fastnn.callbacks.callback import Callback, overrides
 from fastnn.callbacks.history import History
-from fastnn.callbacks.progress import ProgbarLogger
 
 _TRAIN = (
     "on_train_batch_begin",
@@ -57,8 +56,11 @@ class CallbackList:
                     f"{callback!r}.{hint}"
                 )
         self.callbacks: list[Callback] = given
-        if add_progbar and not self._has(ProgbarLogger):
-            self.callbacks.append(ProgbarLogger())
+        if add_progbar:
+            from fastnn.callbacks.progress import ProgbarLogger
+
+            if not self._has(ProgbarLogger):
+                self.callbacks.append(ProgbarLogger())
         if add_history and not self._has(History):
             self.callbacks.append(History())
         self.params = params
@@ -166,3 +168,6 @@ class CallbackList:
 
     on_batch_begin = on_train_batch_begin
     on_batch_end = on_train_batch_end
+
+
+__all__ = ["CallbackList"]

@@ -64,3 +64,6 @@ class CSVLogger(Callback):
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+__all__ = ["CSVLogger"]

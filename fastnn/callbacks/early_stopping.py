@@ -91,3 +91,6 @@ class EarlyStopping(MonitorMixin, Callback):
                     f"{self.best_epoch + 1}."
                 )
             self.model.set_weights(self.best_weights)
+
+
+__all__ = ["EarlyStopping"]

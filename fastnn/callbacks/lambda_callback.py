@@ -44,3 +44,6 @@ class LambdaCallback(Callback):
                 raise ValueError(f"[LambdaCallback] there is no hook called {name!r}.")
             if function is not None:
                 setattr(self, name, function)
+
+
+__all__ = ["LambdaCallback"]

@@ -93,3 +93,6 @@ class ProgbarLogger(Callback):
 
     def on_predict_end(self, logs: Any = None) -> None:
         self._show(self._steps_done or 1, None, finalize=True)
+
+
+__all__ = ["ProgbarLogger"]

@@ -128,3 +128,6 @@ class ReduceLROnPlateau(MonitorMixin, Callback):
                 f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to "
                 f"{new_rate}."
             )
+
+
+__all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]

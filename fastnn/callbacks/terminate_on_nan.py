@@ -30,3 +30,6 @@ class TerminateOnNaN(Callback):
             raise RuntimeError(f"[TerminateOnNaN] {message} (loss {loss}).")
         show(message)
         self.model.stop_training = True
+
+
+__all__ = ["TerminateOnNaN"]

@@ -13,7 +13,7 @@ from fastnn.layers._images import Shape
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
 from fastnn.ops._images import per_axis
-from fastnn.ops.conv import convolve
+from fastnn.ops.convolution import convolve
 
 
 class WindowLayer(Layer):

@@ -9,7 +9,11 @@ from fastnn._registry import export
 from fastnn.layers import _images, _parts
 from fastnn.layers._images import Shape
 from fastnn.layers.conv import WindowLayer
-from fastnn.ops.conv import convolve_transpose, output_padding_of, transpose_shape
+from fastnn.ops.convolution import (
+    convolve_transpose,
+    output_padding_of,
+    transpose_shape,
+)
 
 
 class BaseConvTranspose(WindowLayer):

@@ -138,3 +138,6 @@ def Input(  # noqa: N802 - Keras's public spelling
             f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
         )
     return InputLayer(shape, batch_size, dtype, batch_shape, name).output
+
+
+__all__ = ["Input", "InputLayer"]

@@ -166,3 +166,6 @@ def check_inputs(layer: Any, spec: Any, inputs: Sequence[Any]) -> None:
         )
     for one, tensor in zip(specs, inputs, strict=True):
         check_shape(layer, one, tensor.shape, str(tensor.dtype))
+
+
+__all__ = ["InputSpec"]

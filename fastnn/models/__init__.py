@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models: layers that can be compiled, trained, evaluated and asked."""
 
-from fastnn.models.cloning import clone_model
-from fastnn.models.model import Model
-from fastnn.models.sequential import Sequential
+from __future__ import annotations
 
-__all__ = ["Model", "Sequential", "clone_model"]
+from fastnn import _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__)

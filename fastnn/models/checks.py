@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import losses
 from fastnn.errors import ShapeError
 
 
@@ -28,10 +28,12 @@ def check_count(where: str, name: str, value: Any, least: int = 1) -> int:
 
 
 def _is_sparse(loss: Any) -> bool:
-    if isinstance(loss, losses.SparseCategoricalCrossentropy):
+    home = sys.modules.get("fastnn.losses.crossentropy")
+    if home is None:  # not loaded, so not used
+        return False
+    if isinstance(loss, home.SparseCategoricalCrossentropy):
         return True
-    fn = getattr(loss, "fn", None)
-    return fn is losses.sparse_categorical_crossentropy
+    return getattr(loss, "fn", None) is home.sparse_categorical_crossentropy
 
 
 def _is_own(loss: Any) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastnn import optimizers
 from fastnn.autodiff.tensor import Variable
 from fastnn.layers import _changes as layer_changes
 from fastnn.layers._tracking import tracked
-from fastnn.optimizers import Optimizer
 from fastnn.optimizers import _changes as optimizer_changes
 
 
@@ -98,7 +98,7 @@ class RunnerCache:
         training: list[tuple[Any, ...]] = [
             (w, w.constraint, w.regularizer) for w in model.trainable_weights
         ]
-        training += [(x, x._version) for x in tracked(model, Optimizer)]
+        training += [(x, x._version) for x in tracked(model, optimizers.Optimizer)]
         if not _same(structure, self._structure):
             if self._structure:
                 self.runner = make_runner(model)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fastnn import optimizers, tree
 from fastnn._switches import filtered
 from fastnn.autodiff.grad import GradientTape
-from fastnn.callbacks import History
 from fastnn.data import adapt, unpack_x_y_sample_weight
 from fastnn.errors import NOT_COMPILED, NotCompiledError
-from fastnn.metrics import Mean
 from fastnn.models import loops
 from fastnn.models.checks import check_count
 from fastnn.models.compile_metrics import CompileMetrics
@@ -25,6 +23,7 @@ from fastnn.models.sources import make_source
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 if TYPE_CHECKING:
+    from fastnn.callbacks import History
     from fastnn.graph.plan import Plan
 
 
@@ -84,6 +83,8 @@ class Trainer(PrepareMixin):
         Raises:
             ValueError: for an unknown name, with near ones; nothing is changed then.
         """
+        from fastnn.metrics.mean import Mean  # most who predict never train
+
         check_count("compile", "steps_per_execution", steps_per_execution)
         made = optimizers.get(optimizer)
         names = self._known_output_names()

@@ -6,9 +6,11 @@ Those of ops.numpy are all that are neither in the lists below nor fastnn's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import ModuleType
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from fastnn import ops
 
 LINALG = frozenset(
     """cholesky cholesky_inverse det eig eigh inv jvp lstsq lu_factor matrix_power
@@ -42,7 +44,16 @@ def members(names: Iterable[str]) -> dict[str, set[str]]:
     return {"linalg": every & LINALG, "nn": every & NN, "numpy": rest}
 
 
-def fill(modules: Mapping[str, ModuleType], functions: Mapping[str, Any]) -> None:
-    """Puts the functions into the modules they belong to, besides fastnn.ops."""
-    for space, names in members(functions).items():
-        vars(modules[space]).update({name: functions[name] for name in names})
+def attach(
+    module: str,
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of one of these namespaces."""
+    space = vars(sys.modules[module])
+    names = sorted(members(ops.__all__)[module.rpartition(".")[2]])
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        return space.setdefault(name, getattr(ops, name))
+
+    return __getattr__, lambda: sorted({*space, *names}), names

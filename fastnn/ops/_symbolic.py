@@ -12,7 +12,8 @@ of the first argument that has it, as NumPy's `__array_function__`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from fastnn import tree
@@ -33,8 +34,16 @@ def symbolic(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return call_symbolically(function, args, kwargs)
 
 
-def aware(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, taking symbolic tensors as well."""
+@functools.cache
+def aware(function: Any, module: str) -> Any:
+    """A public function of `module`, taking symbolic tensors as well.
+
+    Those that ops.pointwise makes from records are aware already, without a wrapper.
+    """
+    if isinstance(function, ModuleType):
+        return function
+    if function.__name__ in _EXCEPT or hasattr(function, "takes_symbols"):
+        return function
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -43,20 +52,5 @@ def aware(function: Callable[..., Any]) -> Callable[..., Any]:
         except SymbolicTensorError:
             return symbolic(wrapper, args, kwargs)
 
+    wrapper.__module__ = module  # for pickle
     return wrapper
-
-
-def make_aware(namespace: MutableMapping[str, Any], names: Sequence[str]) -> None:
-    """Puts the aware form in place of each named function; aliases stay aliases.
-
-    Those that ops.math makes from records are aware already, without a wrapper.
-    """
-    made: dict[int, Any] = {}
-    for name in names:
-        function = namespace[name]
-        if name in _EXCEPT or hasattr(function, "takes_symbols"):
-            continue
-        if id(function) not in made:
-            made[id(function)] = aware(function)
-            made[id(function)].__module__ = namespace["__name__"]  # for pickle
-        namespace[name] = made[id(function)]

@@ -1,128 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise mathematics, comparisons and reductions."""
+"""Reductions, products, and elementwise functions that do more than their op."""
 
 from __future__ import annotations
 
 import math as _math
-from functools import partial
 from typing import Any
 
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff._tape import apply
 from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.errors import SymbolicTensorError
 from fastnn.ops._promote import axes_of, axis_of, promote, to_float
-from fastnn.ops._symbolic import symbolic
-from fastnn.opset import OpDef, all_ops, get_op
+from fastnn.ops.pointwise import bools, floats
+from fastnn.opset import get_op
 from fastnn.opset._dtypes import FLOATS, know
-from fastnn.opset._opdef import POINTWISE
-
-LOGICAL = ("logical_and", "logical_or", "logical_xor")
-WRITTEN = (
-    "round",
-    "divide",
-    "power",
-    "sigmoid",
-    *LOGICAL,
-    # in `elementwise`
-    *"bitwise_and bitwise_not bitwise_or bitwise_xor fmax fmin gcd".split(),
-    *"left_shift right_shift signbit".split(),
-)  # below: more than the op itself
-
-
-def _document(function: Any, op: OpDef) -> Any:
-    function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = f"{op.doc}."
-    function.takes_symbols = True
-    return function
-
-
-def _unary(op: OpDef) -> Any:
-    strict = _strict(op)
-    prepare = convert_to_tensor if op.integers else to_float
-
-    def function(x: Any) -> Tensor:
-        try:
-            if isinstance(x, Tensor) and x._dtype in FLOATS:
-                return apply(op, (x,))
-            return strict(prepare(x))
-        except SymbolicTensorError:
-            return symbolic(function, (x,), {})
-
-    return _document(function, op)
-
-
-def _strict(op: OpDef) -> Any:
-    return partial(integers.call, op.name) if op.integers else getattr(raw, op.name)
-
-
-def _binary(op: OpDef, prepare: Any) -> Any:
-    strict = _strict(op)
-    ready = integers.NATIVE if op.integers else FLOATS
-
-    def function(x1: Any, x2: Any) -> Tensor:
-        try:
-            # Nothing to promote: two tensors as the kernel takes them.
-            if isinstance(x1, Tensor) and isinstance(x2, Tensor):
-                dtype = x1._dtype
-                if dtype == x2._dtype and dtype in ready:
-                    return apply(op, (x1, x2))
-            return strict(*prepare(x1, x2))
-        except SymbolicTensorError:
-            return symbolic(function, (x1, x2), {})
-
-    return _document(function, op)
-
-
-def _logical(op: OpDef) -> Any:
-    strict = getattr(raw, op.name)
-
-    def function(x1: Any, x2: Any) -> Tensor:
-        try:
-            return strict(*_bools(x1, x2))
-        except SymbolicTensorError:
-            return symbolic(function, (x1, x2), {})
-
-    return _document(function, op)
-
-
-def _floats(x1: Any, x2: Any) -> tuple[Tensor, ...]:
-    a, b = promote(x1, x2)
-    return to_float(a), to_float(b)
-
-
-def _bools(*xs: Any) -> tuple[Tensor, ...]:
-    return tuple(raw.cast(convert_to_tensor(x), "bool") for x in xs)
-
-
-def _generate() -> dict[str, Any]:
-    """A public function for every pointwise record of one or two plain operands."""
-    made = {}
-    for name, op in all_ops().items():
-        if op.kind != POINTWISE or op.attrs or name in WRITTEN or name == "logical_not":
-            continue
-        if op.inputs == ("x",) and name != "copy":
-            made[name] = _unary(op)
-        elif op.inputs == ("x1", "x2"):
-            made[name] = _binary(op, promote if op.integers else _floats)
-    for name in LOGICAL:
-        made[name] = _logical(all_ops()[name])
-    return made
-
-
-GENERATED = _generate()
-globals().update(GENERATED)
 
 
 def logical_not(x: Any) -> Tensor:
     """Logical not, of bools or of anything compared with 0."""
-    return raw.logical_not(*_bools(x))
+    return raw.logical_not(*bools(x))
 
 
 def divide(x1: Any, x2: Any) -> Tensor:
     """x1 / x2; integers divide as floats."""
-    return raw.divide(*_floats(x1, x2))
+    return raw.divide(*floats(x1, x2))
 
 
 def power(x1: Any, x2: Any) -> Tensor:
@@ -155,7 +56,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
         return nonzero(condition)
     if x1 is None or x2 is None:
         raise ValueError("[where] needs both x1 and x2, or neither")
-    return integers.where(*_bools(condition), *promote(x1, x2))
+    return integers.where(*bools(condition), *promote(x1, x2))
 
 
 _MATMUL = get_op("matmul")
@@ -279,13 +180,13 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether any element over axes is true."""
-    (t,) = _bools(x)
+    (t,) = bools(x)
     return _staged("any", t, axes_of(axis, t.ndim, "any"), bool(keepdims))
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over axes are true."""
-    (t,) = _bools(x)
+    (t,) = bools(x)
     return _staged("all", t, axes_of(axis, t.ndim, "all"), bool(keepdims))
 
 
@@ -325,10 +226,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def count_nonzero(x: Any, axis: Any = None) -> Tensor:
     """Number of elements that are not 0, int32."""
-    return _reduce("sum", raw.cast(_bools(x)[0], "int32"), axis, False)
-
-
-absolute = globals()["abs"]
+    return _reduce("sum", raw.cast(bools(x)[0], "int32"), axis, False)
 
 
 def true_divide(x1: Any, x2: Any) -> Tensor:
@@ -347,8 +245,7 @@ def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 __all__ = [
-    *GENERATED,
-    *"absolute all amax amin any argmax argmin clip count_nonzero divide".split(),
+    *"all amax amin any argmax argmin clip count_nonzero divide".split(),
     *"logical_not logsumexp matmul max mean min power prod".split(),
     *"round squared_difference std sum true_divide var where".split(),
 ]

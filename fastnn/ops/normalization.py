@@ -12,7 +12,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import axes_of, axis_of, to_float
-from fastnn.ops.linalg import norm
+from fastnn.ops.matrices import norm
 
 
 def moments(

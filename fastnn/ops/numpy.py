@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fastnn.ops import _namespaces
 
-if TYPE_CHECKING:
-    from typing import Any
-
-    def __getattr__(name: str) -> Any: ...  # put here by _namespaces.fill
+__getattr__, __dir__, __all__ = _namespaces.attach(__name__)

@@ -30,7 +30,11 @@ def _max(x: Tensor, *attrs: Ints) -> Tensor:
     return raw.max_pool(x, *attrs)
 
 
-_KERNELS: dict[str, Any] = {"max_pool": _max, "average_pool": raw.average_pool}
+def _average(x: Tensor, *attrs: Ints) -> Tensor:
+    return raw.average_pool(x, *attrs)
+
+
+_KERNELS: dict[str, Any] = {"max_pool": _max, "average_pool": _average}
 
 
 EXACT = 2**53  # so large are the integers that float64 has all of

@@ -12,7 +12,7 @@ from fastnn.errors import ShapeError
 from fastnn.ops import math
 from fastnn.ops._promote import axes_of, axis_of, integer, promote, to_float
 from fastnn.ops.arrays import flip
-from fastnn.ops.conv import conv
+from fastnn.ops.convolution import conv
 from fastnn.ops.spacing import wide_float
 from fastnn.opset._dtypes import is_float
 

@@ -8,7 +8,10 @@ A record names its kernel by string (its own name); it imports no backend.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastnn import _lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +85,7 @@ class OpDef:
         "differentiable",
         "doc",
         "handle",
+        "home",
         "infer",
         "inplace",
         "inputs",
@@ -115,6 +119,7 @@ class OpDef:
     broadcast: str
     typical: Callable[..., Sample] | None
     doc: str
+    home: str
     handle: Any
 
     def __init__(self, **fields: Any) -> None:
@@ -213,6 +218,7 @@ def op(
         "outputs": tuple(outputs.split()),
         "code": getattr(infer, "code", 0),
         "broadcast": broadcast or ("all" if kind == POINTWISE else ""),
+        "home": _registering_module(),
     }
     if differentiable is None:
         fields["differentiable"] = kind != UPDATE
@@ -223,11 +229,24 @@ def op(
     return record
 
 
+def _registering_module() -> str:
+    """The module whose import registers a record, through however many helpers."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_globals["__name__"]
+
+
 def get_op(name: str) -> OpDef:
     """The record called `name`; KeyError if there is none."""
-    return _REGISTRY[name]
+    record = _REGISTRY.get(name)
+    if record is None:
+        _lazy.load("opset", name)
+        record = _REGISTRY.get(name)
+    return all_ops()[name] if record is None else record
 
 
 def all_ops() -> dict[str, OpDef]:
-    """Every record by name, in order of registration."""
-    return dict(_REGISTRY)
+    """Every record by name, in alphabetical order."""
+    _lazy.submodules("opset")
+    return dict(sorted(_REGISTRY.items()))

@@ -174,19 +174,19 @@ def is_operation_config(config: dict[str, Any]) -> bool:
 def operation_from_config(config: dict[str, Any]) -> Operation:
     """The operation that `Operation.config_of_call`, or Keras, described."""
     wanted = config["class_name"]
-    functions = {**vars(ops.image), **vars(ops)}
-    for name in (*ops.__all__, *ops.image.__all__):
-        if class_name(name) == wanted:
-            break
-    else:
+    spaces = (ops, ops.image)
+    names = ((space, name) for space in spaces for name in space.__all__)
+    found = next((place for place in names if class_name(place[1]) == wanted), None)
+    if found is None:
         raise SerializationError(
             f"[from_config] fastnn.ops has no function for Keras's {wanted!r}."
         )
     options = deserialize_keras_object(dict(config["config"]))
     own_name = options.pop("name", None)
-    known = inspect.signature(functions[name]).parameters
+    function = getattr(*found)
+    known = inspect.signature(function).parameters
     options = {key: value for key, value in options.items() if key in known}
-    return Operation(functions[name], own_name, options)
+    return Operation(function, own_name, options)
 
 
 def call_symbolically(

@@ -91,3 +91,6 @@ def pad_sequences(
             )
             row[place] = kept
     return padded
+
+
+__all__ = ["normalize", "pad_sequences", "to_categorical"]

@@ -29,3 +29,6 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     if y is None and sample_weight is None:
         return x if not isinstance(x, (tuple, list)) else (x,)
     return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+__all__ = ["pack_x_y_sample_weight", "unpack_x_y_sample_weight"]

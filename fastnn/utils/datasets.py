@@ -298,3 +298,6 @@ def timeseries_dataset_from_array(
         order.shuffle(starts)
     offsets = np.arange(sequence_length) * sampling_rate
     return _Windows(series[first:last], goals, starts, offsets, batch_size, order)
+
+
+__all__ = ["split_dataset", "timeseries_dataset_from_array"]

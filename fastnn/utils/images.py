@@ -192,3 +192,6 @@ def _resized(
         box = (left, top, left + w, top + h)
     method = getattr(image.Resampling, interpolation.upper())
     return img.resize((columns, rows), method, box=box)
+
+
+__all__ = ["array_to_img", "img_to_array", "load_img", "save_img"]

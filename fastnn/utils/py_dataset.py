@@ -83,3 +83,8 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after each epoch."""
+
+
+Sequence = PyDataset  # its name in Keras 2
+
+__all__ = ["PyDataset", "Sequence"]

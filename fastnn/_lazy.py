@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages whose names are loaded on first use, and where each name lives.
+
+A name is described where it is defined: by `__all__` of its module, or `@export` with
+the Keras module it belongs to. `fastnn/_index.py` lists the homes of all names, so that
+one can be found without loading the others; tools/gen_stubs.py writes it. A name that
+is not listed yet is found by loading its whole package, so a stale index only costs
+time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from fastnn._index import NAMES
+
+# Packages with submodules whose names are theirs; utils.fastnn is keras.utils, ...
+PACKAGES = (
+    "callbacks",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "ops.image",
+    "ops.linalg",
+    "ops.nn",
+    "ops.numpy",
+    "optimizers",
+    "optimizers.schedules",
+    "utils",
+)
+
+_homes: dict[str, dict[str, str]] = {}
+
+
+def homes(module: str) -> dict[str, str]:
+    """Names of a public module, `"keras.layers"`, and the modules that define them."""
+    if module not in _homes:
+        _homes[module] = {
+            name: f"fastnn.{home}"
+            for home, names in NAMES.get(module, {}).items()
+            for name in names.split()
+        }
+    return _homes[module]
+
+
+def load(module: str, name: str) -> None:
+    """Imports what defines `name` of a public module, if the index knows it."""
+    home = homes(module).get(name)
+    if home is not None:
+        import_module(home)
+
+
+def load_everywhere(name: str | None = None) -> None:
+    """The same in every public module; all that they define for None."""
+    for module in NAMES:
+        for known in list(homes(module)) if name is None else (name,):
+            load(module, known)
+
+
+def submodules(package: str) -> list[ModuleType]:
+    """The public modules of a package of fastnn, imported."""
+    import pkgutil
+
+    root = import_module(f"fastnn.{package}")
+    names = [info.name for info in pkgutil.iter_modules(getattr(root, "__path__", ()))]
+    public = [name for name in names if not name.startswith("_")]
+    return [import_module(f"{root.__name__}.{name}") for name in public]
+
+
+def scan(package: str) -> dict[str, str]:
+    """`homes` of a package, read from its modules, all of which are imported."""
+    from fastnn._registry import exported_homes
+
+    found = {}
+    for module in submodules(package):
+        home = module.__name__
+        if home.removeprefix("fastnn.") in PACKAGES:
+            found[home.rpartition(".")[2]] = home
+        else:
+            found |= dict.fromkeys(getattr(module, "__all__", ()), home)
+    found |= exported_homes(f"keras.{package}")
+    homes(f"keras.{package}").update(found)
+    vars(sys.modules[f"fastnn.{package}"])["__all__"] = public(package)
+    return found
+
+
+def public(package: str) -> list[str]:
+    """`__all__` of a package: its names, but not its modules."""
+    known = homes(f"keras.{package}").items()
+    return sorted(n for n, home in known if home != f"fastnn.{package}.{n}")
+
+
+def attach(
+    package: str, dress: Callable[[Any, str], Any] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package of `PACKAGES`.
+
+    `dress(value, package)` is what the package shows in place of a value.
+    """
+    short = package.removeprefix("fastnn.")
+    known = homes(f"keras.{short}")
+    space = vars(sys.modules[package])
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
+        home = None if name.startswith("_") else known.get(name) or _missing(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = import_module(home)
+        value = module if home == f"{package}.{name}" else getattr(module, name)
+        space[name] = value if dress is None else dress(value, package)
+        return space[name]
+
+    def _missing(name: str) -> str | None:
+        home = f"{package}.{name}"
+        try:
+            import_module(home)
+        except ModuleNotFoundError as error:
+            if error.name != home:
+                raise
+            return scan(short).get(name)
+        return home
+
+    def __dir__() -> list[str]:  # noqa: N807
+        return sorted({*space, *known})
+
+    return __getattr__, __dir__, public(short)
