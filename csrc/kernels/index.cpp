@@ -24,15 +24,18 @@ FASTNN_OUTLINE void open_rows(const TensorView& x, RowSource& s) {
   s.size = dtype_size(x.dtype);
   s.row_stride = x.stride[0] * s.size;
   s.row_size = x.row_size();
+  s.contiguous = true;
+  for (int64_t d = x.ndim - 1, step = 1; d > 0; step *= x.shape[d--])
+    s.contiguous &= x.stride[d] == step || x.shape[d] == 1;
+  if (s.contiguous || !s.row_size) return;
   TensorView row = x;
   row.ndim = x.ndim - 1;
   for (int d = 0; d < row.ndim; ++d) {
     row.shape[d] = x.shape[d + 1];
     row.stride[d] = x.stride[d + 1];
   }
-  s.contiguous = row.contiguous();
   const TensorView* view = &row;
-  if (s.row_size) s.row = make_walk(&view, 1, {0, row.rows()});
+  s.row = make_walk(&view, 1, {0, row.rows()});
 }
 
 // n elements of row `index` from `start` on, converted.
@@ -94,6 +97,20 @@ FASTNN_OUTLINE void copy_rows(RowSource& s, const int64_t* rows, int64_t n, char
   }
 }
 
+// Numbers of rows of a batch, within the data.
+FASTNN_INLINE void check_numbers(const int64_t* numbers, int64_t n, int64_t size) {
+  bool bad = false;
+  for (int64_t i = 0; i < n; ++i)
+    bad |= static_cast<uint64_t>(numbers[i]) >= static_cast<uint64_t>(size);
+  if (!bad) [[likely]]
+    return;
+  for (int64_t i = 0; i < n; ++i) {
+    FASTNN_CHECK(numbers[i] >= 0 && numbers[i] < size,
+                 "[gather_rows] row %lld is out of range for data of %lld rows",
+                 static_cast<long long>(numbers[i]), static_cast<long long>(size));
+  }
+}
+
 // out[i, :] = data[perm[cursor + i], :]
 void gather_rows(const KernelArgs& args) {
   const TensorView &data = args.in[0], &perm = args.in[1], &y = args.out[0];
@@ -114,12 +131,7 @@ void gather_rows(const KernelArgs& args) {
   for (int64_t r = rows.begin; r < rows.end; r += kIndexBlock) {
     const int64_t n = rows.end - r < kIndexBlock ? rows.end - r : kIndexBlock;
     index.read(first + r, n, numbers);
-    for (int64_t i = 0; i < n; ++i) {
-      FASTNN_CHECK(numbers[i] >= 0 && numbers[i] < data.shape[0],
-                   "[gather_rows] row %lld is out of range for data of %lld rows",
-                   static_cast<long long>(numbers[i]),
-                   static_cast<long long>(data.shape[0]));
-    }
+    check_numbers(numbers, n, data.shape[0]);
     if (data.dtype == y.dtype) {
       copy_rows(source, numbers, n, to);
     } else {

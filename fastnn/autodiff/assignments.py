@@ -41,6 +41,9 @@ class Assignments:
     _array: Any
     path: str
 
+    def _buffer(self) -> np.ndarray:
+        raise NotImplementedError
+
     def assign(self, value: Any) -> Self:
         """Replace the value; shape must match, numbers and arrays take the dtype.
 
@@ -69,6 +72,13 @@ class Assignments:
     def assign_sub(self, delta: Any) -> Self:
         """Subtracts `delta`."""
         return self.assign(self - delta)
+
+    def _clear(self) -> None:
+        """Zeros; in the memory that plans have bound, where nobody else holds it."""
+        if state().tracer is not None:
+            self.assign(np.zeros(self._shape, self._dtype))
+        else:
+            self._buffer().fill(0)
 
     # -- parts -----------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff._tape import state
-from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
+from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import warn_renamed
+from fastnn.opset._dtypes import FLOATS
 from fastnn.serialization import export
 
 # Sums and counts are kept in float64: float32 stops counting at 2**24 instances.
@@ -120,7 +121,7 @@ class Metric:
     def reset_state(self) -> None:
         """Sets all variables to 0."""
         for variable in self.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
+            variable._clear()
 
     def reset_states(self) -> None:
         """Old spelling of `reset_state`."""
@@ -147,19 +148,19 @@ class Metric:
 
 def safe_divide(a: Any, b: Any) -> Tensor:
     """`a / b`, and 0 where `b` is 0."""
-    if _are_numbers(a, b):  # the same bits without four eager ops, at every epoch's end
-        x, y = a.numpy(), b.numpy()
-        return convert_to_tensor(x / y if y else x.dtype.type(0))
     nothing = ops.equal(b, 0.0)
     return ops.where(nothing, 0.0, a / ops.where(nothing, 1.0, b))
 
 
-def _are_numbers(*tensors: Any) -> bool:
-    """Scalars of one dtype with values, and nobody who records what becomes of them."""
+def quotient(total: Variable, count: Variable, dtype: str) -> Tensor:
+    """`safe_divide` of two numbers, cast.
+
+    Outside of functions and tapes without the five ops, and without a look at the
+    variables that makes the next step of a plan copy them: of `fit`'s time for an epoch
+    of 90 steps of 6 us that was a tenth.
+    """
     now = state()
-    return (
-        now.tracer is None
-        and not now.tapes
-        and all(isinstance(t, Tensor) and not t.is_symbolic for t in tensors)
-        and all(t.shape == () and t.dtype == tensors[0].dtype for t in tensors)
-    )
+    if now.tracer is not None or now.tapes or dtype not in FLOATS[:2]:
+        return ops.cast(safe_divide(total.value, count.value), dtype)
+    x, y = total._array, count._array
+    return Tensor(np.asarray(x / y if y else 0.0, dtype))

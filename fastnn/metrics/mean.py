@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
 from fastnn.losses.base import align_weights, as_tensor
-from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
+from fastnn.metrics.base import ACCUMULATOR, Metric, quotient
 from fastnn.serialization import (
     deserialize_keras_object,
     export,
@@ -95,7 +95,7 @@ class Mean(Metric):
             self.count.assign_add(ops.cast(ops.sum(weights), ACCUMULATOR))
 
     def result(self) -> Tensor:
-        return ops.cast(safe_divide(self.total.value, self.count.value), self.dtype)
+        return quotient(self.total, self.count, self.dtype)
 
 
 @export(_MODULE)

@@ -47,6 +47,7 @@ class Program:
         graph, self.result = trace(fn, specs, name)
         graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
         self.plan = Plan(optimize(graph))
+        self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
         """Run on arrays of the traced specs; returns arrays in the traced structure."""
@@ -79,8 +80,9 @@ class StepRunner:
         self._spans = Spans(self._predict_program)
         self._eager: EagerRunner | None = None
         self._untraceable: set[str] = set()  # kinds whose steps it runs
-        # Kind -> arrays of the data, and what the gather reads in their place.
-        self._dense: dict[str, tuple[Any, list[Window]]] = {}
+        # Kind -> arrays of the data, what the gather reads in their place, and the
+        # programs of their epochs.
+        self._dense: dict[str, tuple[Any, list[Window], dict[Any, Program]]] = {}
 
     # -- epochs ----------------------------------------------------------------------
 
@@ -115,19 +117,23 @@ class StepRunner:
         every_batch: bool,
     ) -> None:
         if kind not in self._untraceable:
-            columns = self._windows(kind, data)
+            columns, known = self._windows(kind, data)
             count = len(columns[0])
             order = (
                 np.arange(count) if seed is None else random.permutation(count, seed)
             )
-            self._cursors[kind].assign(np.zeros(1, np.int64))
+            self._cursors[kind]._clear()
             full, rest = divmod(count, batch_size)
             parts = [(full, batch_size)] * (full > 0) + [(1, rest)] * (rest > 0)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
-                program = self._epoch_program(kind, data, columns, size)
+                key = size, config.floatx(), config.epsilon()
+                program = known.get(key) or self._epoch_program(
+                    kind, data, columns, size
+                )
                 if program is None:
                     break
+                known[key] = program
                 programs.append((steps, program))
             else:
                 self._latest[kind] = programs[0][1]
@@ -157,31 +163,31 @@ class StepRunner:
         every_batch: bool,
     ) -> int:
         """Run steps in calls of about CALL_SECONDS; -1 when asked to stop."""
-        chunk = 1
+        most = 1
         while steps:
-            chunk = min(chunk, steps)
+            if program.pace and not every_batch:
+                # Step by step further: the pace may be that of another hour.
+                most = max(1, min(int(CALL_SECONDS / program.pace), 100 * most))
+            chunk = min(most, steps)
             start = time.perf_counter()
             logs = program.run(inputs, chunk)
-            seconds = time.perf_counter() - start
+            program.pace = (time.perf_counter() - start) / chunk
             if logs is not None:
                 self.logs = logs
             done += chunk
             steps -= chunk
             if on_progress(done):
                 return -1
-            if not every_batch and seconds < CALL_SECONDS:
-                chunk = max(chunk, int(chunk * min(CALL_SECONDS / seconds, 100.0)))
         return done
 
-    def _windows(self, kind: str, data: Any) -> list[Window]:
+    def _windows(self, kind: str, data: Any) -> tuple[list[Window], dict[Any, Program]]:
         """The arrays as the gather reads them; converted once for all epochs."""
         leaves = [a for a in tree.flatten(data) if a is not None]
-        known, windows = self._dense.get(kind, ([], []))
-        if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):
-            return windows
-        windows = [Window(a) for a in leaves]
-        self._dense[kind] = leaves, windows
-        return windows
+        known, windows, programs = self._dense.get(kind, ([], [], {}))
+        if len(known) != len(leaves) or not all(map(operator.is_, known, leaves)):
+            windows, programs = [Window(a) for a in leaves], {}
+            self._dense[kind] = leaves, windows, programs
+        return windows, programs
 
     def release(self, kind: str | None = None) -> None:
         """Let go of the data: a pass is over, and it may change before the next.
@@ -200,6 +206,7 @@ class StepRunner:
         for key in [key for key in self._programs if key[0][0] == kind]:
             del self._programs[key]
         self._latest.pop(kind, None)
+        self._dense.pop(kind, None)
         self.ready.forget(kind)
         if kind == "predict":
             self._spans.forget()

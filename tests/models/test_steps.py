@@ -20,6 +20,7 @@ import pytest
 
 import fastnn
 from fastnn import _core, callbacks, layers, ops, optimizers
+from fastnn.models import steps
 from fastnn.utils import set_random_seed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -186,6 +187,21 @@ def test_a_running_plan_allocates_nothing() -> None:
         model.fit(x, y, batch_size=32, epochs=3, verbose=0)
     assert _core.memory_stats() == before
     assert model._get_runner().plan() is plan, "an epoch compiled a plan again"
+
+
+def test_later_epochs_know_how_many_steps_a_call_may_take(monkeypatch: Any) -> None:
+    model, (x, y) = make_model(), data(320)
+    calls: list[int] = []
+    run = steps.Program.run
+
+    def counted(program: Any, arrays: Any, n: int = 1) -> Any:
+        calls.append(n)
+        return run(program, arrays, n)
+
+    monkeypatch.setattr(steps.Program, "run", counted)
+    monkeypatch.setattr(steps, "CALL_SECONDS", 1e9)  # the machine may stand still
+    model.fit(x, y, batch_size=1, epochs=2, verbose=0)
+    assert calls == [1, 100, 219, 100, 220]
 
 
 def test_shuffling_visits_every_row_once() -> None:

@@ -198,7 +198,8 @@ def test_registered_objects():
         shift, function = s.deserialize_keras_object(config)
         assert (type(shift), shift.factor, function) == (Shift, 2, double)
     finally:
-        s.get_custom_objects().clear()
+        for name in ("pkg>Shift", "pkg>twice"):
+            del s.get_custom_objects()[name]
 
 
 def test_registering_needs_get_config():
