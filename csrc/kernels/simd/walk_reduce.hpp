@@ -49,7 +49,7 @@ FASTNN_INLINE void for_blocks(const Walk& w, F f) {
 
 FASTNN_OUTLINE const char* row_pointer(const Walk& w, int64_t row) {
   const char* p = w.base[0];
-  for (int d = w.ndim - 1; d >= 0; --d) {
+  for (int d = w.ndim - 1; d >= 0 && row; --d) {  // a division takes 30 ns
     p += row % w.shape[d] * w.stride[0][d];
     row /= w.shape[d];
   }
@@ -121,7 +121,7 @@ FASTNN_OUTLINE void run_reduce(const KernelArgs& args, uint64_t axes, int n_out,
       const TensorView& v = args.out[k];
       out[k] = v.ptr<char>() + at * dtype_size(v.dtype);
     }
-    const int64_t left = kept.shape[last] - at % kept.shape[last];
+    const int64_t left = kept.shape[last] - (at ? at % kept.shape[last] : 0);
     const int64_t n = left < end - at ? left : end - at;
     if (by_columns) {
       columns(a.reduced, n, out);
