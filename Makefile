@@ -132,6 +132,7 @@ smoke: dist/.repaired
 bench: .venv-bench/.peers .venv-bench/.package
 	.venv-bench/bin/python -m benchmarks.gemm $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.kernels $(BENCH_ARGS)
+	.venv-bench/bin/python -m benchmarks.eager $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.train $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.growth $(BENCH_ARGS)
 	.venv-bench/bin/python -m benchmarks.latency $(BENCH_ARGS)

@@ -25,6 +25,7 @@ from benchmarks.formatting import (
 )
 from benchmarks.goals import answer_verdicts, goals_table
 from benchmarks.peers import PEERS
+from benchmarks.peers.eager_ import FUNCTION_MUST
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
@@ -140,6 +141,30 @@ def _kernels(document: dict[str, Any]) -> str:
     return f"{title}\n\n{table(head, rows)}"
 
 
+def _eager(document: dict[str, Any]) -> str:
+    """A row per task; the loops have two more columns."""
+    head = ["", "fastnn, us", "torch, us", "ratio [95 %]", "at best", "must"]
+    head += ["under @function, us", "fit, us", "function / fit", "must at most"]
+    rows = []
+    for result in document["results"]:
+        cells = result["libraries"]
+        line = [result["name"], _eager_us(cells, "fastnn"), _eager_us(cells, "torch")]
+        line.append(ratio_text(cells.get("torch", {}).get("ratio"), False))
+        line.append(_at_best(cells, "fastnn", ["torch"]))
+        line.append(number(result["must"]) if result["must"] else "-")
+        over = cells.get("fastnn_function", {}).get("over_fit")
+        line += [_eager_us(cells, "fastnn_function"), _eager_us(cells, "fastnn_fit")]
+        line += [ratio_text(over, False), number(FUNCTION_MUST) if over else "-"]
+        rows.append(line)
+    threads = document["machine"]["threads"]
+    title = f"### Code written with tensors, eager, {threads} threads"
+    return f"{title}\n\n{table(head, rows)}"
+
+
+def _eager_us(cells: dict[str, Any], name: str) -> str:
+    return number(1e6 * cells[name]["cost"]["median"]) if name in cells else "-"
+
+
 def _growth(document: dict[str, Any]) -> str:
     """The curves, the numbers behind them and compile times."""
     parts = ["### How the cost grows", "![us per sample](growth.svg)"]
@@ -203,6 +228,7 @@ _RENDER = {
     "latency": _latency,
     "gemm": _gemm,
     "kernels": _kernels,
+    "eager": _eager,
     "loaded": _loaded,
 }
 

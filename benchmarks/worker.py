@@ -191,6 +191,24 @@ class KernelWorker:
     run = GemmWorker.run
 
 
+class EagerWorker(KernelWorker):
+    """Code with tensors in one library; see `benchmarks/peers/eager_.py`."""
+
+    def hello(self) -> dict[str, Any]:
+        from benchmarks.peers import eager_
+
+        self.library = eager_.LIBRARIES[self.name]()
+        return {"versions": self.library.versions(), "numpy": np.__version__}
+
+    def prepare(self, task: str) -> dict[str, Any]:
+        """Bind a task; what the result of its first call must agree in."""
+        from benchmarks.kernel_tasks import digest
+        from benchmarks.peers.eager_ import BY_NAME
+
+        self.call = self.library.bind(BY_NAME[task])
+        return {"digest": digest(np.asarray(self.call()))}
+
+
 class Probe:
     """What the machine gives right now: FMA rate and copy bandwidth."""
 
@@ -234,7 +252,13 @@ def _rate(call: Any, work: int, calls: int) -> float:
     return calls * work / (time.perf_counter() - start) / 1e9
 
 
-_KINDS = {"peer": Worker, "gemm": GemmWorker, "kernels": KernelWorker, "probe": Probe}
+_KINDS = {
+    "peer": Worker,
+    "gemm": GemmWorker,
+    "kernels": KernelWorker,
+    "eager": EagerWorker,
+    "probe": Probe,
+}
 
 
 def main() -> None:

@@ -1,50 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TensorFlow-style face of fastnn: `from fastnn import tf`. Names only.
 
-A name is here when fastnn's function of that meaning takes the same positional
-arguments; `tf.argmax`, whose default axis differs, is therefore absent.
+Functions of `fastnn.ops` stand here under TensorFlow's names where they take the same
+positional arguments (`structures/_names.py`), the others in `structures/functions.py`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from fastnn.structures._names import FUNCTIONS
+
 _MODULES = {
     "autograph": "fastnn.graph.autograph",
     "errors": "fastnn.errors",
+    "image": "fastnn.structures.images",
     "keras": "fastnn.keras",
+    "linalg": "fastnn.ops.linalg",
+    "math": "fastnn.structures.mathematics",
+    "nn": "fastnn.structures.networks",
     "queue": "fastnn.structures.queue",
     "ragged": "fastnn.structures.ragged",
     "random": "fastnn.random",
     "sets": "fastnn.structures.sets",
     "sparse": "fastnn.structures.sparse",
     "strings": "fastnn.structures.strings",
-}
-_OPS = {
-    name: name
-    for name in """abs add broadcast_to cast ceil cos divide
-    equal exp expand_dims expm1 eye floor greater greater_equal less less_equal
-    linspace log log1p logical_and logical_not logical_or matmul maximum minimum
-    multiply negative not_equal one_hot ones ones_like reshape round rsqrt
-    sigmoid sign sin split sqrt square squeeze stack subtract tanh tile
-    transpose where zeros zeros_like""".split()
-}
-_OPS |= {
-    "clip_by_value": "clip",
-    "concat": "concatenate",
-    "cond": "cond",
-    "fill": "full",
-    "identity": "copy",
-    "pow": "power",
-    "range": "arange",
-    "reduce_all": "all",
-    "reduce_any": "any",
-    "reduce_max": "max",
-    "reduce_mean": "mean",
-    "reduce_min": "min",
-    "reduce_prod": "prod",
-    "reduce_sum": "sum",
-    "while_loop": "while_loop",
 }
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",
@@ -60,26 +40,34 @@ _NAMES = {
     "custom_gradient": "fastnn.autodiff.grad",
     "function": "fastnn.graph.compile",
     "stop_gradient": "fastnn.autodiff.grad",
+    "TensorShape": "fastnn.structures.functions",
 }
+_NAMES |= dict.fromkeys(
+    """add_n argmax argmin argsort boolean_mask cumsum gather gather_nd map_fn
+    numpy_function pad py_function rank reverse shape size sort""".split(),
+    "fastnn.structures.functions",
+)
 _DTYPES = frozenset(
-    """bool float32 float64 int8 int16 int32 int64 string uint8 uint16 uint32
-    uint64""".split()
+    """bfloat16 bool float16 float32 float64 int8 int16 int32 int64 string uint8 uint16
+    uint32 uint64""".split()
 )
 
 newaxis = None  # t[..., tf.newaxis]
 
-__all__ = sorted([*_MODULES, *_OPS, *_NAMES, *_DTYPES, "newaxis"])
+__all__ = sorted([*_MODULES, *FUNCTIONS, *_NAMES, *_DTYPES, "__version__", "newaxis"])
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(_MODULES[name])
-    if name in _OPS:
-        return getattr(import_module("fastnn.ops"), _OPS[name])
+    if name in FUNCTIONS:
+        return getattr(import_module("fastnn.ops"), FUNCTIONS[name])
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
     if name in _DTYPES:
         return name
+    if name == "__version__":
+        return import_module("fastnn").__version__
     raise AttributeError(f"module 'fastnn.tf' has no attribute {name!r}")
 
 

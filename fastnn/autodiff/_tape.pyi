@@ -1,26 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Any
 
-import numpy as np
-
-from fastnn.opset import OpDef, Spec
-
-class TensorBase:
-    _id: int
-    _array: Any
-    _value: Any
-    _shape: tuple[int, ...]
-    _dtype: str
-    _logits: Any
-    _watch: bool
-    _is_variable: bool
-    def __init__(
-        self,
-        array: np.ndarray[Any, Any] | None = None,
-        value: Any = None,
-        shape: tuple[int, ...] | None = None,
-        dtype: str | None = None,
-    ) -> None: ...
+from fastnn.autodiff._launch import TensorBase
+from fastnn.opset import OpDef
 
 class _State:
     tracer: Any
@@ -31,8 +13,15 @@ class Record:
     attrs: tuple[Any, ...]
     in_ids: tuple[int, ...]
     out_ids: tuple[int, ...]
-    specs: tuple[Spec, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[str, ...]
     saved: tuple[Any, ...]
+
+class ContextBase:
+    def needs(self, name: str) -> bool: ...
+    def shape_of(self, name: str) -> tuple[int, ...]: ...
+    def dtype_of(self, name: str) -> str: ...
+    def unbroadcast(self, dy: Any, name: str) -> Any: ...
 
 class Tape:
     records: list[Record]
@@ -43,15 +32,10 @@ class Tape:
     def watch(self, tensor: TensorBase) -> None: ...
     def clear(self) -> None: ...
     def backward(
-        self, grads: dict[int, Any], keep: set[int], make_context: Any, accumulate: Any
+        self, grads: dict[int, Any], keep: set[int], accumulate: Any
     ) -> None: ...
 
 def apply(op: OpDef, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any: ...
-def encode_attrs(op: OpDef, attrs: tuple[Any, ...]) -> list[Any]: ...
-def fresh_id() -> int: ...
-def infer_specs(
-    op: OpDef, inputs: tuple[Any, ...], attrs: tuple[Any, ...]
-) -> list[Spec]: ...
 def record_custom(op: Any, inputs: tuple[Any, ...], outputs: list[Any]) -> None: ...
-def set_tensor_class(cls: type) -> None: ...
+def set_context_class(cls: type[ContextBase]) -> None: ...
 def state() -> _State: ...

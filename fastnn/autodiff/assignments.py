@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from fastnn.autodiff._memory import Memory
 from fastnn.autodiff._tape import state
 from fastnn.errors import DTypeError, ShapeError
 
@@ -39,6 +40,7 @@ class Assignments:
     _shape: tuple[int, ...]
     _dtype: str
     _array: Any
+    _shared: bool
     path: str
 
     def _buffer(self) -> np.ndarray:
@@ -60,10 +62,21 @@ class Assignments:
         if tracer is not None:
             tracer.assign_variable(self, tensor)
         else:
-            array = tensor._concrete("assign()")
-            self._array = np.array(array, order="C")
-            self._shared = False
+            self._hold(tensor)
         return self
+
+    def _hold(self, tensor: Tensor) -> None:
+        """The tensor's array becomes the value; a copy where it lies in a larger one.
+
+        Tensors do not change, and a plan copies before it writes what others may hold.
+        """
+        array = tensor._concrete("assign()")
+        base: Any = array.base
+        whole = base is None or isinstance(base, Memory)
+        if whole and array.flags.c_contiguous and not tensor._is_variable:
+            self._array, self._shared = array, True
+        else:
+            self._array, self._shared = np.array(array, order="C"), False
 
     def assign_add(self, delta: Any) -> Self:
         """Adds `delta`, a tensor of the same dtype, a number or an array."""

@@ -10,7 +10,14 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.autodiff import raw
-from fastnn.autodiff._tape import Record, Tape, fresh_id, record_custom, state
+from fastnn.autodiff._launch import fresh_id
+from fastnn.autodiff._tape import (
+    ContextBase,
+    Tape,
+    record_custom,
+    set_context_class,
+    state,
+)
 from fastnn.autodiff.tensor import (
     Tensor,
     Variable,
@@ -24,46 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Context:
-    """What a vjp sees: saved values and attributes by name, ops as `c.op`."""
+class Context(ContextBase):
+    """What a vjp sees; `c.op` are the strict functions."""
 
+    __slots__ = ()
     op = raw
-
-    def __init__(self, record: Record, needs: tuple[bool, ...]) -> None:
-        op = record.op
-        self._names = op.inputs
-        self._needs = needs
-        self._specs = record.specs
-        fields = self.__dict__
-        fields.update(zip(op.saves, record.saved, strict=True))
-        for attr, value in zip(op.attrs, record.attrs, strict=True):
-            fields[attr.name] = value
-
-    def needs(self, name: str) -> bool:
-        """Whether anybody asks for the gradient of this input."""
-        return self._needs[self._names.index(name)]
-
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        return self._specs[self._names.index(name)].shape
-
-    def dtype_of(self, name: str) -> str:
-        return self._specs[self._names.index(name)].dtype
 
     def constant(self, array: np.ndarray) -> Tensor:
         return Tensor(array)
 
-    def unbroadcast(self, dy: Tensor, name: str) -> Tensor:
-        """Sum of dy over the axes along which the input was repeated."""
-        shape = self.shape_of(name)
-        if dy.shape == shape:
-            return dy
-        lead = dy.ndim - len(shape)
-        axes = tuple(range(lead)) + tuple(
-            i + lead for i, n in enumerate(shape) if n == 1 and dy.shape[i + lead] != 1
-        )
-        if axes:
-            dy = raw.sum(dy, axes, False)
-        return raw.reshape(dy, shape)
+
+set_context_class(Context)
 
 
 class GradientTape:
@@ -288,7 +266,7 @@ def backward(
         old = grads.get(t._id)
         grads[t._id] = dy if old is None else raw.add(old, dy)
     keep = {s._id for s in sources}
-    tape.backward(grads, keep, Context, raw.add)
+    tape.backward(grads, keep, raw.add)
     return [grads.get(s._id) for s in sources]
 
 

@@ -24,6 +24,9 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """NumPy indexing: slices, integers, ellipsis and newaxis are views; masks and
     index arrays gather.
     """
+    if type(key) is slice and x._shape and key != _WHOLE:  # a batch: the quick way
+        entry = _plain(key.start), _plain(key.stop), _plain(key.step)
+        return raw.slice(x, (entry, *_ENTRIES[: len(x._shape) - 1]))
     keys = key if isinstance(key, tuple) else (key,)
     if all(
         k is None
@@ -33,6 +36,14 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     ):
         return _basic(x, _expand(keys, x.ndim))
     return _gather(x, keys)
+
+
+_WHOLE = slice(None)
+_ENTRIES = ((None, None, None),) * 8
+
+
+def _plain(bound: Any) -> int | None:
+    return bound if bound is None else int(bound)
 
 
 def _expand(keys: tuple, rank: int) -> tuple:
@@ -55,9 +66,7 @@ def _basic(x: Tensor, keys: tuple) -> Tensor:
             continue
         n = x.shape[len(slices)]
         if isinstance(k, slice):
-            entry = tuple(
-                None if v is None else int(v) for v in (k.start, k.stop, k.step)
-            )
+            entry = _plain(k.start), _plain(k.stop), _plain(k.step)
             slices.append(entry)
             shape.append(len(range(*slice(*entry).indices(n))))
         else:

@@ -15,10 +15,9 @@ import numpy as np
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import DTypeError
-from fastnn.opset._dtypes import FLOATS, is_float
+from fastnn.opset._dtypes import COMPUTED, is_float
 from fastnn.opset._infer import check_same_dtype
 
-NATIVE = (*FLOATS, "int32", "int64", "uint64")
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
 COUNTS_BOOLS = (
     "floor_divide",
@@ -33,7 +32,7 @@ NOT_OF_BOOLS = {"subtract": "logical_xor", "negative": "logical_not"}
 
 def wide_dtype(name: str, dtype: str) -> str:
     """The dtype in which op `name` computes operands of `dtype`."""
-    if dtype in NATIVE or (name in COMPARISONS and dtype in ("bool", "uint8")):
+    if dtype in COMPUTED or (name in COMPARISONS and dtype in ("bool", "uint8")):
         return dtype
     return "int64" if dtype == "uint32" else "int32"
 
@@ -42,7 +41,7 @@ def call(name: str, *operands: Tensor) -> Tensor:
     """`raw.<name>` of operands of one dtype, with a result of that dtype."""
     function = getattr(raw, name)
     dtype = operands[0]._dtype
-    if dtype in NATIVE:
+    if dtype in COMPUTED:
         return function(*operands)
     check_same_dtype(name, [t.dtype for t in operands])
     if dtype == "bool" and name in NOT_OF_BOOLS:
@@ -66,7 +65,7 @@ def cast(x: Tensor, dtype: str) -> Tensor:
 def where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
     """`raw.where` of any dtype."""
     dtype = x1.dtype
-    if dtype in NATIVE or dtype == "bool":
+    if dtype in COMPUTED or dtype == "bool":
         return raw.where(condition, x1, x2)
     wide = wide_dtype("where", check_same_dtype("where", [dtype, x2.dtype]))
     return cast(raw.where(condition, cast(x1, wide), cast(x2, wide)), dtype)
@@ -138,7 +137,7 @@ def reduce(name: str, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tenso
     dtype = x.dtype
     if dtype == "uint64" and name in ("max", "min"):
         return unordered(function(ordered(x), axes, keepdims))
-    if dtype in NATIVE and dtype != "uint64":
+    if dtype in COMPUTED and dtype != "uint64":
         return function(x, axes, keepdims)
     if name in ("sum", "prod"):
         wide = "int64" if dtype[0] == "u" else "int32"

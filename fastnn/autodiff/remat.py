@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastnn import tree
-from fastnn.autodiff._tape import Tape, fresh_id, record_custom, state
+from fastnn.autodiff._launch import fresh_id
+from fastnn.autodiff._tape import Tape, record_custom, state
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor, Variable, living_variables, variables_among
 from fastnn.opset._dtypes import is_float

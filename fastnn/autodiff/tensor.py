@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import copysign
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -10,7 +11,10 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
-from fastnn.autodiff._tape import TensorBase, apply, set_tensor_class, state
+from fastnn.autodiff._calls import Operators, set_combine
+from fastnn.autodiff._launch import set_tensor_class
+from fastnn.autodiff._protocols import Protocols
+from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.assignments import Assignments
 from fastnn.errors import (
     DTypeError,
@@ -21,6 +25,7 @@ from fastnn.errors import (
     user_line,
 )
 from fastnn.opset import _dtypes, get_op
+from fastnn.opset._dtypes import COMPUTED
 
 
 def _raw() -> Any:
@@ -29,37 +34,35 @@ def _raw() -> Any:
     return raw
 
 
-# Dtypes of arithmetic kernels; `integers` computes the others in one of these.
-_WITH_KERNELS = (*_dtypes.FLOATS, "int32", "int64", "uint64")
+def _combine(name: str, x: Tensor, other: Any, swapped: bool) -> Any:
+    """An operator whose other side is no tensor, or whose dtypes have no kernels."""
+    from fastnn.autodiff import integers
+
+    if name == "negative":
+        return integers.call(name, x)
+    if name == "divide":
+        return _divide(x, other, swapped=swapped)
+    if not isinstance(other, Tensor):
+        other = _operand(x, other, name)
+        if other is NotImplemented:
+            return other
+    pair = (other, x) if swapped else (x, other)
+    if name == "matmul":
+        from fastnn.autodiff.indexing import matmul
+
+        return matmul(*pair)
+    if name == "power":
+        return integers.power(*pair)
+    if x._dtype in COMPUTED:
+        return apply(get_op(name), pair)
+    return integers.call(name, *pair)
+
+
+set_combine(_combine)
 
 
 def _binary(name: str, *, swapped: bool = False) -> Any:
-    op = get_op(name)
-    ready = () if name == "power" else _WITH_KERNELS
-
-    def method(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, Tensor):
-            other = _operand(self, other, name)
-            if other is NotImplemented:
-                return other
-        pair = (other, self) if swapped else (self, other)
-        if self._dtype in ready:
-            return apply(op, pair)
-        from fastnn.autodiff import integers
-
-        if name == "power":
-            return integers.power(*pair)
-        return integers.call(name, *pair)
-
-    return method
-
-
-def _unary(name: str, x: Tensor) -> Tensor:
-    if x._dtype in _WITH_KERNELS:
-        return getattr(_raw(), name)(x)
-    from fastnn.autodiff import integers
-
-    return integers.call(name, x)
+    return lambda self, other: _combine(name, self, other, swapped)
 
 
 def _check_bool(name: str, *tensors: Tensor) -> None:
@@ -88,11 +91,48 @@ def _operand(self: Tensor, other: Any, name: str) -> Any:
     if isinstance(other, Tensor):
         return other
     if isinstance(other, (bool, int, float, np.ndarray, np.generic, list, tuple)):
-        return _raw().scalar_like(name, other, self.dtype)
+        return scalar_like(name, other, self._dtype)
     return NotImplemented
 
 
-class Tensor(TensorBase):
+_numbers: dict[tuple[Any, type, str], Tensor] = {}
+
+
+def scalar_like(name: str, value: Any, dtype: str) -> Tensor:
+    """A Python number or array-like as a tensor of `dtype`, if that loses no kind.
+
+    Numbers give the same tensor again: making it takes longer than adding it.
+    """
+    kind = type(value)
+    key = (value, kind, dtype) if kind is float or kind is int else None
+    if key is None or (value == 0 and kind is float and copysign(1, value) < 0):
+        return Tensor(_scalar_array(name, value, dtype))
+    found = _numbers.get(key)
+    if found is None:
+        found = Tensor(_scalar_array(name, value, dtype))
+        if len(_numbers) >= 1024:
+            _numbers.clear()
+        _numbers[key] = found
+    return found
+
+
+def _scalar_array(name: str, value: Any, dtype: str) -> np.ndarray:
+    array = np.asarray(value)
+    if not _dtypes.is_float(dtype):
+        kind = array.dtype.kind
+        if kind == "O" and isinstance(value, int):  # beyond 64 bits
+            raise DTypeError(f"[{name}] {value} does not fit {dtype}")
+        if kind in "fcO":
+            raise DTypeError(
+                f"[{name}] cannot use {value!r} with an {dtype} tensor: cast the "
+                f'tensor first, cast(x, "float32")'
+            )
+        if kind in "iu":
+            check_fits(name, array, dtype)
+    return array.astype(dtype)
+
+
+class Tensor(Protocols, Operators):
     """An immutable n-dimensional array whose operations are recorded by tapes.
 
     Operators broadcast like NumPy's. Two tensors of different dtypes raise DTypeError;
@@ -103,6 +143,7 @@ class Tensor(TensorBase):
             to it afterwards (`convert_to_tensor` copies what it must).
     """
 
+    __slots__ = ()
     __array_priority__ = 100  # ndarray + Tensor is Tensor's business
 
     # -- what it is ------------------------------------------------------------------
@@ -149,34 +190,6 @@ class Tensor(TensorBase):
                 f"run eagerly (run_eagerly=True)."
             )
         return self._array
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        array = self._concrete("np.asarray()")
-        if dtype is not None and np.dtype(dtype) != array.dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else _read_only(array)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The values for another library, without a copy where NumPy needs none.
-
-        Raises:
-            BufferError: for dtypes that DLPack or NumPy's export does not have
-                (bfloat16), and where the options ask for a copy that is not allowed.
-        """
-        return self._exported("__dlpack__()").__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._concrete("__dlpack_device__()").__dlpack_device__()
-
-    def __array_namespace__(self, api_version: str | None = None) -> Any:
-        """`fastnn.ops`, the functions for these arrays (Python array API standard)."""
-        from importlib import import_module
-
-        return import_module("fastnn.ops")
-
-    def _exported(self, what: str) -> np.ndarray:
-        """The array itself, lent to somebody else for as long as they like."""
-        return self._concrete(what)
 
     def __bool__(self) -> bool:
         if self._array is None or (self._is_variable and state().tracer is not None):
@@ -243,9 +256,6 @@ class Tensor(TensorBase):
 
     # -- operators -------------------------------------------------------------------
 
-    __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
-    __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
-    __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
     __pow__, __rpow__ = _binary("power"), _binary("power", swapped=True)
     __floordiv__ = _binary("floor_divide")
     __rfloordiv__ = _binary("floor_divide", swapped=True)
@@ -258,32 +268,13 @@ class Tensor(TensorBase):
     __or__, __ror__ = _logical("logical_or"), _logical("logical_or", swapped=True)
     __xor__, __rxor__ = _logical("logical_xor"), _logical("logical_xor", swapped=True)
 
-    def __truediv__(self, other: Any) -> Any:
-        return _divide(self, other, swapped=False)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _divide(self, other, swapped=True)
-
-    def __matmul__(self, other: Any) -> Any:
-        from fastnn.autodiff.indexing import matmul
-
-        other = _operand(self, other, "matmul")
-        return other if other is NotImplemented else matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        from fastnn.autodiff.indexing import matmul
-
-        other = _operand(self, other, "matmul")
-        return other if other is NotImplemented else matmul(other, self)
-
-    def __neg__(self) -> Any:
-        return _unary("negative", self)
-
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return _unary("abs", self)
+        from fastnn.autodiff import integers
+
+        return integers.call("abs", self)
 
     def __invert__(self) -> Any:
         _check_bool("logical_not", self)
@@ -304,12 +295,6 @@ def _divide(self: Tensor, other: Any, *, swapped: bool) -> Any:
 
 
 set_tensor_class(Tensor)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 _variables: WeakValueDictionary[int, Variable] = WeakValueDictionary()

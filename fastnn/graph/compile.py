@@ -41,7 +41,10 @@ class _Compiled:
         self._result, self._pack = result, pack
 
     def __call__(self, arrays: list[np.ndarray]) -> Any:
-        return _packed(self._result, map(Tensor, self._run(arrays)), self._pack)
+        found = self._run(arrays)
+        if self._pack is None and isinstance(self._result, Tensor):
+            return Tensor(found[0])
+        return _packed(self._result, map(Tensor, found), self._pack)
 
 
 def _packed(result: Any, tensors: Iterable[Tensor], pack: Any) -> Any:
@@ -114,7 +117,8 @@ class Function:
         self.__doc__ = fn.__doc__
         self._autograph = autograph
         self._cache: dict[Any, Any] = {}
-        self._bound: dict[int, tuple[Any, Function]] = {}
+        self._quick: dict[Any, Any] = {}  # the same, by shapes and dtypes alone
+        self._bound: dict[int, tuple[Any, tuple[Any, ...]]] = {}
         self._traces = Retracing(self.__name__)
         self._tracing = threading.RLock()
 
@@ -124,34 +128,44 @@ class Function:
         current = state()
         if current.tracer is not None:
             return self._converted()(*args, **kwargs)  # part of the outer trace
-        call = _Call(args, kwargs)
         if any(not tape.paused for tape in current.tapes):
+            call = _Call(args, kwargs)
             compiled = self._find("recorded", call)
             return compiled([convert_to_tensor(t) for t in call.tensors])
-        return self._find("plan", call)(call.arrays())
+        key = None if kwargs else _tensors_key(args)
+        compiled = None if key is None else self._quick.get(key)
+        if compiled is not None:
+            return compiled([t._array for t in args])
+        call = _Call(args, kwargs)
+        compiled = self._find("plan", call)
+        if key is not None:
+            self._quick[key] = compiled
+        return compiled(call.arrays())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
         key, bound = id(instance), self._bound
-        if key not in bound:
-            method = Function(
-                self.python_function, self.input_signature, self._autograph
-            )
-            try:
-                kept: Any = ref(instance, lambda _: bound.pop(key, None))
-            except TypeError:  # no weak references: keep it, its id must stay its own
-                kept = instance
-            bound[key] = (kept, method)
-        plans = bound[key][1]
         method = Function(
             self.python_function.__get__(instance),
             self.input_signature,
             self._autograph,
         )
-        method._cache, method._traces = plans._cache, plans._traces
-        method._tracing = plans._tracing
+        if key in bound:
+            method._take_plans(bound[key][1])
+            return method
+        try:  # what is kept must not keep the instance alive
+            kept: Any = ref(instance, lambda _: bound.pop(key, None))
+        except TypeError:  # no weak references: keep it, its id must stay its own
+            kept = instance
+        bound[key] = kept, method._plans()
         return method
+
+    def _plans(self) -> tuple[Any, ...]:
+        return self._cache, self._quick, self._traces, self._tracing
+
+    def _take_plans(self, plans: tuple[Any, ...]) -> None:
+        self._cache, self._quick, self._traces, self._tracing = plans
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The optimized graph for this signature, for inspection and tests."""
@@ -174,6 +188,7 @@ class Function:
                     compiled = self._trace(way, call)
                     if len(self._cache) >= MAX_SIGNATURES:
                         self._cache.pop(next(iter(self._cache)))
+                        self._quick.clear()
                     self._cache[key] = compiled
         return compiled
 
@@ -195,6 +210,17 @@ class Function:
             body, call.specs(), self.__name__, allow_new_variables=not self._cache
         )
         return _Compiled(optimize(graph), result, pack)
+
+
+def _tensors_key(args: tuple[Any, ...]) -> Any:
+    """What a call depends on whose arguments are all tensors with values, else None."""
+    key: list[Any] = []
+    for t in args:
+        if type(t) is not Tensor:
+            return None
+        key.append(t._shape)
+        key.append(t._dtype)
+    return (*key, *_settings())
 
 
 class _Call:

@@ -20,6 +20,7 @@ from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.graph.branches import Branch, connected, inline
 from fastnn.graph.passes import optimize
+from fastnn.graph.rounds import Rounds, counter_of
 from fastnn.graph.runner import Runner
 from fastnn.opset import OpDef, Spec
 from fastnn.opset._dtypes import is_float
@@ -293,7 +294,9 @@ def _check_state(specs: list[Spec], part: Branch, test: Branch) -> None:
 
 
 def _loop_op(test: Any, body: Any, count: int, maximum: int | None) -> OpDef:
+    counter = counter_of(test, body, count)
     goes_on, step = Runner(optimize(test)), Runner(optimize(body))
+    natively = None if counter is None else Rounds(body, count)
 
     def rounds(arrays: list[np.ndarray]) -> Any:
         """The state before each round, and at last the final one."""
@@ -306,6 +309,12 @@ def _loop_op(test: Any, body: Any, count: int, maximum: int | None) -> OpDef:
             done += 1
 
     def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        if counter is not None and natively is not None and natively.possible:
+            number = counter.rounds(arrays)
+            if number is not None and number > 1:
+                return natively(
+                    arrays, number if maximum is None else min(number, maximum)
+                )
         last: list[np.ndarray] = deque(rounds(arrays), maxlen=1).pop()
         return last
 

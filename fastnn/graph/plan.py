@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _core, _threadpools
-from fastnn.autodiff._tape import encode_attrs
+from fastnn.autodiff._launch import encode_attrs
 from fastnn.graph import memory
 from fastnn.graph.chains import chain
 from fastnn.graph.groups import group

@@ -39,7 +39,10 @@ class Runner:
             plan = Plan(self.graph)
             self._quick = plan.may_run_on
             self._plan = plan
-        dense = [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
+        dense = [
+            a if a.flags.c_contiguous else np.ascontiguousarray(a).reshape(a.shape)
+            for a in arrays
+        ]
         if self._quick:
             quick: list[np.ndarray] = self._plan.run_on(dense)
             return quick

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.autodiff._tape import infer_specs, state
+from fastnn.autodiff._launch import infer_specs
+from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import PlanError, user_line
 from fastnn.graph.ir import Graph, Value

@@ -9,14 +9,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from fastnn.autodiff import integers, raw
-from fastnn.autodiff._tape import apply
+from fastnn.autodiff import _calls, integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import SymbolicTensorError
 from fastnn.ops._promote import promote, to_float
 from fastnn.ops._symbolic import symbolic
 from fastnn.opset import OpDef, all_ops, get_op
-from fastnn.opset._dtypes import FLOATS
 from fastnn.opset._opdef import POINTWISE
 
 _LOGICAL = ("logical_and", "logical_or", "logical_xor")
@@ -39,7 +37,9 @@ def bools(*xs: Any) -> tuple[Tensor, ...]:
     return tuple(raw.cast(convert_to_tensor(x), "bool") for x in xs)
 
 
-def _document(function: Any, op: OpDef) -> Any:
+def _document(function: Any, op: OpDef, like: Any) -> Any:
+    function.__annotations__ = like.__annotations__
+    function.__module__ = __name__
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = f"{op.doc}."
     function.takes_symbols = True
@@ -50,49 +50,32 @@ def _unary(op: OpDef) -> Any:
     strict = _strict(op)
     prepare = convert_to_tensor if op.integers else to_float
 
-    def function(x: Any) -> Tensor:
+    def slow(x: Any) -> Tensor:
         try:
-            if isinstance(x, Tensor) and x._dtype in FLOATS:
-                return apply(op, (x,))
             return strict(prepare(x))
         except SymbolicTensorError:
             return symbolic(function, (x,), {})
 
-    return _document(function, op)
+    function = _document(_calls.unary(op, op.integers, slow), op, slow)
+    return function
 
 
 def _strict(op: OpDef) -> Any:
     return partial(integers.call, op.name) if op.integers else getattr(raw, op.name)
 
 
-def _binary(op: OpDef, prepare: Any) -> Any:
-    strict = _strict(op)
-    ready = integers.NATIVE if op.integers else FLOATS
+def _pairwise(op: OpDef, strict: Any, prepare: Any) -> Any:
+    """`strict` of two operands made alike; a quick function where they are already."""
 
-    def function(x1: Any, x2: Any) -> Tensor:
+    def slow(x1: Any, x2: Any) -> Tensor:
         try:
-            # Nothing to promote: two tensors as the kernel takes them.
-            if isinstance(x1, Tensor) and isinstance(x2, Tensor):
-                dtype = x1._dtype
-                if dtype == x2._dtype and dtype in ready:
-                    return apply(op, (x1, x2))
             return strict(*prepare(x1, x2))
         except SymbolicTensorError:
             return symbolic(function, (x1, x2), {})
 
-    return _document(function, op)
-
-
-def _logical(op: OpDef) -> Any:
-    strict = getattr(raw, op.name)
-
-    def function(x1: Any, x2: Any) -> Tensor:
-        try:
-            return strict(*bools(x1, x2))
-        except SymbolicTensorError:
-            return symbolic(function, (x1, x2), {})
-
-    return _document(function, op)
+    quick = slow if op.name in _LOGICAL else _calls.binary(op, op.integers, slow)
+    function = _document(quick, op, slow)
+    return function
 
 
 def _is_plain(op: OpDef) -> bool:
@@ -106,10 +89,10 @@ def _is_plain(op: OpDef) -> bool:
 
 def _function(op: OpDef) -> Any:
     if op.name in _LOGICAL:
-        return _logical(op)
+        return _pairwise(op, getattr(raw, op.name), bools)
     if op.inputs == ("x",):
         return _unary(op)
-    return _binary(op, promote if op.integers else floats)
+    return _pairwise(op, _strict(op), promote if op.integers else floats)
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,8 @@ CODES = {name: code for code, name in enumerate(NAMES)}
 FLOATS = ("float32", "float64", "bfloat16", "float16")
 HALVES = FLOATS[2:]  # stored in 16 bits, computed on as float32
 INTEGERS = NAMES[1:9]
+# Dtypes of arithmetic kernels; `autodiff/integers.py` computes the others in these.
+COMPUTED = (*FLOATS, "int32", "int64", "uint64")
 ITEMSIZE = dict(zip(NAMES, (1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 2, 2), strict=True))
 
 # Smallest and largest value of what is not a float.

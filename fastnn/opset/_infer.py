@@ -12,7 +12,7 @@ from fastnn.opset._opdef import Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SAME, BROADCAST, COMPARE = 1, 2, 3  # rule codes known to autodiff/_tape.pyx
+SAME, BROADCAST, COMPARE = 1, 2, 3  # rule codes known to autodiff/_launch.pyx
 
 Specs = list[Spec]
 

@@ -17,9 +17,13 @@ from fastnn.opset._opdef import RANDOM, Sample
 DTYPES = ("float32", "float64")
 
 
-def samples(op: OpDef, dtype: str) -> Iterator[Sample]:
-    """The op's samples, the same in every run and on every machine."""
-    rng = np.random.default_rng(zlib.crc32(f"{op.name}/{dtype}".encode()))
+def samples(op: OpDef, dtype: str, draw: int = 0) -> Iterator[Sample]:
+    """The op's samples, the same in every run and on every machine.
+
+    Another `draw` has other numbers in the same shapes.
+    """
+    seed = zlib.crc32(f"{op.name}/{dtype}".encode())
+    rng = np.random.default_rng([seed, draw] if draw else seed)
     for sample in op.samples(rng, dtype):
         yield Sample(tuple(np.asarray(a) for a in sample.inputs), sample.attrs)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _core, config
-from fastnn.autodiff._tape import encode_attrs
+from fastnn.autodiff._launch import encode_attrs
 from fastnn.opset import OpDef, all_ops
 from fastnn.opset._opdef import HOST, VIEW, Sample
 from fastnn.selftest.cases import (

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _core
-from fastnn.autodiff._tape import encode_attrs
+from fastnn.autodiff._launch import encode_attrs
 from fastnn.opset import OpDef, Spec
 from fastnn.opset._opdef import CONTRACT, KERNELLESS, POINTWISE, RANDOM, UPDATE, Sample
 from fastnn.opset.gemm import NS_PER_FLOP

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from op_cases import DIFFERENTIABLE, KERNEL_OPS, OPS, samples
 
 from fastnn import _core
-from fastnn.autodiff._tape import apply
+from fastnn.autodiff._tape import apply, set_context_class
 from fastnn.autodiff.grad import Context, GradientTape
 from fastnn.autodiff.tensor import Tensor
 from fastnn.opset import Spec, _dtypes
@@ -67,24 +69,27 @@ def test_ops_from_floats_to_floats_have_a_gradient_or_say_that_they_have_none(
 class _Watching(Context):
     """A context that notes which saved values the vjp reads."""
 
+    names: ClassVar[frozenset[str]] = frozenset()
+    touched: ClassVar[set[str]] = set()
+
     def __getattribute__(self, name: str) -> object:
-        fields = object.__getattribute__(self, "__dict__")
-        if name in fields.get("_saved_names", ()):
-            fields["_touched"].add(name)
-        return object.__getattribute__(self, name)
+        if name in _Watching.names:
+            _Watching.touched.add(name)
+        return super().__getattribute__(name)
 
 
+@pytest.fixture
+def _watching():
+    set_context_class(_Watching)
+    yield
+    set_context_class(Context)
+
+
+@pytest.mark.usefixtures("_watching")
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_vjp_reads_exactly_what_it_saves(name: str) -> None:
     op = OPS[name]
-    touched: set[str] = set()
-
-    def watch(record: object, needs: tuple[bool, ...]) -> Context:
-        c = _Watching(record, needs)  # type: ignore[arg-type]
-        c.__dict__["_touched"] = touched
-        c.__dict__["_saved_names"] = set(op.saves)
-        return c
-
+    _Watching.names, _Watching.touched = frozenset(op.saves), set()
     for sample in samples(op, "float64"):
         tensors = [Tensor(a) for a in sample.inputs]
         floats = [t for t in tensors if t.dtype == "float64"]
@@ -95,8 +100,8 @@ def test_vjp_reads_exactly_what_it_saves(name: str) -> None:
         grads = {
             y._id: Tensor(np.ones(y.shape)) for y in outputs if y.dtype == "float64"
         }
-        tape._tape.backward(grads, set(), watch, lambda a, b: a + b)
-    assert touched == set(op.saves)
+        tape._tape.backward(grads, set(), lambda a, b: a + b)
+    assert _Watching.touched == set(op.saves)
 
 
 def test_dtype_codes_agree() -> None:

@@ -99,7 +99,9 @@ def _difference(f: Callable[[Any], Tensor], xs: list[Any], ds: list[Any]) -> flo
 
 
 @pytest.mark.parametrize("case", SMOOTH)
-def test_gradients_of_both_orders_are_the_differences(case: Case) -> None:
+def test_gradients_of_both_orders_are_the_differences(
+    case: Case, gradient_case: Any
+) -> None:
     rng = np.random.default_rng(5)
     for arrays, options in draws(case, "float64", 8):
         xs = [Tensor(a) for a in arrays]
@@ -118,6 +120,8 @@ def test_gradients_of_both_orders_are_the_differences(case: Case) -> None:
         second = _difference(slope, xs, d2)
         got = float(_slope(slope, xs, d2))
         assert got == pytest.approx(second, rel=1e-5, abs=1e-5), message
+        gradient_case(1)
+        gradient_case(2)
 
 
 @pytest.mark.parametrize("case", ROWS)

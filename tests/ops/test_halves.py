@@ -11,7 +11,7 @@ from op_cases import KERNEL_OPS, OPS, narrowed, run, samples
 import fastnn
 from fastnn import _core, ops
 from fastnn.autodiff import raw
-from fastnn.autodiff._tape import encode_attrs
+from fastnn.autodiff._launch import encode_attrs
 from fastnn.opset._dtypes import HALVES, result_type
 from fastnn.opset._opdef import UPDATE
 

@@ -15,7 +15,7 @@ import pytest
 from op_cases import KERNEL_OPS, OPS, narrowed, run, samples
 
 from fastnn import _core
-from fastnn.autodiff._tape import encode_attrs
+from fastnn.autodiff._launch import encode_attrs
 
 TABLE = {row["name"]: row for row in _core.kernels()}
 ROW_OWNERS = [n for n in KERNEL_OPS if TABLE[n]["split"] == "rows"]

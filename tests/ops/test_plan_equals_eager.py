@@ -51,7 +51,7 @@ def test_a_function_with_a_host_op_runs_node_by_node(name: str) -> None:
 def test_bits_do_not_depend_on_threads(name: str, dtype: str) -> None:
     """A huge cost sends the smallest sample to the pool, in 1, 2 and 3 parts."""
     op = OPS[name]
-    from fastnn.autodiff._tape import encode_attrs
+    from fastnn.autodiff._launch import encode_attrs
 
     before = _core.num_threads()
     try:

@@ -216,9 +216,12 @@ def _over_range(
     at = None if stop is None else list(names).index(stop)
 
     def test(i: Any, *values: Any) -> Any:
-        inside = raw.where(
-            raw.greater(step, 0), raw.less(i, last), raw.greater(i, last)
-        )
+        if unknown(step):
+            inside = raw.where(
+                raw.greater(step, 0), raw.less(i, last), raw.greater(i, last)
+            )
+        else:
+            inside = (raw.less if int(step) > 0 else raw.greater)(i, last)
         return inside if at is None else and_(lambda: not_(values[at]), lambda: inside)
 
     def step_body(i: Any, *values: Any) -> Any:

@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=False, cdivision=True, wraparound=False
+"""An op computed now: infer, allocate, launch. It records nothing (see `_tape.pyx`).
+
+The interpreter's share of a small call is its cost, so this file keeps away from
+dictionaries and temporary objects where it can: `add` of ten numbers takes a third of
+a microsecond.
+"""
+
+cimport numpy as cnp
+from cpython.buffer cimport PyBUF_WRITABLE, PyObject_GetBuffer
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.stdint cimport int64_t
+
+from fastnn._native cimport (
+    AttrValue, DType, TensorView, dtype_size, find_kernel, kMaxRank, launch,
+)
+from fastnn.autodiff._memory cimport empty, ints_address
+from fastnn.autodiff._views cimport repeated, reshaped, transposed
+
+import numpy as np
+
+from fastnn import config
+from fastnn.autodiff._arrays import run_reference
+from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
+from fastnn.opset import _dtypes
+from fastnn.opset._infer import BROADCAST, COMPARE, SAME
+from fastnn.opset._infer import broadcast_shapes, check_same_dtype
+from fastnn.opset._opdef import HOST, Spec, VIEW
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    ctypedef struct TypeObject "PyTypeObject":
+        object (*tp_new)(TypeObject*, PyObject*, PyObject*)
+
+cdef int RULE_SAME = SAME, RULE_BROADCAST = BROADCAST, RULE_COMPARE = COMPARE
+cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not thought of
+
+# NumPy type number -> (dtype name, ABI code), and name -> NumPy type number.
+# bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
+cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
+cdef dict _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
+cdef dict _CODE_OF = dict(_dtypes.CODES)
+_NAME_OF[np.dtype(np.longlong).num] = "int64"
+_NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
+
+cdef enum:
+    BUILTIN = 32  # NumPy's own type numbers are smaller
+
+cdef int _CODE_OF_NUMBER[BUILTIN]  # -1: none of ours
+for _number in range(BUILTIN):
+    _CODE_OF_NUMBER[_number] = _CODE_OF.get(_NAME_OF.get(_number), -1)
+
+cdef enum:
+    ATTR_INT, ATTR_FLOAT, ATTR_AXES, ATTR_DTYPE, ATTR_ENUM, ATTR_INTS, ATTR_STATIC
+
+cdef dict _ATTR_KINDS = {
+    "int": ATTR_INT, "bool": ATTR_INT, "float": ATTR_FLOAT, "axes": ATTR_AXES,
+    "dtype": ATTR_DTYPE, "enum": ATTR_ENUM, "ints": ATTR_INTS, "static": ATTR_STATIC,
+}
+
+cdef enum:
+    NO_VIEW, VIEW_BY_REF, RESHAPE, TRANSPOSE, REPEAT
+
+# Views that are made here; the others are what the record's reference returns.
+cdef dict _VIEWS = {"reshape": RESHAPE, "transpose": TRANSPOSE, "broadcast_to": REPEAT}
+
+
+cdef class TensorBase:
+    """Storage of a tensor: an array, or a value of the graph being traced."""
+
+    def __init__(self, array=None, value=None, shape=None, dtype=None):
+        cdef cnp.ndarray arr
+        self._id = _next_id()
+        self._array = array
+        self._value = value
+        if array is not None:
+            if not cnp.PyArray_ISBEHAVED_RO(array):  # aligned, bytes in our order
+                self._array = np.array(array, array.dtype.newbyteorder("="))
+            arr = self._array
+            shape = array.shape
+            dtype = _NAME_OF.get(cnp.PyArray_TYPE(arr))
+            if dtype is None and arr.dtype.name == "bfloat16":
+                dtype = _NAME_OF[cnp.PyArray_TYPE(arr)] = "bfloat16"
+            if dtype is None:
+                raise DTypeError(
+                    f"[Tensor] arrays of dtype {arr.dtype} are not supported; "
+                    f"supported: {', '.join(_dtypes.NAMES)}"
+                )
+        self._shape = shape
+        self._dtype = dtype
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
+        if flags & PyBUF_WRITABLE:
+            raise BufferError("[Tensor] immutable: its buffer is read-only")
+        PyObject_GetBuffer(self._exported("a buffer"), buffer, flags)
+        buffer.readonly = 1
+
+
+cdef int64_t _counter = 0
+
+
+cdef int64_t _next_id() noexcept:
+    global _counter
+    _counter += 1
+    return _counter
+
+
+def fresh_id():
+    return _next_id()
+
+
+cdef object _tensor_class = TensorBase
+cdef tuple _no_arguments = ()
+
+
+def set_tensor_class(cls):
+    """Outputs of ops are instances of `cls` (fastnn.Tensor)."""
+    global _tensor_class
+    _tensor_class = cls
+
+
+cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype):
+    cdef TypeObject* cls = <TypeObject*><PyObject*>_tensor_class
+    cdef TensorBase t = cls.tp_new(cls, <PyObject*>_no_arguments, NULL)
+    t._id = _next_id()
+    t._array = array
+    t._shape = shape
+    t._dtype = dtype
+    return t
+
+
+cdef class OpHandle:
+    def __init__(self, op):
+        self.op = op
+        self.name = op.name
+        self.infer = op.infer
+        self.ref = op.ref
+        self.code = op.code
+        self.n_in = len(op.inputs)
+        self.n_out = len(op.outputs)
+        self.n_attrs = len(op.attrs)
+        self.pointwise = op.broadcast == "all"
+        self.batched = op.broadcast == "batch"
+        self.view = _VIEWS.get(op.name, VIEW_BY_REF) if op.kind == VIEW else NO_VIEW
+        self.host = op.kind == HOST
+        self.has_vjp = op.vjp is not None
+        self.entry = find_kernel(op.name.encode())
+        for i, attr in enumerate(op.attrs):
+            self.attr_kinds[i] = _ATTR_KINDS[attr.kind]
+        self.choices = tuple([a.choices for a in op.attrs])
+        self.attr_names = tuple([a.name for a in op.attrs])
+        self.cost = op.cost if callable(op.cost) else None
+        self.unit_cost = 0.0 if callable(op.cost) else op.cost
+        self.known = {}
+        names = op.inputs + op.outputs
+        self.saves = tuple(op.saves)
+        self.save_index = tuple([names.index(s) for s in op.saves])
+
+
+cdef OpHandle handle_of(op):
+    handle = op.handle
+    if handle is None:
+        handle = OpHandle(op)
+        op.handle = handle
+    return <OpHandle>handle
+
+
+# -- shapes and dtypes -----------------------------------------------------------------
+
+
+cdef class Known:
+    """What follows from the attributes, shapes and dtypes of a call."""
+
+    cdef list specs  # one per output
+    cdef double cost  # ns on one thread; below 0: not asked for yet
+
+
+cdef tuple _common_shape(OpHandle h, tuple inputs):
+    """Shape of an elementwise result, whose inputs must have one dtype."""
+    cdef TensorBase other, first = <TensorBase>inputs[0]
+    cdef Py_ssize_t i
+    cdef bint equal = True
+    for i in range(1, PyTuple_GET_SIZE(inputs)):
+        other = <TensorBase>PyTuple_GET_ITEM(inputs, i)
+        if other._dtype != first._dtype:
+            check_same_dtype(h.name, [(<TensorBase>t)._dtype for t in inputs])
+        if other._shape is not first._shape and other._shape != first._shape:
+            equal = False
+    if equal:
+        return first._shape
+    return broadcast_shapes(h.name, *[(<TensorBase>t)._shape for t in inputs])
+
+
+cdef Known _known(OpHandle h, tuple inputs, tuple attrs):
+    """Asks the record's rule once per shapes, dtypes and attributes."""
+    cdef list parts = [attrs]
+    cdef Known found
+    for t in inputs:
+        parts.append((<TensorBase>t)._shape)
+        parts.append((<TensorBase>t)._dtype)
+    cdef tuple key = tuple(parts)
+    answer = h.known.get(key)
+    if answer is not None:
+        return <Known>answer
+    found = Known.__new__(Known)
+    found.specs = h.infer(_specs(inputs), attrs)
+    found.cost = -1.0
+    if len(h.known) >= 256:
+        h.known.clear()
+    h.known[key] = found
+    return found
+
+
+cdef list _specs(tuple inputs):
+    return [Spec((<TensorBase>t)._shape, (<TensorBase>t)._dtype) for t in inputs]
+
+
+cdef list _infer(OpHandle h, tuple inputs, tuple attrs):
+    if h.code == 0:
+        return _known(h, inputs, attrs).specs
+    dtype = (<TensorBase>inputs[0])._dtype
+    shape = _common_shape(h, inputs)
+    return [(shape, "bool" if h.code == RULE_COMPARE else dtype)]
+
+
+def infer_specs(op, inputs, attrs):
+    """Output specs of an op applied to tensors."""
+    return [Spec(*spec) for spec in _infer(handle_of(op), tuple(inputs), attrs)]
+
+
+# -- operands --------------------------------------------------------------------------
+
+
+cdef int _code_of(cnp.ndarray array) except -1:
+    cdef int number = cnp.PyArray_TYPE(array)
+    if number < BUILTIN and _CODE_OF_NUMBER[number] >= 0:
+        return _CODE_OF_NUMBER[number]
+    return _CODE_OF[_NAME_OF[number]]
+
+
+cdef int _fill_dense(TensorView* view, cnp.ndarray array, int code) except -1:
+    """Describe a C-contiguous array."""
+    cdef int i
+    cdef int64_t step = 1
+    view.data = cnp.PyArray_DATA(array)
+    view.dtype = <DType>code
+    view.ndim = cnp.PyArray_NDIM(array)
+    for i in range(view.ndim - 1, -1, -1):
+        view.shape[i] = cnp.PyArray_DIM(array, i)
+        view.stride[i] = step
+        step *= view.shape[i]
+    return 0
+
+
+cdef int _fill_view(TensorView* view, cnp.ndarray array, tuple shape) except -1:
+    """Describe `array`, broadcast to `shape` when one is given."""
+    cdef int rank = cnp.PyArray_NDIM(array)
+    cdef int out_rank = rank if shape is None else <int>len(shape)
+    cdef int i, j
+    cdef int64_t item = cnp.PyArray_ITEMSIZE(array)
+    if out_rank > kMaxRank:
+        raise ShapeError(f"[tensor] at most {kMaxRank} axes are supported")
+    if shape is None and cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return _fill_dense(view, array, _code_of(array))
+    view.data = cnp.PyArray_DATA(array)
+    view.dtype = <DType>_code_of(array)
+    view.ndim = out_rank
+    for i in range(out_rank):
+        j = i - (out_rank - rank)
+        if shape is None:
+            view.shape[i] = cnp.PyArray_DIM(array, i)
+            view.stride[i] = cnp.PyArray_STRIDE(array, i) // item
+        else:
+            view.shape[i] = shape[i]
+            if j < 0 or (cnp.PyArray_DIM(array, j) == 1 and view.shape[i] != 1):
+                view.stride[i] = 0
+            else:
+                view.stride[i] = cnp.PyArray_STRIDE(array, j) // item
+    return 0
+
+
+cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
+    """Attributes as the kernel receives them; returns how many."""
+    cdef int n = 0, i
+    cdef int64_t mask
+    for i in range(h.n_attrs):
+        kind = h.attr_kinds[i]
+        value = attrs[i]
+        if kind == ATTR_STATIC:
+            continue
+        if kind == ATTR_FLOAT:
+            out[n].f = value
+        elif kind == ATTR_AXES:
+            mask = 0
+            for axis in value:
+                mask |= (<int64_t>1) << <int>axis
+            out[n].i = mask
+        elif kind == ATTR_DTYPE:
+            out[n].i = _CODE_OF[value]
+        elif kind == ATTR_ENUM:
+            out[n].i = h.choices[i].index(value)
+        elif kind == ATTR_INTS:
+            out[n].i = ints_address(value)
+        else:
+            out[n].i = int(value)
+        n += 1
+    return n
+
+
+def encode_attrs(op, attrs):
+    """Attribute values as a plan's instruction takes them."""
+    cdef AttrValue values[8]
+    cdef OpHandle h = handle_of(op)
+    cdef int n = _fill_attrs(h, attrs, values)
+    kinds = [
+        h.attr_kinds[i] for i in range(h.n_attrs) if h.attr_kinds[i] != ATTR_STATIC
+    ]
+    return [values[i].f if kinds[i] == ATTR_FLOAT else values[i].i for i in range(n)]
+
+
+cdef cnp.ndarray _empty(tuple shape, str dtype):
+    type_number = _NUMBER_OF.get(dtype)
+    if type_number is None:
+        type_number = _NUMBER_OF[dtype] = np.dtype(_dtypes.know(dtype)).num
+        _NAME_OF[type_number] = dtype
+    return empty(shape, type_number, dtype_size(<DType><int>_CODE_OF[dtype]))
+
+
+# -- running ---------------------------------------------------------------------------
+
+
+cdef int _check_values(OpHandle h, tuple inputs) except -1:
+    cdef Py_ssize_t i
+    for i in range(PyTuple_GET_SIZE(inputs)):
+        if (<TensorBase>PyTuple_GET_ITEM(inputs, i))._array is None:
+            raise PlanError(
+                f"[{h.name}] a tensor of a traced function is used outside of it, "
+                f"where it has no value: return it from the function instead"
+            )
+    return 0
+
+
+cdef int _launch(
+    OpHandle h, tuple inputs, tuple attrs, tuple out_shape, TensorView* views_out,
+    int64_t total, Known known,
+) except -1:
+    """Calls the kernel; `total` counts the elements of the outputs."""
+    cdef TensorView views_in[8]
+    cdef AttrValue values[8]
+    cdef Py_ssize_t i
+    cdef double cost
+    cdef TensorBase t
+    cdef cnp.ndarray array
+    cdef tuple shape
+    for i in range(PyTuple_GET_SIZE(inputs)):
+        t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
+        array = t._array
+        total += cnp.PyArray_SIZE(array)
+        shape = None
+        if h.pointwise:
+            if t._shape is not out_shape and t._shape != out_shape:
+                shape = out_shape
+        elif h.batched and len(out_shape) > 2:
+            shape = h.op.operand_shape(t._shape, out_shape)
+        _fill_view(&views_in[i], array, shape)
+    if h.n_attrs:
+        _fill_attrs(h, attrs, values)
+    if total < SMALL:
+        launch(h.entry, views_in, views_out, values, 0.0)
+        return 0
+    if h.cost is None:
+        cost = h.unit_cost * total
+    elif known is None:
+        cost = h.cost(_specs(inputs), _infer(h, inputs, attrs), attrs)
+    else:
+        if known.cost < 0:
+            known.cost = h.cost(_specs(inputs), known.specs, attrs)
+        cost = known.cost
+    with nogil:
+        launch(h.entry, views_in, views_out, values, cost)
+    return 0
+
+
+cdef list _run_reference(OpHandle h, tuple inputs, tuple attrs):
+    specs = _infer(h, inputs, attrs)
+    arrays = [(<TensorBase>t)._array for t in inputs]
+    results = run_reference(h.op, arrays, attrs, specs)
+    return [new_tensor(a, s[0], s[1]) for a, s in zip(results, specs)]
+
+
+cdef object _view(OpHandle h, TensorBase x, tuple attrs):
+    cdef tuple shape
+    cdef str dtype
+    cdef cnp.ndarray array
+    shape, dtype = _known(h, (x,), attrs).specs[0]
+    if x._is_variable:
+        x._shared = True  # plans write variables in place: they copy it first
+    if h.view == RESHAPE:
+        array = reshaped(x._array, shape)
+    elif h.view == TRANSPOSE:
+        array = transposed(x._array, attrs[0])
+    elif h.view == REPEAT:
+        array = repeated(x._array, shape)
+    else:
+        array = h.ref(x._array, *attrs)
+    return new_tensor(array, shape, dtype)
+
+
+cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
+    """The output of an op that has one."""
+    cdef TensorView out
+    cdef TensorBase first = <TensorBase>inputs[0] if h.n_in else None
+    cdef Known known = None
+    cdef cnp.ndarray array
+    cdef tuple shape
+    cdef str dtype
+    _check_values(h, inputs)
+    if h.view:
+        return _view(h, first, attrs)
+    if h.host or config._backend == "reference":
+        return _run_reference(h, inputs, attrs)[0]
+    if h.entry == NULL:
+        raise BackendError(f"[{h.name}] no kernel on the cpu backend")
+    if h.code:
+        shape = _common_shape(h, inputs)
+        dtype = "bool" if h.code == RULE_COMPARE else first._dtype
+    else:
+        known = _known(h, inputs, attrs)
+        shape, dtype = known.specs[0]
+    array = _empty(shape, dtype)
+    _fill_dense(&out, array, _code_of(array))
+    _launch(h, inputs, attrs, shape, &out, cnp.PyArray_SIZE(array), known)
+    return new_tensor(array, shape, dtype)
+
+
+cdef list run_all(OpHandle h, tuple inputs, tuple attrs):
+    """The outputs of an op, however many it has."""
+    cdef TensorView views[4]
+    cdef Known known
+    cdef cnp.ndarray array
+    cdef list outputs = []
+    cdef int64_t total = 0
+    cdef tuple shape
+    cdef str dtype
+    if h.n_out == 1:
+        return [run_one(h, inputs, attrs)]
+    _check_values(h, inputs)
+    if h.host or config._backend == "reference":
+        return _run_reference(h, inputs, attrs)
+    if h.entry == NULL:
+        raise BackendError(f"[{h.name}] no kernel on the cpu backend")
+    known = _known(h, inputs, attrs)
+    for i, spec in enumerate(known.specs):
+        shape, dtype = spec
+        array = _empty(shape, dtype)
+        _fill_dense(&views[<int>i], array, _code_of(array))
+        total += cnp.PyArray_SIZE(array)
+        outputs.append(new_tensor(array, shape, dtype))
+    _launch(h, inputs, attrs, known.specs[0][0], views, total, known)
+    return outputs

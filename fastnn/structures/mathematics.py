@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tf.math`: the same functions under their other address."""
+
+from __future__ import annotations
+
+from fastnn.structures.functions import add_n as add_n
+from fastnn.structures.functions import argmax as argmax
+from fastnn.structures.functions import argmin as argmin
+from fastnn.structures.functions import cumsum as cumsum
+
+
+def __getattr__(name: str) -> object:
+    from fastnn import ops
+    from fastnn.structures._names import FUNCTIONS
+
+    if name == "log" or name in FUNCTIONS:  # there is no tf.log
+        return getattr(ops, FUNCTIONS.get(name, name))
+    raise AttributeError(f"module 'fastnn.tf.math' has no attribute {name!r}")
