@@ -72,6 +72,8 @@ def _totals(model: Any) -> list[str]:
 
 def _output_shape(layer: Any, shape: Any) -> Any:
     """Shape after the layer, "?" while it is unknown."""
+    if hasattr(layer, "batch_shape"):  # an input
+        return layer.batch_shape
     if shape is None:
         shape = layer._build_shape
     if shape is None or not layer.built:
