@@ -7,9 +7,12 @@ from fastnn.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from fastnn.callbacks.history import History as History
 from fastnn.callbacks.lambda_callback import LambdaCallback as LambdaCallback
 from fastnn.callbacks.progress import ProgbarLogger as ProgbarLogger
+from fastnn.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from fastnn.callbacks.schedules import LearningRateScheduler as LearningRateScheduler
 from fastnn.callbacks.schedules import ReduceLROnPlateau as ReduceLROnPlateau
+from fastnn.callbacks.tensorboard import TensorBoard as TensorBoard
 from fastnn.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from fastnn.callbacks.tqdm import TqdmCallback as TqdmCallback
 
 __all__ = [
     "CSVLogger",
@@ -21,5 +24,8 @@ __all__ = [
     "LearningRateScheduler",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "TensorBoard",
     "TerminateOnNaN",
+    "TqdmCallback",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastnn.callbacks.callback import Callback, overrides
 from fastnn.callbacks.history import History
+from fastnn.errors import warn_user
 
 _TRAIN = (
     "on_train_batch_begin",
@@ -129,6 +130,21 @@ class CallbackList:
 
     def on_train_end(self, logs: Any = None) -> None:
         self._each("on_train_end", logs or {})
+
+    def on_train_abort(self, logs: Any = None) -> None:
+        """Training ends by an error or Ctrl-C: all get their `on_train_end`.
+
+        So files are closed and the best weights come back. An error of one is a
+        warning, because the error that ends the training is the one to be seen.
+        """
+        for callback in self.callbacks:
+            try:
+                callback.on_train_end(logs or {})
+            except Exception as error:
+                warn_user(
+                    f"[fit] on_train_end of {type(callback).__name__} failed after "
+                    f"training was broken off: {error!r}"
+                )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._each("on_epoch_begin", epoch, logs or {})

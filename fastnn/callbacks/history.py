@@ -30,5 +30,11 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def plot(self, names: Any = None, ax: Any = None) -> Any:
+        """Learning curves; see `fastnn.utils.plot_history`."""
+        from fastnn.utils.plots import plot_history
+
+        return plot_history(self, names, ax)
+
 
 __all__ = ["History"]

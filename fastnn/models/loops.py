@@ -151,15 +151,15 @@ def fit(
             steps=source.steps,
         )
     model.stop_training = False
-    callbacks.on_train_begin()
     logs: dict[str, float] = {}
     try:
+        callbacks.on_train_begin()
         for epoch in range(settings.initial_epoch, settings.epochs):
             logs = _epoch(model, source, checks, settings, callbacks, epoch)
             if model.stop_training:
                 break
-    except KeyboardInterrupt:
-        callbacks.on_train_end(logs)  # files are closed and best weights come back
+    except BaseException:
+        callbacks.on_train_abort(logs)
         raise
     finally:
         for opened in (source, checks):
