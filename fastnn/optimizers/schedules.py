@@ -361,6 +361,67 @@ class CosineDecayRestarts(LearningRateSchedule):
         }
 
 
+@export(_MODULE)
+class OneCycle(LearningRateSchedule):
+    """Up to the largest rate, down again, then almost to 0, all in straight lines.
+
+    L. Smith, "A disciplined approach to neural network hyper-parameters" (2018). The
+    largest rate is about a tenth of the one at which training diverges, which
+    `fastnn.utils.find_learning_rate` finds.
+
+    Args:
+        max_learning_rate: rate in the middle of the cycle.
+        total_steps: updates of the whole training: epochs * batches.
+        start_learning_rate: rate at both ends of the cycle; a tenth of the largest.
+        last_steps: updates after the cycle; a tenth of all and one.
+        last_learning_rate: rate at the end of those, and afterwards; a thousandth of
+            the rate at the start.
+        name: of the schedule.
+    """
+
+    _arguments = (
+        "max_learning_rate",
+        "total_steps",
+        "start_learning_rate",
+        "last_steps",
+        "last_learning_rate",
+        "name",
+    )
+
+    def __init__(
+        self,
+        max_learning_rate: float,
+        total_steps: int,
+        start_learning_rate: float | None = None,
+        last_steps: int | None = None,
+        last_learning_rate: float | None = None,
+        name: str = "OneCycle",
+    ) -> None:
+        self.max_learning_rate = max_learning_rate
+        self.total_steps = total_steps
+        self.start_learning_rate = start_learning_rate or max_learning_rate / 10
+        self.last_steps = total_steps // 10 + 1 if last_steps is None else last_steps
+        self.last_learning_rate = last_learning_rate or self.start_learning_rate / 1000
+        self.name = name
+        for field in ("max_learning_rate", "total_steps"):
+            _positive(self, field)
+        if not 0 <= self.last_steps <= total_steps - 2:
+            raise ValueError(
+                f"[OneCycle] last_steps={self.last_steps} of total_steps={total_steps} "
+                "leave no steps for the cycle."
+            )
+
+    def __call__(self, step: Any) -> Tensor:
+        step = _step(step)
+        half = (self.total_steps - self.last_steps) // 2
+        low, high = float(self.start_learning_rate), float(self.max_learning_rate)
+        cycle = low + (high - low) * (1.0 - ops.abs(step - float(half)) / float(half))
+        rest = max(self.total_steps - 2 * half, 1)
+        share = ops.minimum((step - 2.0 * half) / float(rest), 1.0)
+        tail = low + (float(self.last_learning_rate) - low) * share
+        return _rate(ops.where(step < 2.0 * half, cycle, tail))
+
+
 _TABLE = exported(_MODULE)
 
 

@@ -28,6 +28,11 @@ def restarts(n, first, t_mul, m_mul, alpha):
     return 0.1 * ((1 - alpha) * top * cosine(n / length) + alpha)
 
 
+def one_cycle(n, top, total, start, last_steps, last):
+    half = (total - last_steps) // 2
+    return np.interp(n, [0, half, 2 * half, total], [start, top, start, last])
+
+
 CASES = [
     (s.ExponentialDecay(0.1, 10, 0.5), lambda n: 0.1 * 0.5 ** (n / 10)),
     (s.ExponentialDecay(0.1, 10, 0.5, True), lambda n: 0.1 * 0.5 ** (n // 10)),
@@ -57,6 +62,11 @@ CASES = [
     (
         s.CosineDecayRestarts(0.1, 8, 1.5, 0.8, 0.1),
         lambda n: restarts(n, 8, 1.5, 0.8, 0.1),
+    ),
+    (s.OneCycle(0.1, 20), lambda n: one_cycle(n, 0.1, 20, 0.01, 3, 1e-5)),
+    (
+        s.OneCycle(0.5, 17, 0.2, 5, 0.01),
+        lambda n: one_cycle(n, 0.5, 17, 0.2, 5, 0.01),
     ),
 ]
 
