@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from fastnn.symbolic.tensor import KerasTensor as KerasTensor
 
 _MODULES = frozenset(
-    """activations backend callbacks config constraints datasets initializers keras
-    layers losses metrics models ops optimizers random regularizers tf tree
-    utils""".split()
+    """activations backend callbacks classic config constraints datasets initializers
+    keras layers losses metrics models ops optimizers preprocessing random regularizers
+    tf tree utils""".split()
 )
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",

@@ -33,8 +33,11 @@ NAMES: dict[str, dict[str, str]] = {
         "callbacks.history": "History",
         "callbacks.lambda_callback": "LambdaCallback",
         "callbacks.progress": "ProgbarLogger",
+        "callbacks.remote_monitor": "RemoteMonitor",
         "callbacks.schedules": "LearningRateScheduler ReduceLROnPlateau",
+        "callbacks.tensorboard": "TensorBoard",
         "callbacks.terminate_on_nan": "TerminateOnNaN",
+        "callbacks.tqdm": "TqdmCallback",
     },
     "keras.constraints": {
         "constraints":
@@ -267,7 +270,7 @@ NAMES: dict[str, dict[str, str]] = {
     "keras.optimizers.schedules": {
         "optimizers.schedules":
             "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
-            "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay",
+            "LearningRateSchedule OneCycle PiecewiseConstantDecay PolynomialDecay",
     },
     "keras.regularizers": {
         "regularizers":
@@ -282,6 +285,9 @@ NAMES: dict[str, dict[str, str]] = {
         "utils.batches": "pack_x_y_sample_weight unpack_x_y_sample_weight",
         "utils.config": "Config",
         "utils.datasets": "split_dataset timeseries_dataset_from_array",
+        "utils.directory_datasets":
+            "audio_dataset_from_directory image_dataset_from_directory "
+            "text_dataset_from_directory",
         "utils.elsewhere":
             "CustomObjectScope clear_session custom_object_scope "
             "deserialize_keras_object disable_interactive_logging "
@@ -289,7 +295,12 @@ NAMES: dict[str, dict[str, str]] = {
             "get_registered_object get_source_inputs is_interactive_logging_enabled "
             "is_keras_tensor register_keras_serializable serialize_keras_object "
             "set_random_seed standardize_dtype",
+        "utils.event_files": "EventWriter",
+        "utils.files": "get_file",
         "utils.images": "array_to_img img_to_array load_img save_img",
+        "utils.learning_rates": "find_learning_rate",
+        "utils.model_plots": "model_to_dot plot_model",
+        "utils.plots": "plot_confusion_matrix plot_history",
         "utils.progbar": "Progbar",
         "utils.py_dataset": "PyDataset Sequence",
     },

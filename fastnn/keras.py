@@ -15,8 +15,8 @@ from types import ModuleType
 _MODULES = {
     name: f"fastnn.{name}"
     for name in """activations backend callbacks config constraints datasets
-    initializers layers losses metrics models ops optimizers random regularizers tree
-    utils""".split()
+    initializers layers losses metrics models ops optimizers preprocessing random
+    regularizers tree utils""".split()
 }
 _NAMES = {
     "Initializer": "fastnn.initializers",

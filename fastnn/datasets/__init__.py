@@ -11,7 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["california_housing", "fashion_mnist", "mnist", "read_csv", "read_idx"]
+__all__ = """boston_housing california_housing cifar10 cifar100 fashion_mnist imdb mnist
+    read_csv read_idx reuters""".split()
 
 
 def __getattr__(name: str) -> object:

@@ -1,35 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch a file once, verify it, keep it: standard library only.
+"""Fetch a file once, verify it, keep it.
 
-A file appears in the cache under its final name only after its SHA-256 was checked:
-it is written beside its place under a name of its own and moved there in one step, so
-an interrupted or concurrent download never leaves a part behind.
+A file appears in the cache under its final name only after its hash was checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
-import tempfile
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from fastnn.datasets._errors import DownloadError
+from fastnn.utils.downloads import PassingError, file_hash
+from fastnn.utils.downloads import download as receive
 
-_CHUNK = 1 << 18
-_TIMEOUT_SECONDS = 30
-_PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third attempt
-# The largest file known here has 26 MB; a server that never stops sending must not
+# The largest file known here has 170 MB; a server that never stops sending must not
 # fill the disk before the hash could refuse it.
 _MAX_BYTES = 1 << 28
-_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class RemoteFile(NamedTuple):
@@ -37,11 +25,8 @@ class RemoteFile(NamedTuple):
 
     name: str
     url: str
-    sha256: str
-
-
-class _PassingError(Exception):
-    """A failure that another attempt may not meet."""
+    digest: str
+    algorithm: str = "sha256"
 
 
 def cache_folder(dataset: str) -> Path:
@@ -85,16 +70,16 @@ def fetch(dataset: str, file: RemoteFile, download: bool = True) -> Path:
 
     Raises:
         DownloadError: the file is missing and was not to be, or could not be,
-            downloaded; or a cached or downloaded copy does not have its SHA-256.
+            downloaded; or a cached or downloaded copy does not have its hash.
     """
     target = cache_folder(dataset) / file.name
     if target.is_file():
-        found = file_sha256(target)
-        if found != file.sha256:
+        found = file_hash(target, file.algorithm)
+        if found != file.digest:
             raise DownloadError(
-                f"[datasets.{dataset}] {target} has SHA-256 {found}, expected "
-                f"{file.sha256}. Delete it to download it again, or pass a copy that "
-                "you trust as `path=`."
+                f"[datasets.{dataset}] {target} has {file.algorithm} {found}, "
+                f"expected {file.digest}. Delete it to download it again, or pass a "
+                "copy that you trust as `path=`."
             )
         return target
     url = source_url(dataset, file)
@@ -102,7 +87,7 @@ def fetch(dataset: str, file: RemoteFile, download: bool = True) -> Path:
         raise DownloadError(_by_hand(dataset, file, url, target, "it is not cached"))
     try:
         _download(dataset, file, url, target)
-    except (OSError, _PassingError) as error:
+    except (OSError, PassingError) as error:
         if isinstance(error, DownloadError):
             raise
         raise DownloadError(_by_hand(dataset, file, url, target, error)) from error
@@ -121,78 +106,13 @@ def _by_hand(
     )
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _download(dataset: str, file: RemoteFile, url: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(target) as (stream, part):
-        found = _receive_with_retries(url, stream)
-        if found != file.sha256:
+    def check(found: str) -> None:
+        if found != file.digest:
             raise DownloadError(
-                f"[datasets.{dataset}] {url} sent a file with SHA-256 {found}, "
-                f"expected {file.sha256}; it was thrown away. The server or a proxy "
-                "changed it: try another mirror with FASTNN_DATASETS_URL."
+                f"[datasets.{dataset}] {url} sent a file with {file.algorithm} "
+                f"{found}, expected {file.digest}; it was thrown away. The server "
+                "or a proxy changed it: try another mirror with FASTNN_DATASETS_URL."
             )
-        stream.flush()
-        os.fsync(stream.fileno())
-        stream.close()
-        part.chmod(0o644)  # mkstemp lets only the owner read
-        part.replace(target)
 
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    stream = os.fdopen(handle, "w+b")
-    try:
-        yield stream, Path(name)
-    finally:
-        stream.close()
-        Path(name).unlink(missing_ok=True)
-
-
-def _receive_with_retries(url: str, stream: BinaryIO) -> str:
-    for pause in _PAUSES_SECONDS:
-        try:
-            return _receive(url, stream)
-        except _PassingError:
-            time.sleep(pause)
-    return _receive(url, stream)
-
-
-def _receive(url: str, stream: BinaryIO) -> str:
-    """Writes the body of `url` into `stream` from its start; returns its SHA-256."""
-    stream.seek(0)
-    stream.truncate()
-    digest = hashlib.sha256()
-    received = 0
-    request = urllib.request.Request(url, headers={"User-Agent": "fastnn"})
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-            expected = answer.headers.get("Content-Length")
-            while chunk := answer.read(_CHUNK):
-                received += len(chunk)
-                if received > _MAX_BYTES:
-                    raise OSError(f"the server sent more than {_MAX_BYTES} bytes")
-                digest.update(chunk)
-                stream.write(chunk)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in _PASSING_STATUS:
-            raise _PassingError(f"the server answered {error.code}") from error
-        raise
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, TimeoutError | ConnectionError):
-            raise _PassingError(f"{error.reason}") from error
-        raise
-    except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise _PassingError(f"the connection broke ({error!r})") from error
-    if expected is not None and received != int(expected):
-        raise _PassingError(
-            f"the connection ended after {received} of {expected} bytes"
-        )
-    return digest.hexdigest()
+    receive(url, target, check, file.algorithm, _MAX_BYTES)

@@ -10,6 +10,15 @@ from fastnn.utils.datasets import split_dataset as split_dataset
 from fastnn.utils.datasets import (
     timeseries_dataset_from_array as timeseries_dataset_from_array,
 )
+from fastnn.utils.directory_datasets import (
+    audio_dataset_from_directory as audio_dataset_from_directory,
+)
+from fastnn.utils.directory_datasets import (
+    image_dataset_from_directory as image_dataset_from_directory,
+)
+from fastnn.utils.directory_datasets import (
+    text_dataset_from_directory as text_dataset_from_directory,
+)
 from fastnn.utils.elsewhere import CustomObjectScope as CustomObjectScope
 from fastnn.utils.elsewhere import clear_session as clear_session
 from fastnn.utils.elsewhere import custom_object_scope as custom_object_scope
@@ -34,10 +43,17 @@ from fastnn.utils.elsewhere import (
 from fastnn.utils.elsewhere import serialize_keras_object as serialize_keras_object
 from fastnn.utils.elsewhere import set_random_seed as set_random_seed
 from fastnn.utils.elsewhere import standardize_dtype as standardize_dtype
+from fastnn.utils.event_files import EventWriter as EventWriter
+from fastnn.utils.files import get_file as get_file
 from fastnn.utils.images import array_to_img as array_to_img
 from fastnn.utils.images import img_to_array as img_to_array
 from fastnn.utils.images import load_img as load_img
 from fastnn.utils.images import save_img as save_img
+from fastnn.utils.learning_rates import find_learning_rate as find_learning_rate
+from fastnn.utils.model_plots import model_to_dot as model_to_dot
+from fastnn.utils.model_plots import plot_model as plot_model
+from fastnn.utils.plots import plot_confusion_matrix as plot_confusion_matrix
+from fastnn.utils.plots import plot_history as plot_history
 from fastnn.utils.progbar import Progbar as Progbar
 from fastnn.utils.py_dataset import PyDataset as PyDataset
 from fastnn.utils.py_dataset import Sequence as Sequence
@@ -45,32 +61,42 @@ from fastnn.utils.py_dataset import Sequence as Sequence
 __all__ = [
     "Config",
     "CustomObjectScope",
+    "EventWriter",
     "Progbar",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
     "disable_interactive_logging",
     "enable_interactive_logging",
+    "find_learning_rate",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
+    "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_confusion_matrix",
+    "plot_history",
+    "plot_model",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",

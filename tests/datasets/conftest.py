@@ -62,7 +62,7 @@ def mirror(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     thread.start()
     monkeypatch.setenv("FASTNN_DATASETS_URL", mirror.url)
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("fastnn.datasets._download._PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("fastnn.utils.downloads._PAUSES_SECONDS", (0.0, 0.0))
     yield mirror
     server.shutdown()
     thread.join()

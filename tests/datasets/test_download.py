@@ -41,7 +41,7 @@ def test_downloads_once_and_then_reads_the_cache(mirror, home):
 
 def test_wrong_hash_is_refused_and_leaves_nothing(mirror, home):
     mirror.files["/set/a.bin"] = BODY[:-1] + b"!"
-    with pytest.raises(DownloadError, match="expected " + FILE.sha256):
+    with pytest.raises(DownloadError, match="expected " + FILE.digest):
         fetch("set", FILE)
     assert left_over(home) == []
     assert len(mirror.requests) == 1
@@ -89,7 +89,7 @@ def test_endless_answer_is_cut(mirror, home, monkeypatch):
 
 
 def test_no_server_says_what_to_put_where(home, monkeypatch):
-    monkeypatch.setattr("fastnn.datasets._download._PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("fastnn.utils.downloads._PAUSES_SECONDS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("FASTNN_DATASETS_URL", "http://127.0.0.1:9/nobody")
     with pytest.raises(DownloadError) as caught:
@@ -135,7 +135,7 @@ def test_final_name_is_never_partial(mirror, home):
     code = (
         "import os, fastnn.datasets._download as d\n"
         "d.Path.replace = lambda *a: os._exit(9)\n"
-        f"d.fetch('set', d.RemoteFile({FILE.name!r}, {FILE.url!r}, {FILE.sha256!r}))\n"
+        f"d.fetch('set', d.RemoteFile({FILE.name!r}, {FILE.url!r}, {FILE.digest!r}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == 9

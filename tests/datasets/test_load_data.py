@@ -60,9 +60,9 @@ def test_images_from_the_mirror(module, mirror, monkeypatch):
 
 @pytest.mark.parametrize("module", IMAGE_SETS)
 def test_published_hashes_are_pinned(module):
-    assert len({file.sha256 for file in module.FILES}) == 4
+    assert len({file.digest for file in module.FILES}) == 4
     for file in (*module.FILES, california_housing.FILE):
-        assert len(bytes.fromhex(file.sha256)) == 32
+        assert len(bytes.fromhex(file.digest)) == 32
         assert file.url.startswith("https://") and file.url.endswith(file.name)
 
 
@@ -144,7 +144,7 @@ def test_california_from_the_mirror(
     body = io.BytesIO()
     np.savez(body, x=x, y=y)
     file = california_housing.FILE._replace(
-        sha256=hashlib.sha256(body.getvalue()).hexdigest()
+        digest=hashlib.sha256(body.getvalue()).hexdigest()
     )
     monkeypatch.setattr(california_housing, "FILE", file)
     mirror.files[f"/california_housing/{file.name}"] = body.getvalue()
