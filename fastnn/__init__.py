@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastnn import optimizers as optimizers
     from fastnn import random as random
     from fastnn import regularizers as regularizers
+    from fastnn import saving as saving
     from fastnn import tf as tf
     from fastnn import tree as tree
     from fastnn import utils as utils
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 _MODULES = frozenset(
     """activations backend callbacks classic config constraints datasets initializers
     keras layers losses metrics models ops optimizers preprocessing random regularizers
-    tf tree utils""".split()
+    saving tf tree utils""".split()
 )
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",

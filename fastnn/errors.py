@@ -56,6 +56,30 @@ class SerializationError(FastnnError, ValueError):
     """A config cannot be written, or does not describe an object known here."""
 
 
+class ModelFileError(SerializationError):
+    """A model or weights file that cannot be read, with the place in it.
+
+    Args:
+        path: the file.
+        problem: what is wrong there, and what to do.
+        where: archive member, HDF5 path or place in the config; empty for the file.
+
+    Attributes:
+        failures: (place, problem) of each object that failed, where several did.
+    """
+
+    def __init__(self, path: object, problem: str, where: str = "") -> None:
+        self.path = str(path)
+        self.where = where
+        self.failures: list[tuple[str, str]] = []
+        place = f"{self.path}: {where}" if where else self.path
+        super().__init__(f"[load] {place}: {problem}")
+
+
+class ModelFileMissing(ModelFileError, FileNotFoundError):
+    """There is no such file."""
+
+
 NOT_COMPILED = """[{method}] call `compile` before `{method}`.
 
     model.{method}(x, y)                          # wrong: no loss, no optimizer

@@ -16,7 +16,7 @@ _MODULES = {
     name: f"fastnn.{name}"
     for name in """activations backend callbacks config constraints datasets
     initializers layers losses metrics models ops optimizers preprocessing random
-    regularizers tree utils""".split()
+    regularizers saving tree utils""".split()
 }
 _NAMES = {
     "Initializer": "fastnn.initializers",

@@ -55,6 +55,18 @@ def global_seed() -> int | None:
     return _seed
 
 
+def get_state() -> tuple[int | None, int]:
+    """(seed, position) of the process-wide stream, for `set_state`."""
+    return _seed, _counter
+
+
+def set_state(state: tuple[int | None, int]) -> None:
+    """Continues the stream where `get_state` was asked."""
+    global _seed, _counter
+    with _lock:
+        _seed, _counter = state
+
+
 def next_seed() -> int:
     """Draws the next seed, in `[0, 2**63)`, from the process-wide stream.
 

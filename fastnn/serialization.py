@@ -10,7 +10,7 @@ a module nor carry code.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import EllipsisType, FunctionType, TracebackType
 from typing import Any
 
@@ -253,7 +253,7 @@ def _deserialize_value(tag: str, config: dict[str, Any]) -> Any:
     if tag == "__slice__":
         return slice(config["start"], config["stop"], config["step"])
     if tag == "__numpy__":
-        return np.array(config["value"], dtype=config["dtype"])
+        return _array(config)
     if tag in _codecs:
         return _codecs[tag][2](config)
     if tag == "__lambda__":
@@ -264,6 +264,56 @@ def _deserialize_value(tag: str, config: dict[str, Any]) -> Any:
             "weights."
         )
     raise SerializationError(f"[deserialize_keras_object] unknown value type {tag!r}.")
+
+
+# Values that stand for numbers: an array of another kind could be of any size.
+_NUMBERS = "biuf"
+
+
+def _array(config: dict[str, Any]) -> np.ndarray:
+    dtype = np.dtype(config["dtype"])
+    if dtype.kind not in _NUMBERS:
+        raise SerializationError(
+            f"[deserialize_keras_object] arrays hold numbers, not {dtype}."
+        )
+    return np.array(config["value"], dtype=dtype)
+
+
+def unknown_objects(config: Any, place: str = "config") -> Iterator[tuple[str, str]]:
+    """(place, problem) of every class and function in a config that is not known here.
+
+    Nothing is made, and nothing of the config runs.
+    """
+    if isinstance(config, (list, tuple)):
+        for i, item in enumerate(config):
+            yield from unknown_objects(item, f"{place}[{i}]")
+    elif isinstance(config, dict):
+        name = config.get("class_name")
+        if isinstance(name, str) and "config" in config:
+            problem = _problem_of(name, config)
+            if problem:
+                yield place, problem
+        for key, item in config.items():
+            yield from unknown_objects(item, f"{place}.{key}")
+
+
+def _problem_of(name: str, config: dict[str, Any]) -> str:
+    """Why an object cannot be made; what the operations of graphs are, they know."""
+    if name == "__lambda__":
+        return "a Python lambda is code, and code of files never runs."
+    module = str(config.get("module"))
+    if name.startswith("__") or name.endswith("Policy"):
+        return ""
+    if module.startswith("keras.src.ops."):
+        return ""
+    try:
+        if name == "function":
+            _find_function(config, {})
+        else:
+            _find_class(config, {})
+    except SerializationError as error:
+        return str(error).split("\n")[0].removeprefix("[deserialize_keras_object] ")
+    return ""
 
 
 def _find_function(config: dict[str, Any], table: Mapping[str, Any]) -> Any:

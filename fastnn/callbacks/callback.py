@@ -5,6 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn.saving.training_state import is_plain
+
+# Attributes that `fit` sets.
+_GIVEN = frozenset({"params", "_model"})
+
 
 class Callback:
     """Base class: override the hooks you need.
@@ -17,9 +22,11 @@ class Callback:
         model: the model that is trained; set `model.stop_training = True` to stop.
         throttled: True when batch hooks need not see every batch: they are then called
             at most every 50 ms, and training keeps its full speed.
+        runs_last: True when hooks run after those of all other callbacks.
     """
 
     throttled = False
+    runs_last = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -37,6 +44,21 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Receives the model before anything else."""
         self._model = model
+
+    # -- what BackupAndRestore keeps ---------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """What the callback has to remember when training is resumed.
+
+        All attributes that are numbers, texts, arrays, or lists, tuples and dicts of
+        such. A callback with other memories extends it, and `set_state`.
+        """
+        own = vars(self).items()
+        return {k: v for k, v in own if k not in _GIVEN and is_plain(v)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes up what `get_state` gave, after `on_train_begin`."""
+        vars(self).update(state)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Before the first epoch."""
@@ -96,6 +118,16 @@ def overrides(callback: Callback, *hooks: str) -> bool:
         getattr(cls, hook) is not getattr(Callback, hook) or hook in vars(callback)
         for hook in hooks
     )
+
+
+def check_save_freq(where: str, save_freq: Any) -> None:
+    """ValueError unless it is "epoch" or a positive number of batches."""
+    is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+    if save_freq != "epoch" and not (is_count and save_freq > 0):
+        raise ValueError(
+            f"[{where}] save_freq must be 'epoch' or a number of batches, received "
+            f"{save_freq!r}."
+        )
 
 
 class MonitorMixin:

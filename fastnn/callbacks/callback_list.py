@@ -73,6 +73,7 @@ class CallbackList:
             self.set_model(model)
 
     def _sort_out(self) -> None:
+        self.callbacks.sort(key=lambda callback: callback.runs_last)
         self._every = [c for c in self.callbacks if not c.throttled]
         self._throttled = [c for c in self.callbacks if c.throttled]
         self.has_batch_hooks = any(overrides(c, *_TRAIN) for c in self._every)

@@ -33,6 +33,20 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self._file: Any = None
 
+    def get_state(self) -> dict[str, Any]:
+        """With the file as it is: a resumed run has no rows twice, and none lost."""
+        with open(self.filename, encoding="utf-8") as file:
+            return {**super().get_state(), "_text": file.read()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Writes the file as it was, and goes on there."""
+        state = dict(state)
+        self._file.close()
+        self._file = open(self.filename, "w", encoding="utf-8")  # noqa: SIM115
+        self._file.write(state.pop("_text"))
+        self._file.flush()
+        super().set_state(state)
+
     def on_train_begin(self, logs: Any = None) -> None:
         self.keys = None
         keep = self.append and os.path.exists(self.filename)

@@ -125,6 +125,40 @@ class WeightsMixin:
         for weight, array in zip(own, arrays, strict=True):
             weight.assign(array.astype(weight.dtype, copy=False))
 
+    # -- files -----------------------------------------------------------------------
+
+    def _saved_variables(self) -> list[Variable]:
+        """The own variables in the order of files; inner layers have their own."""
+        return self._own_and_inner()[0]
+
+    def _expected_variables(self, store: Any) -> list[Variable] | None:
+        """What a file must have for this layer; None when it reads files itself."""
+        if type(self).load_own_variables is not WeightsMixin.load_own_variables:
+            return None
+        return self._saved_variables()
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the own variables to a mapping, keyed `"0"`, `"1"`, ..."""
+        for i, variable in enumerate(self._saved_variables()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: when the mapping has more or fewer variables.
+        """
+        own = self._saved_variables()
+        if len(store.keys()) != len(own):
+            built = "" if self.built else ", which is not built,"
+            raise ValueError(
+                f"[load_own_variables] layer '{self.name}'{built} has {len(own)} "
+                f"variables, received {len(store.keys())}."
+            )
+        for i, variable in enumerate(own):
+            value = np.asarray(store[str(i)])
+            variable.assign(value.astype(variable.dtype, copy=False))
+
     def count_params(self) -> int:
         """Number of scalars in all weights.
 

@@ -19,6 +19,7 @@ from fastnn.layers import _call, _changes, _configs, _remat, _symbolic
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
+from fastnn.saving.allowance import placeholder
 from fastnn.symbolic.node import Calls, CallsMixin
 from fastnn.symbolic.tensor import KerasTensor
 
@@ -275,8 +276,11 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer for the shape that `get_build_config` gave."""
+        if "shapes_dict" in config:
+            self.build(**config["shapes_dict"])
+            return
         shape = config.get("input_shape")
-        self.build(tuple(shape) if isinstance(shape, list) else shape)
+        self.build(_as_shapes(shape))
 
     def add_weight(
         self,
@@ -319,7 +323,9 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         dtype = dtype or self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
-        value = initializers.get(initializer)(shape, dtype=dtype)
+        value = placeholder(shape, dtype, f"layer '{self.name}'")
+        if value is None:
+            value = initializers.get(initializer)(shape, dtype=dtype)
         name = name or _names.auto_name("variable")
         variable = Variable(value, trainable=trainable, dtype=dtype, name=name)
         variable.path = f"{self._path}/{name}"
@@ -427,3 +433,12 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Makes a layer, without weights, from what `get_config` returned."""
         return cls(**config)
+
+
+def _as_shapes(node: Any) -> Any:
+    """Shapes as tuples again, which JSON makes lists, alone or in a list or dict."""
+    if isinstance(node, dict):
+        return {key: _as_shapes(value) for key, value in node.items()}
+    if isinstance(node, list) and not any(isinstance(n, (list, dict)) for n in node):
+        return tuple(node)
+    return [_as_shapes(n) for n in node] if isinstance(node, list) else node

@@ -7,6 +7,7 @@ The same interface as the native runner of steps.py: the path of `run_eagerly=Tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,14 @@ class EagerRunner:
         shuffle_seed: int | None,
         on_progress: OnProgress,
         every_batch: bool = False,
+        start: int = 0,
     ) -> None:
-        """One pass over (x, y, sample_weight) in memory; metrics add up."""
-        self._epoch(self.train_batch, data, batch_size, shuffle_seed, on_progress)
+        """One pass over (x, y, sample_weight) in memory; metrics add up.
+
+        The first `start` batches have run before.
+        """
+        step = self.train_batch
+        self._epoch(step, data, batch_size, shuffle_seed, on_progress, start)
 
     def test_epoch(
         self,
@@ -98,8 +104,10 @@ class EagerRunner:
         batch_size: int,
         seed: int | None,
         on_progress: OnProgress,
+        start: int = 0,
     ) -> None:
-        for done, batch in enumerate(_batches(data, batch_size, seed), 1):
+        batches = islice(_batches(data, batch_size, seed), start, None)
+        for done, batch in enumerate(batches, start + 1):
             step(*batch)
             if on_progress(done):
                 return

@@ -13,6 +13,7 @@ from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
 from fastnn.errors import warn_user
 from fastnn.models.checks import check_count
 from fastnn.models.eager_runner import concatenate
+from fastnn.models.fit_run import FitRun
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
 
 
@@ -151,38 +152,43 @@ def fit(
             steps=source.steps,
         )
     model.stop_training = False
-    logs: dict[str, float] = {}
+    run = FitRun(model, source, checks, callbacks, settings.initial_epoch)
+    model._fit_run = run
     try:
         callbacks.on_train_begin()
-        for epoch in range(settings.initial_epoch, settings.epochs):
-            logs = _epoch(model, source, checks, settings, callbacks, epoch)
-            if model.stop_training:
-                break
+        stopped = run.stopped
+        while run.epoch < settings.epochs and not stopped:
+            run.logs = _epoch(run, settings)
+            run.next_epoch()
+            stopped = model.stop_training
+        if settings.epochs and model.optimizer.built:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        run.completed = True
     except BaseException:
-        callbacks.on_train_abort(logs)
+        callbacks.on_train_abort(run.logs)
         raise
     finally:
+        model._fit_run = None
         for opened in (source, checks):
             if opened is not None:
                 opened.close()
-    callbacks.on_train_end(logs)
+    callbacks.on_train_end(run.logs)
     history: History = model.history
     return history
 
 
-def _epoch(
-    model: Any,
-    source: Any,
-    checks: Any,
-    settings: FitSettings,
-    callbacks: CallbackList,
-    epoch: int,
-) -> dict[str, float]:
+def _epoch(run: FitRun, settings: FitSettings) -> dict[str, float]:
+    model, source, callbacks = run.model, run.source, run.callbacks
+    epoch = run.epoch
     callbacks.on_epoch_begin(epoch)
-    model.reset_metrics()
+    if not run.resumed:
+        model.reset_metrics()
+    run.after_epoch_begin()
     runner = model._get_runner(trains=True)
     progress = Progress(model, runner, callbacks, "train", source.steps)
-    source.run(runner, "train", progress)
+    progress.done = run.done
+    if not (run.resumed and model.stop_training):
+        source.run(runner, "train", progress)
     if source.exhausted:
         warn_user(
             f"[fit] the data ended after {progress.done} batches of epoch {epoch + 1}: "
@@ -190,8 +196,8 @@ def _epoch(
         )
         model.stop_training = True
     logs = progress.finish()
-    if checks is not None and settings.validates_after(epoch):
-        results = _test_pass(model, checks, callbacks)
+    if run.checks is not None and settings.validates_after(epoch):
+        results = _test_pass(model, run.checks, callbacks)
         logs.update({f"val_{name}": value for name, value in results.items()})
     if source.steps is not None and callbacks.params.get("steps") is None:
         callbacks.set_params({**callbacks.params, "steps": source.steps})

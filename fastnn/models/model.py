@@ -22,11 +22,12 @@ from fastnn.models.graph_config import (
     model_from_config,
     takes_ends,
 )
+from fastnn.models.saving import SavingMixin
 from fastnn.models.trainer import Trainer
 
 
 @export("keras", "keras.models")
-class Model(FunctionalMixin, Trainer, Layer):
+class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
     """Groups layers into something that can be trained.
 
     Call layers on symbolic tensors, and give the ends (tensors, or lists or dicts of
@@ -58,7 +59,7 @@ class Model(FunctionalMixin, Trainer, Layer):
     _kind = "model"
     # What `compile` sets comes with a new cache of plans, or is compared there.
     _unplanned = Layer._unplanned | frozenset(
-        """compiled history loss optimizer run_eagerly stop_training _compile_loss
+        """compiled history loss optimizer _fit_run run_eagerly stop_training _compile_loss
         _compile_arguments _compile_metrics _loss_tracker _runners""".split()
     )
 
@@ -108,6 +109,11 @@ class Model(FunctionalMixin, Trainer, Layer):
         if self._graph is not None:
             return found
         return [layer for layer in found if not isinstance(layer, InputLayer)]
+
+    @property
+    def _listed_layers(self) -> list[Layer] | None:
+        """Layers that files number by class; None where they go by attributes."""
+        return None if self._graph is None else self.layers
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name, or at an index of `layers`.

@@ -202,6 +202,10 @@ class Sequential(Model):
         self._symbols.extend(self._layers, shapes)
         self.built = True
 
+    @property
+    def _listed_layers(self) -> list[Layer]:
+        return self.layers
+
     def _builds_itself(self) -> bool:
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from fastnn import seeds
@@ -27,15 +28,30 @@ class ArraySource:
         self.shuffle = shuffle
         self.steps: int | None = data.num_batches(batch_size)
         self.exhausted = False
+        self._seed: int | None = None
+        self._begun = 0  # batches of the epoch that ran before a restart
+
+    def state(self) -> dict[str, Any]:
+        """The order of the current epoch."""
+        return {"seed": self._seed}
+
+    def resume(self, state: dict[str, Any], done: int) -> None:
+        """Goes on after `done` batches of an epoch."""
+        self._seed, self._begun = state["seed"], done
 
     def run(self, runner: Any, kind: str, progress: Progress) -> None:
         """One epoch of training ("train") or evaluation ("test")."""
-        progress.begin(0)
+        start, self._begun = self._begun, 0
+        if not self.steps or start < self.steps:
+            progress.begin(start)
         arrays, every = self.data.arrays, progress.every
         if kind == "train":
-            seed = seeds.next_seed() if self.shuffle else None
+            if not start:
+                self._seed = seeds.next_seed() if self.shuffle else None
             runner.train_epoch(
-                arrays, self.batch_size, seed, progress.report, every_batch=every
+                *(arrays, self.batch_size, self._seed, progress.report),
+                every_batch=every,
+                start=start,
             )
         else:
             runner.test_epoch(
@@ -52,21 +68,27 @@ class StreamSource:
     """Batches that arrive one by one.
 
     Args:
-        start: begins a pass and returns its iterator.
+        start: begins a pass, in the order of a seed, and returns its iterator.
         steps: batches per epoch; None for a whole pass.
         restarts: whether a pass can begin again in the middle of an epoch.
+        shuffles: whether each pass has an order of its own.
         hooks: its `begin_epoch` and `end_epoch` are called around each epoch, however
             many passes or parts of one that is.
     """
 
     def __init__(
         self,
-        start: Callable[[], Iterator[Any]],
+        start: Callable[[int | None], Iterator[Any]],
         steps: int | None,
         restarts: bool,
+        shuffles: bool = False,
         hooks: StreamData | None = None,
     ) -> None:
         self._start = start
+        self._shuffles = shuffles
+        self._seed: int | None = None
+        self._position = 0  # in the current pass
+        self._begun = 0  # batches of the epoch that ran before a restart
         self._fixed = steps is not None
         self._restarts = restarts
         self._hooks = hooks
@@ -74,20 +96,41 @@ class StreamSource:
         self.steps = steps
         self.exhausted = False
 
+    def state(self) -> dict[str, Any]:
+        """The order of the current pass, and how far it is."""
+        position = self._position if self._iterator is not None else None
+        return {"seed": self._seed, "position": position, "steps": self.steps}
+
+    def resume(self, state: dict[str, Any], done: int) -> None:
+        """Goes on after `done` batches of an epoch.
+
+        Batches that were taken before are drawn again and dropped: an iterator has no
+        other way to the place where it was.
+        """
+        self._seed, self._begun = state["seed"], done
+        self.steps = state["steps"]
+        if done and self._hooks is not None:
+            self._hooks.begin_epoch()
+        if state["position"] is not None:
+            self._iterator = self._start(self._seed)
+            self._position = sum(1 for _ in islice(self._iterator, state["position"]))
+
     def batches(self) -> Iterator[Any]:
         """The batches of one epoch; sets `exhausted` when too few are left."""
-        if self._hooks is not None:
+        if self._hooks is not None and not self._begun:
             self._hooks.begin_epoch()
         yield from self._epoch()
         if self._hooks is not None:
             self._hooks.end_epoch()
 
     def _epoch(self) -> Iterator[Any]:
-        taken = 0
+        taken, self._begun = self._begun, 0
         while not self._fixed or taken < (self.steps or 0):
             fresh = self._iterator is None
             if self._iterator is None:
-                self._iterator = self._start()
+                self._seed = seeds.next_seed() if self._shuffles else None
+                self._iterator = self._start(self._seed)
+                self._position = 0
             batch = next(self._iterator, None)
             if batch is None:
                 self._iterator = None
@@ -99,6 +142,7 @@ class StreamSource:
                     return
                 continue
             taken += 1
+            self._position += 1
             yield batch
 
     def close(self) -> None:
@@ -112,7 +156,7 @@ class StreamSource:
         """One epoch of training ("train") or evaluation ("test")."""
         step = runner.train_batch if kind == "train" else runner.test_batch
         progress.begins = False
-        for i, batch in enumerate(self.batches()):
+        for i, batch in enumerate(self.batches(), self._begun):
             progress.begin(i)
             step(*batch)
             if progress.report(i + 1):
@@ -130,26 +174,24 @@ def make_source(
         steps = limited_steps(where, steps, stream.length)
         length = stream.length if steps is None else steps
 
-        def begin() -> Iterator[Any]:
-            if not (shuffle and stream.can_shuffle):
+        def begin(seed: int | None) -> Iterator[Any]:
+            if seed is None:
                 return iter(data.batches())
-            order = permutation(seeds.next_seed(), stream.length)
-            return iter(data.batches(order.tolist()))
+            return iter(data.batches(permutation(seed, stream.length).tolist()))
 
-        source = StreamSource(begin, steps, stream.restarts, stream)
+        shuffles = shuffle and stream.can_shuffle
+        source = StreamSource(begin, steps, stream.restarts, shuffles, stream)
         source.steps = length
         return source
     steps = limited_steps(where, steps, data.num_batches(batch_size))
     if steps is None or (steps == data.num_batches(batch_size)):
         return ArraySource(data, batch_size, shuffle)
 
-    def start() -> Iterator[Any]:
-        order = None
-        if shuffle:
-            order = permutation(seeds.next_seed(), data.num_samples)
+    def start(seed: int | None) -> Iterator[Any]:
+        order = None if seed is None else permutation(seed, data.num_samples)
         return data.batches(batch_size, order)
 
-    return StreamSource(start, steps, restarts=True)
+    return StreamSource(start, steps, True, shuffle)
 
 
 def logs_of(model: Any, runner: Any, step: str) -> dict[str, float]:

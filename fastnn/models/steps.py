@@ -93,9 +93,15 @@ class StepRunner:
         shuffle_seed: int | None,
         on_progress: Callable[[int], bool],
         every_batch: bool = False,
+        start: int = 0,
     ) -> None:
-        """One pass over (x, y, sample_weight) in memory; metrics add up."""
-        self._epoch("train", data, batch_size, shuffle_seed, on_progress, every_batch)
+        """One pass over (x, y, sample_weight) in memory; metrics add up.
+
+        The first `start` batches have run before.
+        """
+        self._epoch(
+            "train", data, batch_size, shuffle_seed, on_progress, every_batch, start
+        )
 
     def test_epoch(
         self,
@@ -115,6 +121,7 @@ class StepRunner:
         seed: int | None,
         on_progress: Callable[[int], bool],
         every_batch: bool,
+        start: int = 0,
     ) -> None:
         if kind not in self._untraceable:
             columns, known = self._windows(kind, data)
@@ -123,8 +130,11 @@ class StepRunner:
                 np.arange(count) if seed is None else random.permutation(count, seed)
             )
             self._cursors[kind]._clear()
+            if start:
+                self._cursors[kind].assign(np.full(1, start * batch_size, np.int64))
             full, rest = divmod(count, batch_size)
-            parts = [(full, batch_size)] * (full > 0) + [(1, rest)] * (rest > 0)
+            parts = [(full - start, batch_size)] * (full > start)
+            parts += [(1, rest)] * (rest > 0 and start <= full)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
                 key = size, config.floatx(), config.epsilon()
@@ -136,8 +146,9 @@ class StepRunner:
                 known[key] = program
                 programs.append((steps, program))
             else:
-                self._latest[kind] = programs[0][1]
-                inputs, done = [*(c.memory for c in columns), order], 0
+                if programs:
+                    self._latest[kind] = programs[0][1]
+                inputs, done = [*(c.memory for c in columns), order], start
                 for steps, program in programs:
                     done = self._run_steps(
                         program, inputs, steps, done, on_progress, every_batch
@@ -148,7 +159,7 @@ class StepRunner:
         runner = self._eager
         assert runner is not None
         if kind == "train":
-            runner.train_epoch(data, batch_size, seed, on_progress, every_batch)
+            runner.train_epoch(data, batch_size, seed, on_progress, every_batch, start)
         else:
             runner.test_epoch(data, batch_size, on_progress, every_batch)
         self.logs = runner.logs

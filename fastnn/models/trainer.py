@@ -10,7 +10,7 @@ from fastnn import optimizers, tree
 from fastnn._switches import filtered
 from fastnn.autodiff.grad import GradientTape
 from fastnn.data import adapt, unpack_x_y_sample_weight
-from fastnn.errors import NOT_COMPILED, NotCompiledError
+from fastnn.errors import NOT_COMPILED, NotCompiledError, warn_user
 from fastnn.models import loops
 from fastnn.models.checks import check_count
 from fastnn.models.compile_metrics import CompileMetrics
@@ -48,6 +48,7 @@ class Trainer(PrepareMixin):
         self.stop_training = False
         self.run_eagerly = False
         self.history: History | None = None
+        self._fit_run: Any = None  # while `fit` runs
         self._compile_loss: CompileLoss | None = None
         self._compile_metrics: tuple[CompileMetrics, ...] = ()
         self._compile_arguments: dict[str, Any] = {}
@@ -122,6 +123,12 @@ class Trainer(PrepareMixin):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles with what `get_compile_config` returned: equal, new objects."""
+        if type(self).compile is not Trainer.compile:
+            warn_user(
+                f"[load] {type(self).__name__} has a compile of its own and is not "
+                "compiled: call compile, or define compile_from_config."
+            )
+            return
         self.compile(**deserialize_keras_object(config))
 
     def _compiled_metrics(self) -> list[Any]:

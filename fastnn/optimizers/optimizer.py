@@ -18,7 +18,7 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Variable
-from fastnn.errors import warn_renamed
+from fastnn.errors import warn_renamed, warn_user
 from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
 from fastnn.optimizers._updates import UpdatesMixin
@@ -406,14 +406,38 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         for variable, weight in zip(self._variables, weights, strict=True):
             variable.assign(weight)
 
+    def saved_values(self) -> list[tuple[str, np.ndarray]]:
+        """(path, value) of the variables, as Keras keeps them: it counts in int32."""
+        values = [(variable.path, variable.numpy()) for variable in self._variables]
+        if values and int(values[0][1]) < 2**31:
+            values[0] = values[0][0], values[0][1].astype("int32")
+        return values
+
     def save_own_variables(self, store: Any) -> None:
         """Writes the variables to a mapping, keyed `"0"`, `"1"`, ..."""
-        for i, variable in enumerate(self._variables):
-            store[str(i)] = variable.numpy()
+        for i, (_, value) in enumerate(self.saved_values()):
+            store[str(i)] = value
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads what `save_own_variables` wrote."""
-        self.set_weights([store[str(i)] for i in range(len(store.keys()))])
+        """Reads what `save_own_variables` wrote.
+
+        An optimizer that was saved before its first step has no slots: only the step
+        and the rate are read then. Other numbers of variables are skipped with a
+        warning, as in Keras.
+        """
+        variables = self._variables
+        count, plain = len(store.keys()), 1 + isinstance(self._learning_rate, Variable)
+        if count == plain:
+            variables = variables[:plain]
+        if count != len(variables):
+            warn_user(
+                f"[load] the state of optimizer '{self.name}' is not loaded: it has "
+                f"{len(variables)} variables, the file has {count}."
+            )
+            return
+        for i, variable in enumerate(variables):
+            value = np.asarray(store[str(i)])
+            variable.assign(value.astype(variable.dtype, copy=False))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this object; the rate is the current one."""

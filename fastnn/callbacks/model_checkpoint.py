@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saves the model, or its weights, while it is trained."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fastnn._switches import show
+from fastnn.callbacks.callback import Callback, MonitorMixin, check_save_freq
+
+__all__ = ["ModelCheckpoint"]
+
+
+class ModelCheckpoint(MonitorMixin, Callback):
+    """Saves after each epoch, or after some batches; all, or only the best so far.
+
+    Every file appears whole: a kill in the middle of a save leaves the one before.
+
+    Args:
+        filepath: name of the file, in which `{epoch}` (from 1), `{batch}` and the names
+            of logged values stand for themselves: `"m-{epoch:02d}-{val_loss:.2f}.keras"`.
+            Ends with `.weights.h5` when only weights are saved, else with `.keras` or
+            `.h5`.
+        monitor: name of the value that says which model is better.
+        verbose: 1 says what is saved.
+        save_best_only: save only when `monitor` has improved.
+        save_weights_only: save the weights (with the optimizer), not the whole model.
+        mode: `"min"`, `"max"`, or `"auto"`: as the monitored metric wants it.
+        save_freq: "epoch", or a number of batches.
+        initial_value_threshold: value that must be beaten first.
+
+    Raises:
+        ValueError: for another ending, mode or `save_freq`.
+        KeyError: in `fit`, when the name asks for a value that is not logged.
+
+    Attributes:
+        best: the best value so far, None before the first.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__()
+        check_save_freq("ModelCheckpoint", save_freq)
+        self.filepath = os.fspath(filepath)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        self.min_delta = 0.0
+        self.best = initial_value_threshold
+        self._set_mode(mode, "ModelCheckpoint")
+        self._epoch = 0
+        self._batches = 0  # since the last save
+        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"[ModelCheckpoint] with save_weights_only={save_weights_only} the "
+                f"path must end with {' or '.join(endings)}, received "
+                f"{self.filepath!r}."
+            )
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        if self.save_freq != "epoch":
+            self.on_train_batch_end = self._on_train_batch_end  # type: ignore[method-assign]
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._ask_model(self.model)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def _on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._batches += 1
+        if self._batches >= self.save_freq:  # type: ignore[operator]
+            self._batches = 0
+            self._save(self._epoch, batch, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, None, logs or {})
+
+    def _save(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
+        path = self._path(epoch, batch, logs)
+        if not self._is_wanted(epoch, path, logs):
+            return
+        folder = os.path.dirname(path)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path, overwrite=True)
+        self._say(epoch, f"finished saving model to {path}")
+
+    def _path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
+        values = dict(logs)
+        if batch is not None:
+            values.setdefault("batch", batch + 1)
+        try:
+            return self.filepath.format(epoch=epoch + 1, **values)
+        except KeyError as error:
+            raise KeyError(
+                f"[ModelCheckpoint] the path {self.filepath!r} asks for {error}; known "
+                f"are epoch, {', '.join(values)}."
+            ) from None
+
+    def _is_wanted(self, epoch: int, path: str, logs: dict[str, Any]) -> bool:
+        if not self.save_best_only:
+            self._say(epoch, f"saving model to {path}")
+            return True
+        value = self._monitored(logs, "ModelCheckpoint")
+        if value is None:
+            return True
+        before = "None" if self.best is None else f"{self.best:.5f}"
+        if self.best is None or self._improved(value, self.best):
+            self.best = value
+            self._say(
+                epoch,
+                f"{self.monitor} improved from {before} to {value:.5f}, saving model "
+                f"to {path}",
+            )
+            return True
+        self._say(epoch, f"{self.monitor} did not improve from {before}")
+        return False
+
+    def _say(self, epoch: int, text: str) -> None:
+        if self.verbose > 0:
+            show(f"\nEpoch {epoch + 1}: {text}")

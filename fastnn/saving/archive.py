@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`.keras` archives: zip files whose members are stored as they are.
+
+Nothing is ever extracted: members are read where they lie, and the weights are written
+where they will lie, so that neither direction holds a second copy of them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from datetime import datetime
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from fastnn.errors import ModelFileError
+from fastnn.saving import limits
+from fastnn.saving.windows import Window, read_into
+
+CONFIG = "config.json"
+METADATA = "metadata.json"
+WEIGHTS = "model.weights.h5"
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")
+_LIMIT = 0xFFFFFFFF
+_ORIGIN = (1980, 1, 1, 0, 0, 0)
+
+
+# ---- reading -----------------------------------------------------------------------
+
+
+class ArchiveReader:
+    """The members of an archive, whose table has been checked.
+
+    Raises:
+        ModelFileError: for names that lead elsewhere or stand twice, links, encryption,
+            other methods than stored and deflate, and members that grow more than 100
+            times.
+    """
+
+    def __init__(self, path: str, handle: int) -> None:
+        self.path = path
+        self.handle = handle
+        try:
+            self._zip = zipfile.ZipFile(os.fdopen(os.dup(handle), "rb"))
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise ModelFileError(path, f"no zip archive ({error}).") from None
+        try:
+            self.members = self._checked()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> ArchiveReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the archive's own handle."""
+        assert self._zip.fp is not None
+        file = self._zip.fp
+        self._zip.close()
+        file.close()
+
+    def _checked(self) -> dict[str, zipfile.ZipInfo]:
+        entries = self._zip.infolist()
+        if len(entries) > limits.MEMBERS:
+            raise ModelFileError(self.path, f"{len(entries)} archive members.")
+        found: dict[str, zipfile.ZipInfo] = {}
+        for entry in entries:
+            problem = _problem(entry)
+            if not problem and entry.filename in found:
+                problem = "this name stands twice."
+            if problem:
+                raise ModelFileError(self.path, problem, entry.filename)
+            found[entry.filename] = entry
+        return found
+
+    def read(self, name: str, most: int) -> bytes:
+        """A small member, whose checksum has been compared.
+
+        Raises:
+            ModelFileError: when it is missing, larger than `most`, or damaged.
+        """
+        entry = self._entry(name)
+        if entry.file_size > most:
+            problem = f"{entry.file_size} bytes, at most {most} are read."
+            raise ModelFileError(self.path, problem, name)
+        try:
+            return self._zip.read(entry)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+            raise ModelFileError(self.path, f"damaged ({error}).", name) from None
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        if name not in self.members:
+            names = ", ".join(list(self.members)[:8]) or "none"
+            problem = f"the archive has no such member; it has {names}."
+            raise ModelFileError(self.path, problem, name)
+        return self.members[name]
+
+    def window(self, name: str) -> Window:
+        """A stored member where it lies, or a deflated one in memory; verified."""
+        entry = self._entry(name)
+        if entry.compress_type != zipfile.ZIP_STORED:
+            return _in_memory(self.read(name, entry.file_size))
+        header = bytearray(_LOCAL.size)
+        read_into(self.handle, memoryview(header), entry.header_offset)
+        fields = _LOCAL.unpack(header)
+        start = entry.header_offset + _LOCAL.size + fields[9] + fields[10]
+        window = Window(self.handle, start, entry.file_size)
+        checksum, size = 0, 0
+        for chunk in window.chunks():
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+        damaged = fields[0] != b"PK\x03\x04" or entry.compress_size != entry.file_size
+        if damaged or (checksum, size) != (entry.CRC, entry.file_size):
+            raise ModelFileError(self.path, "damaged: its checksum differs.", name)
+        return window
+
+
+def _problem(entry: zipfile.ZipInfo) -> str:
+    name = entry.filename
+    # `orig_filename` keeps what follows a NUL, which `filename` loses.
+    parts = name.split("/")
+    strange = name != entry.orig_filename or "\\" in name or ":" in name
+    if strange or name.startswith("/") or ".." in parts or not name:
+        return "a name that leads out of the archive."
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "a link or device, no file."
+    if entry.flag_bits & 0x1:
+        return "encrypted."
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {entry.compress_type}."
+    if entry.file_size > limits.RATIO * max(entry.compress_size, 1):
+        return (
+            f"{entry.compress_size} bytes claim to hold {entry.file_size}, more than "
+            f"{limits.RATIO} times as many."
+        )
+    return ""
+
+
+def _in_memory(data: bytes) -> Window:
+    if hasattr(os, "memfd_create"):
+        handle = os.memfd_create("fastnn-weights")
+    else:
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            handle = os.dup(file.fileno())
+    window = _Owned(handle, 0)
+    window.write(data)
+    return window
+
+
+class _Owned(Window):
+    """A window that closes its file."""
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.handle)
+        super().close()
+
+
+# ---- writing -----------------------------------------------------------------------
+
+
+class _Member(NamedTuple):
+    name: bytes
+    date: tuple[int, ...]
+    checksum: int
+    size: int
+    offset: int
+    large: bool
+
+
+class ArchiveWriter:
+    """Writes an archive of stored members into an open file, front to back."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self._end = 0
+        self._members: list[_Member] = []
+
+    def add(self, name: str, data: bytes) -> None:
+        """A member from bytes, dated as Keras dates them."""
+        member = _Member(
+            name.encode(), _ORIGIN, zlib.crc32(data), len(data), self._end, False
+        )
+        self._append(_local(member) + data)
+        self._members.append(member)
+
+    def add_written(
+        self, name: str, write: Callable[[Window], Any], expected: int
+    ) -> None:
+        """A member that a function writes where it will lie.
+
+        Args:
+            name: of the member.
+            write: gets the place to write to.
+            expected: about how many bytes it will be; decides about the large format.
+        """
+        date = datetime.now().timetuple()[:6]
+        large = expected > _LIMIT // 2
+        draft = _Member(name.encode(), date, 0, 0, self._end, large)
+        header = len(_local(draft))
+        window = Window(self.handle, self._end + header)
+        write(window)
+        checksum = 0
+        for chunk in window.chunks():
+            checksum = zlib.crc32(chunk, checksum)
+        member = draft._replace(checksum=checksum, size=window.size)
+        if window.size > _LIMIT and not large:
+            raise OverflowError(f"[save] {name} became larger than expected.")
+        _write_at(self.handle, _local(member), self._end)
+        self._end += header + window.size
+        self._members.append(member)
+
+    def finish(self) -> None:
+        """Writes the table of members."""
+        start = self._end
+        for member in self._members:
+            self._append(_central(member))
+        size, count = self._end - start, len(self._members)
+        if self._end > _LIMIT or start > _LIMIT:
+            record = _END64.pack(
+                *(b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start)
+            )
+            locator = _LOCATOR.pack(b"PK\x06\x07", 0, self._end, 1)
+            self._append(record + locator)
+            start = _LIMIT
+        self._append(
+            _END.pack(b"PK\x05\x06", 0, 0, count, count, min(size, _LIMIT), start, 0)
+        )
+
+    def _append(self, data: bytes) -> None:
+        _write_at(self.handle, data, self._end)
+        self._end += len(data)
+
+
+def _write_at(handle: int, data: bytes, place: int) -> None:
+    window = Window(handle, place)
+    window.write(data)
+
+
+def _stamps(date: tuple[int, ...]) -> tuple[int, int]:
+    """(time, date) as DOS counts them."""
+    year, month, day, hour, minute, second = date
+    time = hour << 11 | minute << 5 | second // 2
+    return time, (year - 1980) << 9 | month << 5 | day
+
+
+def _local(member: _Member) -> bytes:
+    sizes = (_LIMIT, _LIMIT) if member.large else (member.size, member.size)
+    extra = b""
+    if member.large:
+        extra = struct.pack("<2H2Q", 1, 16, member.size, member.size)
+    version = 45 if member.large else 20
+    fields = (b"PK\x03\x04", version, 0, 0, *_stamps(member.date), member.checksum)
+    tail = (*sizes, len(member.name), len(extra))
+    return _LOCAL.pack(*fields, *tail) + member.name + extra
+
+
+def _central(member: _Member) -> bytes:
+    far = member.offset > _LIMIT
+    sizes = (_LIMIT, _LIMIT) if member.large else (member.size, member.size)
+    values = [member.size, member.size] * member.large + [member.offset] * far
+    extra = b""
+    if values:
+        extra = struct.pack(f"<2H{len(values)}Q", 1, 8 * len(values), *values)
+    version = 45 if values else 20
+    head = (b"PK\x01\x02", version | 3 << 8, version, 0, 0, *_stamps(member.date))
+    tail = (len(member.name), len(extra), 0, 0, 0, 0o600 << 16)
+    offset = _LIMIT if far else member.offset
+    return (
+        _CENTRAL.pack(*head, member.checksum, *sizes, *tail, offset)
+        + member.name
+        + extra
+    )

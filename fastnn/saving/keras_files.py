@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`.keras` archives: a model's config, its compile arguments, variables and optimizer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastnn.errors import ModelFileError, warn_user
+from fastnn.saving import atomic, limits
+from fastnn.saving.archive import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    ArchiveReader,
+    ArchiveWriter,
+)
+from fastnn.saving.building import build_model
+from fastnn.saving.hdf5 import Hdf5Reader
+from fastnn.saving.variables import read_variables, size_of, write_variables
+from fastnn.saving.windows import Window
+from fastnn.serialization import ObjectSharingScope, serialize_keras_object
+
+# What the files say they were written by: the version whose format they have.
+KERAS_VERSION = "3.15.0"
+
+
+def describe(model: Any, include_optimizer: bool = True) -> dict[str, bytes]:
+    """The JSON members of an archive."""
+    import json
+    from datetime import datetime
+
+    with ObjectSharingScope():
+        config = serialize_keras_object(model)
+    if not include_optimizer:
+        config["compile_config"] = None
+    config.setdefault("build_config", None)
+    from fastnn import __version__
+
+    metadata = {
+        "keras_version": KERAS_VERSION,
+        "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "fastnn_version": __version__,
+    }
+    return {
+        METADATA: json.dumps(metadata).encode(),
+        CONFIG: json.dumps(config).encode(),
+    }
+
+
+def write_archive(model: Any, path: str, include_optimizer: bool = True) -> None:
+    """Writes a `.keras` file in place of what is there."""
+    import h5py
+
+    skip = () if include_optimizer else (model.optimizer,)
+    members = describe(model, include_optimizer)
+
+    def write(window: Window) -> None:
+        with h5py.File(window, "w") as file:
+            write_variables(model, file, skip)
+
+    with atomic.replacing(path) as temporary:
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            archive = ArchiveWriter(handle)
+            for name, data in members.items():
+                archive.add(name, data)
+            archive.add_written(WEIGHTS, write, size_of(model))
+            archive.finish()
+        finally:
+            os.close(handle)
+
+
+def write_folder(model: Any, path: str, include_optimizer: bool = True) -> None:
+    """Writes the members of an archive as files of a new folder.
+
+    Raises:
+        FileExistsError: when there is something: a folder cannot be replaced at once.
+    """
+    import tempfile
+
+    import h5py
+
+    parent = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) and not os.listdir(path):
+        os.rmdir(path)
+    if os.path.lexists(path):
+        raise FileExistsError(
+            f"[save_model] {path} exists, and a folder cannot be replaced in one step: "
+            "remove it first, or save to a .keras file."
+        )
+    temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.tmp-", dir=parent)
+    for name, data in describe(model, include_optimizer).items():
+        atomic.write(os.path.join(temporary, name), data)
+    with (
+        atomic.replacing(os.path.join(temporary, WEIGHTS)) as inner,
+        h5py.File(inner, "w") as file,
+    ):
+        write_variables(model, file, () if include_optimizer else (model.optimizer,))
+    os.chmod(temporary, 0o755)
+    os.rename(temporary, path)
+    atomic.synchronize(parent)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """The file's descriptor.
+
+    Raises:
+        IsADirectoryError, PermissionError, ModelFileMissing: when there is none.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def weights_of(path: str) -> Iterator[Hdf5Reader]:
+    """The variables in a `.keras` archive or folder, or in an HDF5 file."""
+    if os.path.isdir(path):
+        path = os.path.join(path, WEIGHTS)
+    with opened(path) as handle:
+        if os.pread(handle, 4, 0)[:2] == b"PK":
+            with ArchiveReader(path, handle) as archive:
+                window = archive.window(WEIGHTS)
+                with window, Hdf5Reader(window, path, WEIGHTS) as reader:
+                    yield reader
+            return
+        size = os.fstat(handle).st_size
+        with Hdf5Reader(Window(handle, 0, size), path) as reader:
+            yield reader
+
+
+def read_config(path: str) -> tuple[Any, Any]:
+    """(config, metadata) of a `.keras` archive or folder, as plain data."""
+    texts: dict[str, bytes] = {}
+    if os.path.isdir(path):
+        for name in (CONFIG, METADATA):
+            member = os.path.join(path, name)
+            if name == CONFIG or os.path.exists(member):
+                with open(member, "rb") as file:
+                    texts[name] = file.read(limits.JSON_BYTES + 1)
+    else:
+        with opened(path) as handle, ArchiveReader(path, handle) as archive:
+            for name in (CONFIG, METADATA):
+                if name == CONFIG or name in archive.members:
+                    texts[name] = archive.read(name, limits.JSON_BYTES)
+    parsed = {name: limits.parse_json(text, path, name) for name, text in texts.items()}
+    return parsed[CONFIG], parsed.get(METADATA, {})
+
+
+def read_archive(
+    path: str, custom_objects: Any, compile: bool, safe_mode: bool
+) -> Any:
+    """The model of a `.keras` archive or folder."""
+    config, _ = read_config(path)
+    if not isinstance(config, dict):
+        raise ModelFileError(path, "it describes no model.", CONFIG)
+    if not compile:
+        config["compile_config"] = None
+    with weights_of(path) as reader:
+        model = build_model(config, custom_objects, reader.total, path, CONFIG)
+        read_model(model, reader)
+    return model
+
+
+def read_model(
+    model: Any, reader: Hdf5Reader, skip_mismatch: bool = False, skip: Any = ()
+) -> None:
+    """Loads the variables, and those of the optimizer when there is one."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built and reader.names("optimizer/vars"):
+        model._build_optimizer()
+    read_variables(model, reader, skip_mismatch, skip)
+
+
+def warn_unbuilt(model: Any) -> None:
+    """Warns of a model without weights."""
+    if not model.built:
+        warn_user(
+            f"[save_model] '{model.name}' is not built: the file will hold no weights. "
+            "Call the model on data, or build it, before."
+        )

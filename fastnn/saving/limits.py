@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a file may ask for: the loader's limits, and JSON that keeps them.
+
+docs/saving.md has the whole contract. Everything else in the package that reads a file
+goes through here, `archive.py` and `hdf5.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastnn.errors import ModelFileError, ModelFileMissing
+
+JSON_BYTES = 64 << 20
+JSON_DEPTH = 256
+MEMBERS = 100_000
+RATIO = 100  # of a compressed archive member; deflate reaches 1032
+HDF5_OBJECTS = 1_000_000
+HDF5_DEPTH = 256
+HDF5_RATIO = 1032  # of a compressed dataset above HDF5_FREE bytes
+HDF5_FREE = 1 << 20
+ATTRIBUTE_BYTES = 64 << 20
+
+
+def parse_json(text: bytes, path: object, where: str) -> Any:
+    """Plain data from JSON.
+
+    Raises:
+        ModelFileError: for text above 64 MiB, more than 256 levels, a key that stands
+            twice in an object, or what is no JSON.
+    """
+    import json
+
+    def fail(problem: str) -> ModelFileError:
+        return ModelFileError(path, problem, where)
+
+    if len(text) > JSON_BYTES:
+        raise fail(f"{len(text)} bytes of JSON, at most {JSON_BYTES} are read.")
+    try:
+        string = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise fail(f"no UTF-8 ({error}).") from None
+    if _depth(string) > JSON_DEPTH:
+        raise fail(f"JSON nested more than {JSON_DEPTH} deep.")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise fail(f"the key {twice!r} stands twice in one object.")
+        return found
+
+    try:
+        return json.loads(string, object_pairs_hook=unique)
+    except ModelFileError:
+        raise
+    except ValueError as error:  # also of numbers with thousands of digits
+        raise fail(f"no JSON ({error}).") from None
+
+
+def _depth(text: str) -> int:
+    """Levels of brackets outside of strings, found without recursion."""
+    import re
+
+    deepest = depth = 0
+    # Possessive, and a string may end with the text: no character is read twice.
+    tokens = r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]'
+    for match in re.finditer(tokens, text, re.DOTALL):
+        token = match[0]
+        if token in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in "]}":
+            depth -= 1
+    return deepest
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Everything that goes wrong inside is a ModelFileError that names the file."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except FileNotFoundError as error:
+        if error.filename is None or str(error.filename) != str(path):
+            raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
+        raise ModelFileMissing(path, "there is no such file.") from None
+    except PermissionError:
+        raise
+    except RecursionError:
+        raise ModelFileError(path, "the config refers to itself.") from None
+    except Exception as error:
+        text = f"{error}" if isinstance(error, ValueError) else (
+            f"{type(error).__name__}: {error}"
+        )
+        raise ModelFileError(path, text) from error
