@@ -181,6 +181,8 @@ def _call_ready(
             kwargs = _revived(nodes[0]["kwargs"], results)
         except IndexError:  # made by a call that waits itself
             break
+        if kwargs.get("mask", ...) is None:  # Keras writes it for every layer
+            del kwargs["mask"]
         if _is_indexing(operation) and isinstance(args[1], list):
             args[1] = tuple(args[1])  # JSON has no tuples; a list would be an array
         outputs = operation(*args, **kwargs)

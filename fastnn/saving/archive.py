@@ -30,7 +30,8 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-_LIMIT = 0xFFFFFFFF
+_FULL = 0xFFFFFFFF  # in a field of 32 bits: the number stands elsewhere
+_LIMIT = _FULL  # above it, it has to
 _ORIGIN = (1980, 1, 1, 0, 0, 0)
 
 
@@ -242,9 +243,9 @@ class ArchiveWriter:
             )
             locator = _LOCATOR.pack(b"PK\x06\x07", 0, self._end, 1)
             self._append(record + locator)
-            start = _LIMIT
+            start = _FULL
         self._append(
-            _END.pack(b"PK\x05\x06", 0, 0, count, count, min(size, _LIMIT), start, 0)
+            _END.pack(b"PK\x05\x06", 0, 0, count, count, min(size, _FULL), start, 0)
         )
 
     def _append(self, data: bytes) -> None:
@@ -265,7 +266,7 @@ def _stamps(date: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _local(member: _Member) -> bytes:
-    sizes = (_LIMIT, _LIMIT) if member.large else (member.size, member.size)
+    sizes = (_FULL, _FULL) if member.large else (member.size, member.size)
     extra = b""
     if member.large:
         extra = struct.pack("<2H2Q", 1, 16, member.size, member.size)
@@ -277,7 +278,7 @@ def _local(member: _Member) -> bytes:
 
 def _central(member: _Member) -> bytes:
     far = member.offset > _LIMIT
-    sizes = (_LIMIT, _LIMIT) if member.large else (member.size, member.size)
+    sizes = (_FULL, _FULL) if member.large else (member.size, member.size)
     values = [member.size, member.size] * member.large + [member.offset] * far
     extra = b""
     if values:
@@ -285,7 +286,7 @@ def _central(member: _Member) -> bytes:
     version = 45 if values else 20
     head = (b"PK\x01\x02", version | 3 << 8, version, 0, 0, *_stamps(member.date))
     tail = (len(member.name), len(extra), 0, 0, 0, 0o600 << 16)
-    offset = _LIMIT if far else member.offset
+    offset = _FULL if far else member.offset
     return (
         _CENTRAL.pack(*head, member.checksum, *sizes, *tail, offset)
         + member.name

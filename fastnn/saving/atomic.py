@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
@@ -74,11 +74,11 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def ask(path: str | os.PathLike[str], overwrite: bool, prompt: Callable = input) -> bool:
+def ask(path: str | os.PathLike[str], overwrite: bool) -> bool:
     """Whether a file may be written; with `overwrite=False` the user is asked."""
     if overwrite or not os.path.exists(path):
         return True
     answer = ""
     while answer not in ("y", "n"):
-        answer = prompt(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip()
+        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip()
     return answer == "y"

@@ -160,6 +160,7 @@ class Hdf5Reader:
         self.datasets: dict[str, Stored] = {}
         self.groups: dict[str, Any] = {}
         self.total = 0
+        self._heap: int | None = None
         window.seek(0)
         if window.read(8) != _SIGNATURE:
             raise self.fail("no HDF5 file.")
@@ -255,17 +256,37 @@ class Hdf5Reader:
         if not h5py.h5a.exists(owner, name.encode()):
             return None
         found = h5py.h5a.open(owner, name.encode())
-        kind = found.get_type()
-        size = math.prod(found.shape) * kind.get_size()
+        kind, count = found.get_type(), math.prod(found.shape)
+        size, most = count * kind.get_size(), limits.ATTRIBUTE_BYTES
         if kind.get_class() == h5py.h5t.STRING:
-            if kind.is_variable_str():  # each may be as long as the file
-                size = math.prod(found.shape) * self._window.size
+            if kind.is_variable_str():
+                size = count * self._longest_text()
+                most += 4 * self._window.size
         elif kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
             raise self.fail(f"attribute {name!r} is neither text nor number.", place)
-        if size > max(limits.ATTRIBUTE_BYTES, self._window.size):
+        if size > most:
             raise self.fail(f"attribute {name!r} of {size} bytes.", place)
         value = h5py.AttributeManager(_Owner(owner))[name]
         return _plain(value)
+
+    def _longest_text(self) -> int:
+        """Bytes that one text of variable length has at most.
+
+        They lie in heaps, in which any number of texts may be one and the same: the
+        file could hold a list whose texts together are far larger than itself.
+        """
+        if self._heap is None:
+            self._heap, signature = 0, b"GCOL\1\0\0\0"
+            before = b""
+            for chunk in self._window.chunks():
+                data = before + bytes(chunk)
+                place = data.find(signature)
+                while place >= 0 and place + 16 <= len(data):
+                    size = int.from_bytes(data[place + 8 : place + 16], "little")
+                    self._heap = max(self._heap, min(size, self._window.size))
+                    place = data.find(signature, place + 1)
+                before = data[-15:]
+        return self._heap
 
 
 class _Owner:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import losses
 from fastnn.errors import ModelFileError, warn_user
 from fastnn.saving import atomic, limits
 from fastnn.saving.building import build_model
@@ -50,12 +51,25 @@ def write_h5(model: Any, path: str, include_optimizer: bool = True) -> None:
 
 def _training_config(model: Any) -> dict[str, Any]:
     config: dict[str, Any] = dict(model.get_compile_config())
+    config["loss"] = _whole_names(config["loss"])
     optimizer = config.pop("optimizer")
     for key in ("run_eagerly", "steps_per_execution", "jit_compile"):
         config.pop(key, None)
     name = optimizer["registered_name"] or optimizer["class_name"]
     config["optimizer_config"] = {"class_name": name, "config": optimizer["config"]}
     return config
+
+
+def _whole_names(loss: Any) -> Any:
+    """`mean_squared_error` for `mse`: Keras 3.15 fails at short names in `.h5` files."""
+    if isinstance(loss, (list, tuple)):
+        return [_whole_names(item) for item in loss]
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {key: _whole_names(item) for key, item in loss.items()}
+    if not isinstance(loss, str):
+        return loss
+    found = losses.get(loss)
+    return getattr(found, "__name__", loss)
 
 
 def write_layers(group: Any, model: Any) -> None:
@@ -149,6 +163,7 @@ def _read_optimizer(model: Any, reader: Hdf5Reader) -> None:
     if "optimizer_weights" not in reader.groups:
         return
     stored = _listed(reader, "optimizer_weights")
+    model._build_optimizer()
     model.optimizer.load_own_variables(
         {str(i): one.read() for i, one in enumerate(stored)}
     )

@@ -23,14 +23,14 @@ def is_saveable(value: Any) -> bool:
 def saveables(root: Any) -> dict[str, Any]:
     """Path -> object, for `root` (the empty path) and all below it, parents first."""
     found: dict[str, Any] = {}
-    _visit(root, "", found, set())
+    _visit(root, "", found, {})
     return found
 
 
-def _visit(obj: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
+def _visit(obj: Any, path: str, found: dict[str, Any], seen: dict[int, Any]) -> None:
     if id(obj) in seen:
         return
-    seen.add(id(obj))
+    seen[id(obj)] = obj  # kept, or another one might get its id
     found[path] = obj
     for name, value in _children(obj):
         place = f"{path}/{name}" if path else name
@@ -41,11 +41,11 @@ def _visit(obj: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
 
 
 def _visit_container(
-    container: Any, path: str, found: dict[str, Any], seen: set[int]
+    container: Any, path: str, found: dict[str, Any], seen: dict[int, Any]
 ) -> None:
     if id(container) in seen:
         return
-    seen.add(id(container))
+    seen[id(container)] = container
     items = container.values() if isinstance(container, dict) else container
     used: dict[str, int] = {}
     for item in list(items):
