@@ -26,15 +26,18 @@ NAMES: dict[str, dict[str, str]] = {
             "threshold",
     },
     "keras.callbacks": {
+        "callbacks.backup_and_restore": "BackupAndRestore",
         "callbacks.callback": "Callback",
         "callbacks.callback_list": "CallbackList",
         "callbacks.csv_logger": "CSVLogger",
         "callbacks.early_stopping": "EarlyStopping",
         "callbacks.history": "History",
         "callbacks.lambda_callback": "LambdaCallback",
+        "callbacks.model_checkpoint": "ModelCheckpoint",
         "callbacks.progress": "ProgbarLogger",
         "callbacks.remote_monitor": "RemoteMonitor",
         "callbacks.schedules": "LearningRateScheduler ReduceLROnPlateau",
+        "callbacks.swap_ema_weights": "SwapEMAWeights",
         "callbacks.tensorboard": "TensorBoard",
         "callbacks.terminate_on_nan": "TerminateOnNaN",
         "callbacks.tqdm": "TqdmCallback",
@@ -158,6 +161,7 @@ NAMES: dict[str, dict[str, str]] = {
     "keras.models": {
         "models.cloning": "clone_model",
         "models.model": "Model",
+        "models.saving": "load_model model_from_json save_model",
         "models.sequential": "Sequential",
     },
     "keras.ops": {

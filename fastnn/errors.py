@@ -76,7 +76,7 @@ class ModelFileError(SerializationError):
         super().__init__(f"[load] {place}: {problem}")
 
 
-class ModelFileMissing(ModelFileError, FileNotFoundError):
+class ModelFileMissingError(ModelFileError, FileNotFoundError):
     """There is no such file."""
 
 

@@ -19,7 +19,7 @@ class ModelCheckpoint(MonitorMixin, Callback):
 
     Args:
         filepath: name of the file, in which `{epoch}` (from 1), `{batch}` and the names
-            of logged values stand for themselves: `"m-{epoch:02d}-{val_loss:.2f}.keras"`.
+            of logged values stand for themselves: `"{epoch:02d}-{val_loss:.2f}.keras"`.
             Ends with `.weights.h5` when only weights are saved, else with `.keras` or
             `.h5`.
         monitor: name of the value that says which model is better.

@@ -59,8 +59,8 @@ class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
     _kind = "model"
     # What `compile` sets comes with a new cache of plans, or is compared there.
     _unplanned = Layer._unplanned | frozenset(
-        """compiled history loss optimizer _fit_run run_eagerly stop_training _compile_loss
-        _compile_arguments _compile_metrics _loss_tracker _runners""".split()
+        """compiled history loss optimizer run_eagerly stop_training _fit_run
+        _compile_loss _compile_arguments _compile_metrics _loss_tracker _runners""".split()
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

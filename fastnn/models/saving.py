@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
+from fastnn.errors import warn_user
 from fastnn.saving.api import (
     load_model,
     load_weights,
@@ -13,7 +14,7 @@ from fastnn.saving.api import (
     save_model,
     save_weights,
 )
-from fastnn.serialization import serialize_keras_object
+from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = ["load_model", "model_from_json", "save_model"]
 
@@ -26,6 +27,31 @@ class SavingMixin:
         """_layers _graph_layers _compile_arguments _compile_loss _compile_metrics
         _loss_tracker _runners history""".split()
     )
+
+    compiled: bool
+    compile: Any
+    _compile_arguments: dict[str, Any]
+
+    # -- config of compile -----------------------------------------------------------
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile` as plain data; None before it."""
+        if not self.compiled:
+            return None
+        config: dict[str, Any] = serialize_keras_object(self._compile_arguments)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` returned: equal, new objects."""
+        if not type(self).compile.__module__.startswith("fastnn."):
+            warn_user(
+                f"[load] {type(self).__name__} has a compile of its own and is not "
+                "compiled: call compile, or define compile_from_config."
+            )
+            return
+        self.compile(**deserialize_keras_object(config))
+
+    # -- files -----------------------------------------------------------------------
 
     def save(
         self,

@@ -10,7 +10,7 @@ from fastnn import optimizers, tree
 from fastnn._switches import filtered
 from fastnn.autodiff.grad import GradientTape
 from fastnn.data import adapt, unpack_x_y_sample_weight
-from fastnn.errors import NOT_COMPILED, NotCompiledError, warn_user
+from fastnn.errors import NOT_COMPILED, NotCompiledError
 from fastnn.models import loops
 from fastnn.models.checks import check_count
 from fastnn.models.compile_metrics import CompileMetrics
@@ -20,7 +20,6 @@ from fastnn.models.quick import signature
 from fastnn.models.results import as_logs
 from fastnn.models.runners import RunnerCache
 from fastnn.models.sources import make_source
-from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 if TYPE_CHECKING:
     from fastnn.callbacks import History
@@ -113,23 +112,6 @@ class Trainer(PrepareMixin):
             "jit_compile": jit_compile,
         }
         self.compiled = True
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """The arguments of `compile` as plain data; None before it."""
-        if not self.compiled:
-            return None
-        config: dict[str, Any] = serialize_keras_object(self._compile_arguments)
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles with what `get_compile_config` returned: equal, new objects."""
-        if type(self).compile is not Trainer.compile:
-            warn_user(
-                f"[load] {type(self).__name__} has a compile of its own and is not "
-                "compiled: call compile, or define compile_from_config."
-            )
-            return
-        self.compile(**deserialize_keras_object(config))
 
     def _compiled_metrics(self) -> list[Any]:
         if self._loss_tracker is None:

@@ -14,17 +14,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
 
     What was written there reaches the disk before the rename, and the rename before
     the end of the block: `fsync` of the file, `os.replace`, `fsync` of the folder
-    (https://lwn.net/Articles/457667/). After an exception, a full disk or a kill, `path`
-    holds what it held before; an exception also removes the temporary file.
+    (https://lwn.net/Articles/457667/). After an exception, a full disk or a kill,
+    `path` holds what it held before; an exception also removes the temporary file.
     """
     path = os.path.realpath(os.fspath(path))  # a link stays a link to the new file
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         raise IsADirectoryError(f"[save] {path} is a folder; give the name of a file.")
     _sweep(folder, name)
-    temporary = os.path.join(
-        folder, f".{name}.tmp-{os.getpid()}-{os.urandom(4).hex()}"
-    )
+    temporary = os.path.join(folder, f".{name}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         yield temporary
         synchronize(temporary)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models from configs of files: names from tables, weights no larger than the file's."""
+"""Models from configs of files: names from tables, weights not above the file's."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Stored:
         array = np.empty(self.shape, raw)
         offset = self._id.get_offset()
         if offset is not None and array.nbytes:
-            view = memoryview(array.reshape(-1).view(np.uint8))
+            view = memoryview(array.reshape(-1).view(np.uint8).data)
             count = self._reader.read_into(view, offset)
             if count != array.nbytes:
                 raise self._reader.fail("the file ends before its data.", self.path)

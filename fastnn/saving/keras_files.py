@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`.keras` archives: a model's config, its compile arguments, variables and optimizer."""
+"""`.keras` archives: a model's config, compile arguments, variables and optimizer."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def opened(path: str) -> Iterator[int]:
     """The file's descriptor.
 
     Raises:
-        IsADirectoryError, PermissionError, ModelFileMissing: when there is none.
+        IsADirectoryError, PermissionError, ModelFileMissingError: when there is none.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -153,9 +153,7 @@ def read_config(path: str) -> tuple[Any, Any]:
     return parsed[CONFIG], parsed.get(METADATA, {})
 
 
-def read_archive(
-    path: str, custom_objects: Any, compile: bool, safe_mode: bool
-) -> Any:
+def read_archive(path: str, custom_objects: Any, compile: bool, safe_mode: bool) -> Any:
     """The model of a `.keras` archive or folder."""
     config, _ = read_config(path)
     if not isinstance(config, dict):

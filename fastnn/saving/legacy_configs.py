@@ -137,7 +137,7 @@ def _call(node: Any) -> Any:
     if _is_tensor(node):
         node = [node]
     tensors = [_tensor(item) for item in node]
-    first = node[0] if node else ()
+    first: Any = node[0] if node else ()
     keywords = first[3] if len(first) > 3 and isinstance(first[3], dict) else {}
     kwargs = {key: _argument(value) for key, value in keywords.items()}
     return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs}

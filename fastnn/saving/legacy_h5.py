@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole models in one HDF5 file, and weights by layers' names: Keras 1 and 2, and `.h5`.
+"""Whole models in one HDF5 file, weights by layers' names: Keras 1, 2 and `.h5`.
 
 The config is text in an attribute; the weights of each layer of the model stand in a
 group of its name, in an order that an attribute lists.
@@ -61,7 +61,7 @@ def _training_config(model: Any) -> dict[str, Any]:
 
 
 def _whole_names(loss: Any) -> Any:
-    """`mean_squared_error` for `mse`: Keras 3.15 fails at short names in `.h5` files."""
+    """`mean_squared_error` for `mse`: Keras 3.15 fails at short names in `.h5`."""
     if isinstance(loss, (list, tuple)):
         return [_whole_names(item) for item in loss]
     if isinstance(loss, dict) and "class_name" not in loss:
@@ -259,6 +259,9 @@ def _pairs(
             root,
         )
     return [
-        *((layer, name, filled[name]) for layer, name in zip(layers, filled, strict=True)),
+        *(
+            (layer, name, filled[name])
+            for layer, name in zip(layers, filled, strict=True)
+        ),
         *own,
     ]

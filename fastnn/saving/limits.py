@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastnn.errors import ModelFileError, ModelFileMissing
+from fastnn.errors import ModelFileError, ModelFileMissingError
 
 JSON_BYTES = 64 << 20
 JSON_DEPTH = 256
@@ -88,13 +88,15 @@ def reading(path: object) -> Iterator[None]:
     except FileNotFoundError as error:
         if error.filename is None or str(error.filename) != str(path):
             raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
-        raise ModelFileMissing(path, "there is no such file.") from None
+        raise ModelFileMissingError(path, "there is no such file.") from None
     except PermissionError:
         raise
     except RecursionError:
         raise ModelFileError(path, "the config refers to itself.") from None
     except Exception as error:
-        text = f"{error}" if isinstance(error, ValueError) else (
-            f"{type(error).__name__}: {error}"
+        text = (
+            f"{error}"
+            if isinstance(error, ValueError)
+            else (f"{type(error).__name__}: {error}")
         )
         raise ModelFileError(path, text) from error

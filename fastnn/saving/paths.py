@@ -53,7 +53,9 @@ def _visit_container(
             name = _numbered(to_snake_case(type(item).__name__), used)
             _visit(item, f"{path}/{name}", found, seen)
         elif isinstance(item, (list, tuple, dict)):
-            _visit_container(item, f"{path}/{_numbered('container', used)}", found, seen)
+            _visit_container(
+                item, f"{path}/{_numbered('container', used)}", found, seen
+            )
 
 
 def _numbered(name: str, used: dict[str, int]) -> str:
@@ -66,7 +68,7 @@ def _children(obj: Any) -> Iterator[tuple[str, Any]]:
     listed = getattr(obj, "_listed_layers", None)
     if listed is not None:
         yield "layers", listed
-    unsaved = getattr(type(obj), "_unsaved", frozenset())
+    unsaved: frozenset[str] = getattr(type(obj), "_unsaved", frozenset())
     named = {
         _public(type(obj), name): value
         for name, value in vars(obj).items()

@@ -165,7 +165,7 @@ class Backup:
         self.state = None if self._whole is None else self._whole["state"]
 
     def restore(self, model: Any) -> None:
-        """Gives the model its weights, optimizers, seeds, metrics and random streams."""
+        """Gives the model weights, optimizers, seeds, metrics and random streams."""
         whole = self._whole
         if whole is not None:
             weights = model.weights

@@ -66,7 +66,7 @@ def size_of(root: Any) -> int:
     """About how many bytes `write_variables` writes."""
     total = 1 << 16
     for obj in saveables(root).values():
-        own = getattr(obj, "_saved_variables", list)()
+        own: list[Any] = getattr(obj, "_saved_variables", list)()
         total += 4096 + sum(2048 + v.numpy().nbytes for v in own)
     return total
 
@@ -141,9 +141,7 @@ class Problems:
         lines = [text for _, text in self.found[:_SHOWN]]
         if len(self.found) > _SHOWN:
             lines.append(f"and {len(self.found) - _SHOWN} more.")
-        text = "\n  ".join(
-            [f"{len(self.found)} objects could not be loaded:", *lines]
-        )
+        text = "\n  ".join([f"{len(self.found)} objects could not be loaded:", *lines])
         if only_warn:
             warn_user(f"[load_weights] {reader.path}: {text}")
             return

@@ -12,8 +12,8 @@ import functional_cases
 import h5py
 import numpy as np
 import pytest
-from saving_cases import X, Y, assert_same, trained
 from layer_cases import CASES
+from saving_cases import X, Y, assert_same, trained
 
 from fastnn import keras, layers, ops, saving
 from fastnn.errors import ModelFileError, NotBuiltError, SerializationError
@@ -347,9 +347,7 @@ def test_by_name(tmp_path):
     )
     new = other.get_layer("new").get_weights()
     other.load_weights(tmp_path / "m.h5", by_name=True)
-    for a, b in zip(
-        other.get_weights(), [*model.get_weights()[:2], *new], strict=True
-    ):
+    for a, b in zip(other.get_weights(), [*model.get_weights()[:2], *new], strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ModelFileError, match=r"3 layers.*model has 2"):
         other.load_weights(tmp_path / "m.h5")
@@ -386,7 +384,9 @@ def test_float64_and_frozen_layers(tmp_path):
 def test_json():
     model = trained()
     again = model_from_json(model.to_json(indent=1))
-    assert json.loads(again.to_json())["config"] == json.loads(model.to_json())["config"]
+    assert (
+        json.loads(again.to_json())["config"] == json.loads(model.to_json())["config"]
+    )
     again.set_weights(model.get_weights())
     assert_same(model, again, optimizer=False)
 

@@ -47,7 +47,9 @@ def model_of(case: Case):
 
 
 def assert_close(mine, theirs):
-    for a, b in zip(fastnn.tree.flatten(mine), fastnn.tree.flatten(theirs), strict=True):
+    for a, b in zip(
+        fastnn.tree.flatten(mine), fastnn.tree.flatten(theirs), strict=True
+    ):
         a, b = np.asarray(a), np.asarray(b)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1, abs(b).max()))
 
