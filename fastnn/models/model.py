@@ -60,7 +60,8 @@ class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
     # What `compile` sets comes with a new cache of plans, or is compared there.
     _unplanned = Layer._unplanned | frozenset(
         """compiled history loss optimizer run_eagerly stop_training _fit_run
-        _compile_loss _compile_arguments _compile_metrics _loss_tracker _runners""".split()
+        _compile_loss _compile_arguments _compile_metrics _loss_tracker
+        _runners""".split()
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
