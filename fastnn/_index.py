@@ -64,11 +64,13 @@ NAMES: dict[str, dict[str, str]] = {
             "AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
             "AdaptiveMaxPooling3D",
         "layers.batch_normalization": "BatchNormalization",
+        "layers.bidirectional": "Bidirectional",
         "layers.borders":
             "Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D "
             "ZeroPadding3D",
         "layers.conv":
             "Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D",
+        "layers.conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "layers.conv_transpose":
             "Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose "
             "Convolution2DTranspose Convolution3DTranspose",
@@ -84,10 +86,13 @@ NAMES: dict[str, dict[str, str]] = {
             "GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D "
             "GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D "
             "GlobalMaxPooling3D",
+        "layers.gru": "GRU GRUCell",
         "layers.input": "Input InputLayer",
         "layers.input_spec": "InputSpec",
         "layers.layer": "Layer",
         "layers.lookup": "deserialize serialize",
+        "layers.lstm": "LSTM LSTMCell",
+        "layers.masking": "Masking",
         "layers.merging":
             "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add "
             "average concatenate dot maximum minimum multiply subtract",
@@ -102,7 +107,11 @@ NAMES: dict[str, dict[str, str]] = {
             "MaxPooling3D",
         "layers.preprocessing": "Normalization Rescaling",
         "layers.reshaping": "Flatten Permute RepeatVector Reshape",
+        "layers.rnn": "RNN",
+        "layers.simple_rnn": "SimpleRNN SimpleRNNCell",
+        "layers.stacked_rnn_cells": "StackedRNNCells",
         "layers.up_sampling": "UpSampling1D UpSampling2D UpSampling3D",
+        "layers.wrapper": "TimeDistributed Wrapper",
     },
     "keras.losses": {
         "losses.base": "Loss LossFunctionWrapper",
@@ -359,6 +368,7 @@ NAMES: dict[str, dict[str, str]] = {
             "average_pool average_pool_grad max_pool max_pool_grad max_pool_take "
             "max_pool_with_index",
         "opset.random": "dropout random_normal random_uniform truncated_normal",
+        "opset.recurrent": "gru gru_grad lstm lstm_grad simple_rnn simple_rnn_grad",
         "opset.reduce": "all any argmax argmin max min prod sum",
         "opset.resize": "resize resize_grad",
         "opset.sampling":

@@ -16,6 +16,13 @@ IMAGE = (2, 7, 6, 4)
 FIRST = {"data_format": "channels_first"}
 
 
+class Inner(NamedTuple):
+    """A layer that is an argument of another one."""
+
+    layer: str
+    arguments: dict[str, Any]
+
+
 class Case(NamedTuple):
     """A layer and what it is called on.
 
@@ -26,6 +33,7 @@ class Case(NamedTuple):
         arguments: of the constructor.
         training: given to the call.
         classes: inputs are integers below it, 0 for floats.
+        masked: the call gets a mask (batch, steps).
     """
 
     name: str
@@ -34,6 +42,25 @@ class Case(NamedTuple):
     arguments: dict[str, Any]
     training: bool | None
     classes: int
+    masked: bool
+
+    def make(self, layers: Any, **more: Any) -> Any:
+        """The layer, from `keras.layers` or `fastnn.layers`."""
+
+        def made(value: Any) -> Any:
+            if isinstance(value, Inner):
+                inner = {k: made(v) for k, v in value.arguments.items()}
+                return getattr(layers, value.layer)(**inner, **more)
+            return [made(v) for v in value] if isinstance(value, list) else value
+
+        return made(Inner(self.layer, self.arguments))
+
+    def mask(self) -> np.ndarray | None:
+        """Which steps count; some rows begin, others end with steps that do not."""
+        if not self.masked:
+            return None
+        rng = np.random.Generator(np.random.PCG64(crc32(f"{self.name}/mask".encode())))
+        return rng.random(self.shapes[0][:2]) > 0.4
 
     def rng(self) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(crc32(self.name.encode())))
@@ -74,14 +101,16 @@ CASES: list[Case] = []
 
 def case(
     layer: str,
+    /,
     *shapes: tuple[int, ...],
     training: bool | None = None,
     classes: int = 0,
+    masked: bool = False,
     **arguments: Any,
 ) -> None:
     number = sum(c.layer == layer for c in CASES)
     name = f"{layer}-{number}"
-    CASES.append(Case(name, layer, shapes, arguments, training, classes))
+    CASES.append(Case(name, layer, shapes, arguments, training, classes, masked))
 
 
 # Convolutions
@@ -266,3 +295,80 @@ case(
     renorm_clipping={"rmin": 0.8, "rmax": 1.1, "dmax": 0.3},
     scale=False,
 )
+
+# Recurrent layers
+ROWS = (3, 5, 4)
+case("SimpleRNN", ROWS, units=6)
+case("SimpleRNN", ROWS, units=5, return_sequences=True, go_backwards=True, masked=True)
+case("SimpleRNN", ROWS, units=5, activation="relu", return_sequences=True)
+case("SimpleRNN", ROWS, units=5, activation="sigmoid", use_bias=False, masked=True)
+case("SimpleRNN", ROWS, units=5, unroll=True)
+for _gated in ("LSTM", "GRU"):
+    case(_gated, ROWS, units=6)
+    case(_gated, ROWS, units=5, return_sequences=True)
+    case(_gated, ROWS, units=5, return_sequences=True, masked=True)
+    case(_gated, ROWS, units=5, masked=True)
+    case(_gated, ROWS, units=5, return_sequences=True, go_backwards=True)
+    case(_gated, ROWS, units=5, go_backwards=True, masked=True, use_bias=False)
+    case(_gated, ROWS, units=5, activation="relu", return_sequences=True, masked=True)
+    case(_gated, ROWS, units=5, recurrent_activation="hard_sigmoid", unroll=True)
+    case(_gated, ROWS, units=5, implementation=1, activation=None, masked=True)
+    case(_gated, ROWS, units=19, return_sequences=True)
+case("LSTM", ROWS, units=5, unit_forget_bias=False)
+case("GRU", ROWS, units=5, reset_after=False)
+case("GRU", ROWS, units=5, reset_after=False, use_bias=False, return_sequences=True)
+case("GRU", ROWS, units=5, reset_after=False, implementation=1, masked=True)
+case("RNN", ROWS, cell=Inner("LSTMCell", {"units": 5}), masked=True)
+case("RNN", ROWS, cell=Inner("SimpleRNNCell", {"units": 5}), return_sequences=True)
+case(
+    "RNN",
+    ROWS,
+    cell=[Inner("LSTMCell", {"units": 5}), Inner("GRUCell", {"units": 3})],
+    return_sequences=True,
+)
+case(
+    "RNN",
+    ROWS,
+    cell=Inner("GRUCell", {"units": 3}),
+    return_sequences=True,
+    zero_output_for_mask=True,
+    masked=True,
+)
+_sequences = {"units": 4, "return_sequences": True}
+case("Bidirectional", ROWS, layer=Inner("LSTM", {"units": 4}))
+case("Bidirectional", ROWS, layer=Inner("GRU", _sequences), masked=True)
+case("Bidirectional", ROWS, layer=Inner("LSTM", _sequences), merge_mode="sum")
+case("Bidirectional", ROWS, layer=Inner("SimpleRNN", _sequences), merge_mode="mul")
+case(
+    "Bidirectional",
+    ROWS,
+    layer=Inner("LSTM", _sequences),
+    backward_layer=Inner("GRU", {**_sequences, "go_backwards": True}),
+    merge_mode="ave",
+    masked=True,
+)
+case("TimeDistributed", ROWS, layer=Inner("Dense", {"units": 6}))
+case(
+    "TimeDistributed",
+    (2, 3, 5, 6, 2),
+    layer=Inner("Conv2D", {"filters": 3, "kernel_size": 2}),
+    masked=True,
+)
+case("TimeDistributed", ROWS, layer=Inner("BatchNormalization", {}), training=True)
+case("ConvLSTM1D", (2, 3, 6, 2), filters=3, kernel_size=3)
+case("ConvLSTM1D", (2, 3, 2, 6), filters=3, kernel_size=2, padding="same", **FIRST)
+case("ConvLSTM2D", (2, 3, 5, 4, 2), filters=2, kernel_size=3, return_sequences=True)
+case(
+    "ConvLSTM2D",
+    (2, 3, 5, 4, 2),
+    filters=2,
+    kernel_size=(2, 3),
+    strides=2,
+    padding="same",
+    go_backwards=True,
+    use_bias=False,
+)
+case("ConvLSTM3D", (1, 2, 3, 4, 3, 2), filters=2, kernel_size=2, activation="relu")
+case("Masking", ROWS)
+case("Masking", ROWS, mask_value=0.5)
+case("GlobalAveragePooling1D", ROWS, masked=True)

@@ -31,14 +31,18 @@ GOLDEN = Path("tests/layers/golden")
 def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Puts the results of a case into `arrays`; returns what is no array."""
     rng = case.rng()
-    layer = getattr(keras.layers, case.layer)(**case.arguments, dtype="float64")
+    layer = case.make(keras.layers, dtype="float64")
     serialized = keras.layers.serialize(layer)
     inputs: list[Any] = []
     for array in case.inputs(rng):
         tensor = torch.from_numpy(array)
         inputs.append(tensor if case.classes else tensor.requires_grad_())
     given = inputs if len(inputs) > 1 else inputs[0]
-    options = {} if case.training is None else {"training": case.training}
+    options: dict[str, Any] = {}
+    if case.training is not None:
+        options["training"] = case.training
+    if case.masked:
+        options["mask"] = torch.from_numpy(case.mask())
     shapes = [tuple(x.shape) for x in inputs]
     layer.build(shapes if len(shapes) > 1 else shapes[0])
     layer.set_weights([weight(rng, w.name, w.shape) for w in layer.weights])

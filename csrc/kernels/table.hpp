@@ -42,7 +42,7 @@ struct KernelFamily {
   X(depthwise) \
   X(lrn) \
   X(pad) \
-  X(resize)
+  X(resize) X(recurrent)
 // clang-format on
 
 // nullptr: not supported here.

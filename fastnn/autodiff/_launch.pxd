@@ -12,6 +12,7 @@ cdef class TensorBase:
     cdef public tuple _shape
     cdef public str _dtype
     cdef public object _logits  # what a softmax or sigmoid was computed from
+    cdef public object _keras_mask  # which places count: layers/_masks.py
     cdef public bint _watch  # recorded by every tape (trainable variables)
     cdef public bint _is_variable
     cdef object __weakref__

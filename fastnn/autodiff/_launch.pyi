@@ -12,6 +12,7 @@ class TensorBase:
     _shape: tuple[int, ...]
     _dtype: str
     _logits: Any
+    _keras_mask: Any
     _watch: bool
     _is_variable: bool
     def __init__(

@@ -40,6 +40,27 @@ class Context(ContextBase):
     def constant(self, array: np.ndarray) -> Tensor:
         return Tensor(array)
 
+    def pullback(
+        self, function: Callable[..., Any], inputs: Any, cotangents: Any
+    ) -> list[Tensor | None]:
+        """Gradients of `function(*inputs)`, a tuple, for the inputs, by its own ops.
+
+        Args:
+            function: what the op computes, written with ops.
+            inputs: float tensors.
+            cotangents: one per output, or None.
+        """
+        with GradientTape(persistent=True) as tape:
+            tape.watch(list(inputs))
+            outputs = function(*inputs)
+        pairs = [
+            (y, g) for y, g in zip(outputs, cotangents, strict=True) if g is not None
+        ]
+        found: list[Tensor | None] = tape.gradient(
+            [y for y, _ in pairs], list(inputs), [g for _, g in pairs]
+        )
+        return found
+
 
 set_context_class(Context)
 

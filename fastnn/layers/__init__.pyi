@@ -20,6 +20,7 @@ from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling1D as AdaptiveMaxPo
 from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling2D as AdaptiveMaxPooling2D
 from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling3D as AdaptiveMaxPooling3D
 from fastnn.layers.batch_normalization import BatchNormalization as BatchNormalization
+from fastnn.layers.bidirectional import Bidirectional as Bidirectional
 from fastnn.layers.borders import Cropping1D as Cropping1D
 from fastnn.layers.borders import Cropping2D as Cropping2D
 from fastnn.layers.borders import Cropping3D as Cropping3D
@@ -32,6 +33,9 @@ from fastnn.layers.conv import Conv3D as Conv3D
 from fastnn.layers.conv import Convolution1D as Convolution1D
 from fastnn.layers.conv import Convolution2D as Convolution2D
 from fastnn.layers.conv import Convolution3D as Convolution3D
+from fastnn.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from fastnn.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from fastnn.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from fastnn.layers.conv_transpose import Conv1DTranspose as Conv1DTranspose
 from fastnn.layers.conv_transpose import Conv2DTranspose as Conv2DTranspose
 from fastnn.layers.conv_transpose import Conv3DTranspose as Conv3DTranspose
@@ -77,12 +81,17 @@ from fastnn.layers.global_pooling import GlobalMaxPool3D as GlobalMaxPool3D
 from fastnn.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from fastnn.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from fastnn.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
+from fastnn.layers.gru import GRU as GRU
+from fastnn.layers.gru import GRUCell as GRUCell
 from fastnn.layers.input import Input as Input
 from fastnn.layers.input import InputLayer as InputLayer
 from fastnn.layers.input_spec import InputSpec as InputSpec
 from fastnn.layers.layer import Layer as Layer
 from fastnn.layers.lookup import deserialize as deserialize
 from fastnn.layers.lookup import serialize as serialize
+from fastnn.layers.lstm import LSTM as LSTM
+from fastnn.layers.lstm import LSTMCell as LSTMCell
+from fastnn.layers.masking import Masking as Masking
 from fastnn.layers.merging import Add as Add
 from fastnn.layers.merging import Average as Average
 from fastnn.layers.merging import Concatenate as Concatenate
@@ -128,9 +137,15 @@ from fastnn.layers.reshaping import Flatten as Flatten
 from fastnn.layers.reshaping import Permute as Permute
 from fastnn.layers.reshaping import RepeatVector as RepeatVector
 from fastnn.layers.reshaping import Reshape as Reshape
+from fastnn.layers.rnn import RNN as RNN
+from fastnn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from fastnn.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from fastnn.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
 from fastnn.layers.up_sampling import UpSampling1D as UpSampling1D
 from fastnn.layers.up_sampling import UpSampling2D as UpSampling2D
 from fastnn.layers.up_sampling import UpSampling3D as UpSampling3D
+from fastnn.layers.wrapper import TimeDistributed as TimeDistributed
+from fastnn.layers.wrapper import Wrapper as Wrapper
 
 __all__ = [
     "Activation",
@@ -151,6 +166,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -158,6 +174,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -175,6 +194,8 @@ __all__ = [
     "ELU",
     "Embedding",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -194,10 +215,13 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "LSTM",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -211,6 +235,7 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RNN",
     "RReLU",
     "ReLU",
     "RepeatVector",
@@ -220,15 +245,20 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

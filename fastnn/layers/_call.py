@@ -136,7 +136,10 @@ def _autocast(layer: Layer, tensor: Any) -> Any:
     dtype = tensor.dtype
     if dtype == layer.compute_dtype or dtype not in _FLOATS:
         return tensor
-    return ops.cast(tensor, layer.compute_dtype)
+    converted = ops.cast(tensor, layer.compute_dtype)
+    if tensor._keras_mask is not None:
+        converted._keras_mask = tensor._keras_mask
+    return converted
 
 
 def add_activity_losses(layer: Layer, outputs: Any) -> None:

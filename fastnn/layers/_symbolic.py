@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import tree
 from fastnn.errors import PlanError, ShapeError
-from fastnn.layers import _call
+from fastnn.layers import _call, _masks
 from fastnn.layers.input_spec import check_inputs
 from fastnn.symbolic.infer import infer
 from fastnn.symbolic.node import record
@@ -32,11 +32,18 @@ def call(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             layer._build_for(inputs)
         if layer.input_spec is not None:
             check_inputs(layer, layer.input_spec, tree.flatten(inputs))
-        outputs = layer.compute_output_spec(*args, **kwargs)
+        # Masks are no arguments of the recorded call: a model finds them anew.
+        filled = dict(kwargs)
+        mask = _masks.given(layer, args, filled)
+        own = type(layer).__module__.startswith("fastnn.")
+        outputs = layer.compute_output_spec(*args, **(kwargs if own else filled))
     except Exception as error:
         error.add_note(_call.describe(layer, inputs))
         raise
-    return record(layer, args, kwargs, outputs)
+    outputs = record(layer, args, kwargs, outputs)
+    if mask is not None or layer._makes_masks:
+        _masks.hand_on(layer, inputs, outputs, mask)
+    return outputs
 
 
 def specs_by_rule(layer: Layer, args: tuple[Any, ...], kwargs: Any) -> Any:

@@ -63,6 +63,7 @@ class Dense(Layer):
             bias_constraint=bias_constraint,
         )
         self.input_spec = InputSpec(min_ndim=2)
+        self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         features = _parts.known_size(self, input_shape, -1)

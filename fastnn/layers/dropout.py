@@ -68,6 +68,7 @@ class Dropout(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.seed = seed
         self.seed_generator: random.SeedGenerator | None = None
         self.rate = rate

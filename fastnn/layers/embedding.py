@@ -23,7 +23,7 @@ class Embedding(Layer):
         embeddings_initializer: of the table, (input_dim, output_dim).
         embeddings_regularizer: adds a loss computed from the table.
         embeddings_constraint: replaces the table after each update.
-        mask_zero: masks are not carried between layers yet, so only False.
+        mask_zero: index 0 is padding: the outputs carry a mask that leaves it out.
         weights: the table, to start with.
         lora_rank: low-rank adaptation; not available.
         lora_alpha: of low-rank adaptation.
@@ -33,7 +33,7 @@ class Embedding(Layer):
 
     Raises:
         ValueError: for sizes that are no positive integers.
-        NotImplementedError: for mask_zero, lora_rank and quantization_config.
+        NotImplementedError: for lora_rank and quantization_config.
     """
 
     input_dtype = "int32"
@@ -55,7 +55,6 @@ class Embedding(Layer):
         kwargs.pop("input_length", None)
         super().__init__(**kwargs)
         absent = {
-            "mask_zero": mask_zero,
             "lora_rank": lora_rank,
             "quantization_config": quantization_config,
         }
@@ -66,7 +65,7 @@ class Embedding(Layer):
                 )
         self.input_dim = _parts.positive("Embedding", "input_dim", input_dim)
         self.output_dim = _parts.positive("Embedding", "output_dim", output_dim)
-        self.mask_zero = False
+        self.mask_zero = self.supports_masking = bool(mask_zero)
         _parts.keep(
             self,
             embeddings_initializer=embeddings_initializer,
@@ -87,6 +86,9 @@ class Embedding(Layer):
         if inputs.dtype not in ("int32", "int64"):
             inputs = ops.cast(inputs, "int32")
         return ops.take(self.embeddings, inputs, axis=0)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.output_dim)

@@ -38,7 +38,7 @@ class Lambda(Layer):
         function: of the inputs; gets `training` and `mask` when it names them.
         output_shape: shape of one sample's output, or a function from the input shape
             to the output shape; found by a call on zeros if None.
-        mask: masks are not carried between layers yet, so only None.
+        mask: of the outputs, a tensor or a function of the inputs and their mask.
         arguments: further keyword arguments of the function.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
 
@@ -59,10 +59,8 @@ class Lambda(Layer):
             raise TypeError(
                 f"[Lambda] function must be callable, received {function!r}."
             )
-        if mask is not None:
-            raise NotImplementedError(
-                f"[Lambda] mask={mask!r} is not supported: leave it out."
-            )
+        self.mask = mask
+        self.supports_masking = mask is not None
         self.function = function
         self.arguments = dict(arguments or {})
         self._output_shape = output_shape
@@ -71,6 +69,10 @@ class Lambda(Layer):
         options = {"mask": mask, "training": training}
         known = {k: v for k, v in options.items() if self._takes(k)}
         return self.function(inputs, **self.arguments, **known)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        mask = self.mask
+        return mask(inputs, previous_mask) if callable(mask) else mask
 
     def _takes(self, name: str) -> bool:
         return _call.takes_argument(self.function, name)
@@ -90,6 +92,8 @@ class Lambda(Layer):
             "function": serialize_keras_object(self.function),
             "arguments": serialize_keras_object(self.arguments),
         }
+        if self.mask is not None:
+            config["mask"] = serialize_keras_object(self.mask)
         if self._output_shape is not None:
             config["output_shape"] = serialize_keras_object(self._output_shape)
         return {**super().get_config(), **config}
@@ -97,7 +101,7 @@ class Lambda(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Lambda:
         config = dict(config)
-        for key in ("function", "arguments", "output_shape"):
+        for key in ("function", "arguments", "output_shape", "mask"):
             if key in config:
                 config[key] = deserialize_keras_object(config[key])
         return cls(**config)

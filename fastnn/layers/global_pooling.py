@@ -98,10 +98,23 @@ class GlobalAveragePooling1D(BaseGlobalAveragePooling):
     """Mean of each channel.
 
     (batch, steps, channels) -> (batch, channels).
-    Arguments are those of `BaseGlobalPooling`.
+    Arguments are those of `BaseGlobalPooling`. With a mask (batch, steps), the mean of
+    the steps that it keeps.
     """
 
     rank = 1
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return super().call(inputs)
+        (axis,) = _images.spatial_axes(self, 3)
+        kept = ops.expand_dims(ops.cast(mask, "bool"), 3 - axis)
+        total = ops.sum(ops.where(kept, inputs, 0), axis=axis, keepdims=self.keepdims)
+        counts = ops.cast(kept, inputs.dtype)
+        return total / ops.sum(counts, axis=axis, keepdims=self.keepdims)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
 
 
 @export("keras.layers", names=("GlobalAvgPool2D",))

@@ -13,9 +13,9 @@ from fastnn import _names, constraints, initializers, regularizers, tree
 from fastnn._registry import export
 from fastnn.autodiff.remat import current_scope, refuse
 from fastnn.autodiff.scopes import init_scope
-from fastnn.autodiff.tensor import Variable
+from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import ShapeError, SymbolicTensorError
-from fastnn.layers import _call, _changes, _configs, _remat, _symbolic
+from fastnn.layers import _call, _changes, _configs, _masks, _remat, _symbolic
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
@@ -57,6 +57,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
     """
 
     _kind = "layer"  # word for error messages
+    _makes_masks = False  # whether the class has a compute_mask of its own
     _init_arguments: Untracked
     _unplanned = frozenset(
         """built trainable _trainable _building _build_shape _init_arguments
@@ -94,7 +95,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             )
         self.name: str = name or _names.auto_name(cls)
         self.built = False
-        self.supports_masking = False
+        self.supports_masking = self._makes_masks
         self.input_spec: Any = None
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._dtype = _configs.policy_name(dtype)
@@ -116,6 +117,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
         if "build" in cls.__dict__:
             cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
 
@@ -361,6 +363,9 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         state = _call.state
         outer_training = state.training
         training = kwargs.pop("training", None)
+        mask = None
+        if kwargs or type(inputs) is not Tensor or inputs._keras_mask is not None:
+            mask = _masks.given(self, args, kwargs)
         if kwargs and _symbolic.holds_symbols(kwargs):
             given = {} if training is None else {"training": training}
             return _symbolic.call(self, args, {**kwargs, **given})
@@ -389,6 +394,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         finally:
             state.stack.pop()
             state.training = outer_training
+        if mask is not None or self._makes_masks:
+            _masks.hand_on(self, inputs, outputs, mask)
         return outputs
 
     def _first_argument(self, call: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -400,6 +407,17 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             if self.input_spec is not None:
                 check_inputs(self, self.input_spec, tree.flatten(inputs))
             self.build(_call.shapes_of(inputs))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Masks of the outputs: a bool tensor, a structure of them, or None.
+
+        Asked of layers with `supports_masking`. The default passes the mask on.
+
+        Args:
+            inputs: what the layer was called on.
+            previous_mask: the mask of the inputs, or None.
+        """
+        return previous_mask
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Symbolic outputs for symbolic inputs, without a record of the call.

@@ -61,6 +61,12 @@ class Merge(Layer):
                 f"{kind} cannot merge different batch sizes; received {_list(shapes)}."
             )
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        masks = previous_mask or [None]
+        if any(mask is None for mask in masks):
+            return None
+        return reduce(ops.logical_or, masks)
+
     def _joins_batches(self) -> bool:
         return False
 
@@ -175,6 +181,19 @@ class Concatenate(Merge):
         self._check_inputs(inputs)
         return ops.concatenate(inputs, axis=self.axis)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        if previous_mask is None:
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            wide = ops.ones_like(x, dtype="bool")
+            if mask is not None:
+                wider = len(mask.shape) < len(x.shape)
+                mask = ops.expand_dims(mask, -1) if wider else mask
+                wide = ops.logical_and(mask, wide)
+            masks.append(wide)
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
+
     def compute_output_shape(self, input_shape: Shapes) -> Shape:
         self._check_shapes(input_shape)
         first = input_shape[0]
@@ -267,6 +286,9 @@ class Dot(Merge):
         )
         sizes = (*x.shape[1:-1], *y.shape[2:])
         return ops.reshape(products, (batch, *(sizes or (1,))))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
 
     def compute_output_shape(self, input_shape: Shapes) -> Shape:
         self._check_shapes(input_shape)

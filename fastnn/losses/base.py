@@ -186,13 +186,18 @@ class Loss:
             y_pred: predictions, of the same form.
             sample_weight: weights of the instances, `(batch,)` or `(batch, ...)`.
 
+        Places that the mask of `y_pred` leaves out (`layers.Masking`) do not count.
+
         Returns:
             A scalar, or one value per instance without reduction.
         """
+        given = getattr(y_pred, "_keras_mask", None)
         y_pred = tree.map_structure(self._convert, y_pred)
         y_true = tree.map_structure(self._convert_labels, y_true)
         values = as_tensor(self.call(y_true, y_pred), self._dtype)
         mask = self._mask(y_true, values)
+        if given is not None:
+            mask = given if mask is None else ops.logical_and(given, mask)
         return reduce_values(self.name, values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:

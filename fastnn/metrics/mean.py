@@ -49,6 +49,17 @@ def per_instance(
     return values, weights
 
 
+def _masked(mask: Any, sample_weight: Any, dtype: str) -> Tensor:
+    """The weights where the mask is True, else 0."""
+    kept = ops.cast(mask, dtype)
+    if sample_weight is None:
+        return kept
+    weights = as_tensor(sample_weight, dtype)
+    if len(weights.shape) <= len(kept.shape):
+        return kept * align_weights("sample_weight", weights, kept)
+    return align_weights("mask", kept, weights) * weights
+
+
 @export(_MODULE)
 class Sum(Metric):
     """Weighted sum of all values."""
@@ -129,12 +140,17 @@ class MeanMetricWrapper(Mean):
             y_true: labels, `(batch, ...)`.
             y_pred: predictions, `(batch, ...)`.
             sample_weight: weights of the leading axes.
+
+        Places that the mask of `y_pred` leaves out count nothing.
         """
+        mask = getattr(y_pred, "_keras_mask", None)
         values = self._fn(
             ops.convert_to_tensor(y_true),
             ops.convert_to_tensor(y_pred),
             **self._fn_kwargs,
         )
+        if mask is not None:
+            sample_weight = _masked(mask, sample_weight, self.dtype)
         super().update_state(values, sample_weight)
 
     def get_config(self) -> dict[str, Any]:

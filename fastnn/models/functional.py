@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn import ops, tree
 from fastnn.errors import ShapeError
-from fastnn.layers import _call
+from fastnn.layers import _call, _masks
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape, format_shape
 from fastnn.layers.layer import Layer
@@ -176,11 +176,12 @@ class FunctionalMixin:
                 "of the model, or make it from symbolic tensors, "
                 "Model(inputs, outputs)."
             )
-        refuse_mask(self, mask)
         values = [
             conform(value, shape, dtype)
             for (_, value), (shape, dtype, _) in self._matched(inputs, "call")
         ]
+        if mask is not None:
+            _masks.attach(values, mask)
         with _call.training_as(training):
             return _single(self._graph.run(values))
 
@@ -206,8 +207,6 @@ class FunctionalMixin:
         if self._graph is None:
             return super().compute_output_spec(inputs, **kwargs)  # type: ignore[misc]
         graph = self._graph
-        if type(self).call is FunctionalMixin.call:
-            refuse_mask(self, kwargs.get("mask"))
         pairs = self._matched(inputs, type(self).__name__)
         if all(value.shape == spec[0] for (_, value), spec in pairs):
             return _single(
@@ -244,17 +243,6 @@ class FunctionalMixin:
         if self._graph is None or type(self).call is not FunctionalMixin.call:
             return super()._outputs_for(x)  # type: ignore[misc]
         return _single(self.output)
-
-
-def refuse_mask(model: Any, mask: Any) -> None:
-    """NotImplementedError for a mask given to a model that would not use it."""
-    if mask is not None:
-        raise NotImplementedError(
-            f"[{type(model).__name__}.call] '{model.name}' received mask= (a "
-            f"{type(mask).__name__}), and masks are not carried from layer to layer "
-            "yet. In a subclass of Model with a call of its own, give mask= to the "
-            "layers that take one."
-        )
 
 
 def _spec_of(operation: Any, *args: Any, **kwargs: Any) -> Any:

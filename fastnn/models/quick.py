@@ -173,8 +173,12 @@ class Calling:
             program = self._make(x)
         except (PlanError, BackendError):
             return
-        plan = program.plan
-        if isinstance(program.result, Tensor) and plan.may_run_on:
+        plan, result = program.plan, program.result
+        if (
+            isinstance(result, Tensor)
+            and result._keras_mask is None  # which arrays do not carry
+            and plan.may_run_on
+        ):
             self._plans[key] = plan if plan.cost < MAX_NS else None
 
 

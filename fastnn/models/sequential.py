@@ -8,12 +8,12 @@ from typing import Any
 
 from fastnn._registry import export
 from fastnn.errors import NOT_BUILT, NotBuiltError, ShapeError
-from fastnn.layers import _call
+from fastnn.layers import _call, _masks
 from fastnn.layers._symbolic import by_rule
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape
 from fastnn.layers.layer import Layer
-from fastnn.models.functional import conform, refuse_mask
+from fastnn.models.functional import conform
 from fastnn.models.model import Model
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 from fastnn.symbolic.node import node_of, record
@@ -217,12 +217,13 @@ class Sequential(Model):
         self._build_shape = self._layers[0].batch_shape
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        refuse_mask(self, mask)
         layers = self._layers
         if layers and isinstance(layers[0], InputLayer):
             source = layers[0]
             inputs = conform(inputs, source.batch_shape, source.dtype)
             layers = layers[1:]
+        if mask is not None:
+            _masks.attach(inputs, mask)
         with _call.training_as(training):
             for layer in layers:
                 inputs = layer(inputs)
@@ -327,7 +328,9 @@ class Sequential(Model):
             return self._conform_x(arrays[0], where)
         if not self._layers or not isinstance(self._layers[0], InputLayer):
             return x
-        check_shape(self, self.input_spec, x.shape, where=where)
+        fixed = self.input_shape[0] is not None  # the size of batches, not of the data
+        shape = (None, *x.shape[1:]) if fixed else x.shape
+        check_shape(self, self.input_spec, shape, where=where)
         rank, wanted = x.ndim, len(self.input_shape)
         if rank == wanted:
             return x

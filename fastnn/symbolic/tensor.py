@@ -84,7 +84,14 @@ class KerasTensor:
         name: by default numbered.
     """
 
-    __slots__ = ("__weakref__", "_dtype", "_keras_history", "_shape", "name")
+    __slots__ = (
+        "__weakref__",
+        "_dtype",
+        "_keras_history",
+        "_keras_mask",
+        "_shape",
+        "name",
+    )
 
     def __init__(
         self, shape: Sequence[int | None], dtype: str = "float32", name: Any = None
@@ -93,6 +100,7 @@ class KerasTensor:
         self._dtype = dtype
         self.name: str = name or uniquify("keras_tensor")
         self._keras_history: History | None = None
+        self._keras_mask: Any = None
 
     @property
     def shape(self) -> Shape:

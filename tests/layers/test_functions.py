@@ -60,12 +60,16 @@ class TestLambda:
             model.predict(X, verbose=0), expected.numpy(), rtol=1e-6
         )
 
-    @pytest.mark.parametrize("mask", [np.ones(3, bool), lambda inputs, mask: mask])
-    def test_a_mask_of_its_own_is_refused(self, mask):
-        with pytest.raises(
-            NotImplementedError, match=r"\[Lambda\] mask=.*leave it out"
-        ):
-            layers.Lambda(lambda x: x, mask=mask)
+    def test_a_mask_of_its_own(self):
+        kept = np.arange(len(X)) > 0
+        y = layers.Lambda(lambda x: x + 1, mask=ops.convert_to_tensor(kept))(X)
+        np.testing.assert_array_equal(y._keras_mask.numpy(), kept)
+        other = layers.Lambda(lambda x: x, mask=lambda x, mask: ops.logical_not(mask))
+        np.testing.assert_array_equal(other(y)._keras_mask.numpy(), kept)
+        flipped = layers.Lambda(
+            lambda x, mask: x + 1, mask=lambda x, mask: ops.logical_not(mask)
+        )(y)
+        np.testing.assert_array_equal(flipped._keras_mask.numpy(), ~kept)
 
     def test_needs_a_function(self):
         with pytest.raises(TypeError, match="function must be callable, received 3"):

@@ -170,7 +170,7 @@ class TestEmbedding:
         slope = tape.gradient(total, layer.embeddings).numpy()
         np.testing.assert_array_equal(slope, [[0, 0], [2, 2], [0, 0], [1, 1]])
 
-    @pytest.mark.parametrize("option", ["mask_zero", "lora_rank"])
+    @pytest.mark.parametrize("option", ["lora_rank", "quantization_config"])
     def test_what_is_not_supported_says_so(self, option):
         with pytest.raises(NotImplementedError, match=f"{option}=1 is not supported"):
             layers.Embedding(3, 4, **{option: 1})

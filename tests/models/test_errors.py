@@ -262,17 +262,20 @@ class TestMasks:
     MASK = np.array([[True, False, True, True]])
 
     @pytest.mark.parametrize("functional", [False, True])
-    def test_a_model_that_cannot_use_a_mask_refuses_it(self, functional):
+    def test_a_model_hands_a_mask_to_its_layers(self, functional):
         inputs, softmax = layers.Input((4,)), layers.Softmax()
         model = (
             Model(inputs, softmax(inputs))
             if functional
             else Sequential([inputs, softmax])
         )
-        with pytest.raises(NotImplementedError, match=r"received mask= \(a ndarray\)"):
-            model(X, mask=self.MASK)
-        with pytest.raises(NotImplementedError, match="received mask="):
-            model(X, mask=layers.Input((4,), dtype="bool"))
+        expected = softmax(X, mask=self.MASK).numpy()
+        np.testing.assert_array_equal(model(X, mask=self.MASK).numpy(), expected)
+        x, mask = layers.Input((4,)), layers.Input((4,), dtype="bool")
+        outer = Model([x, mask], model(x, mask=mask))
+        np.testing.assert_array_equal(
+            outer([X, np.repeat(self.MASK, len(X), 0)]), expected
+        )
         np.testing.assert_array_equal(model(X, mask=None).numpy(), softmax(X).numpy())
 
     def test_a_call_of_ones_own_takes_it(self):
