@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
+import keras_compat
+
 import fastnn
 from fastnn import _lazy, _registry, ops
 from fastnn.opset import all_ops
@@ -211,6 +213,7 @@ def main() -> int:
         if path.parent.is_dir():
             texts[path] = package_stub(f"fastnn.{package}", found[f"keras.{package}"])
     texts |= {STUB: stub(), RAW: raw_stub(), TABLE: table()}
+    texts[ROOT / "docs" / "keras_compat.md"] = keras_compat.document()
     for path, text in texts.items():
         if "--check" in sys.argv[1:]:
             if not path.exists() or path.read_text() != text:

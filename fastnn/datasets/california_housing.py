@@ -30,7 +30,7 @@ Split = tuple[Array, Array]
 
 def load_data(
     version: str = "large",
-    path: str | Path | None = None,
+    path: str | Path | None = "california_housing.npz",
     test_split: float = 0.2,
     seed: int = 113,
     *,
@@ -52,8 +52,8 @@ def load_data(
         path: a csv file (plain or gzip) with a header and the target in a column
             `MedHouseVal` or `median_house_value`; columns of text are left out. Or an
             `.npz` file with `x` and `y`. `None`, and the name
-            `"california_housing.npz"` that Keras programs pass when no such file is
-            there: the cache, filled by a download of 0.7 MB when it is empty.
+            `"california_housing.npz"` when no such file is there: the cache, filled by
+            a download of 0.7 MB when it is empty.
         test_split: fraction of the rows kept for the test part, 0 <= test_split < 1.
         seed: of the shuffle before the split; the same seed gives Keras's rows.
         download: `False` forbids the network.

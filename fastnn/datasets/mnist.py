@@ -24,15 +24,15 @@ FILES = tuple(
 
 
 def load_data(
-    path: str | Path | None = None, *, download: bool = True
+    path: str | Path | None = "mnist.npz", *, download: bool = True
 ) -> tuple[Split, Split]:
     """Loads MNIST.
 
     Args:
         path: folder with the four IDX files (plain or gzip), or an `.npz` file with
             `x_train`, `y_train`, `x_test`, `y_test`. `None`, and the name
-            `"mnist.npz"` that Keras programs pass when no such file is there: the
-            cache, filled by a download of 12 MB when it is empty.
+            `"mnist.npz"` when no such file is there: the cache, filled by a download of
+            12 MB when it is empty.
         download: `False` forbids the network.
 
     Returns:

@@ -115,8 +115,12 @@ def Input(  # noqa: N802 - Keras's public spelling
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
 ) -> KerasTensor:
     """Declares an input of a model: a symbolic tensor.
 
@@ -126,6 +130,12 @@ def Input(  # noqa: N802 - Keras's public spelling
         dtype: dtype that inputs are cast to, the default float dtype if None.
         batch_shape: the whole shape, in place of `shape` and `batch_size`.
         name: name of the input.
+        tensor: a symbolic tensor with the shape and dtype to declare.
+        sparse, ragged, optional: Keras's; only False and None are supported.
+
+    Raises:
+        ShapeError: (a ValueError) for a shape that is none.
+        ValueError: for one of the last three being True.
 
     Example:
         x = Input((784,))
@@ -137,7 +147,10 @@ def Input(  # noqa: N802 - Keras's public spelling
         raise ShapeError(
             f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
         )
-    return InputLayer(shape, batch_size, dtype, batch_shape, name).output
+    if tensor is not None:
+        batch_shape, dtype = tensor.shape, dtype or tensor.dtype
+    kinds = {"sparse": sparse, "ragged": ragged, "optional": optional}
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kinds).output
 
 
 __all__ = ["Input", "InputLayer"]

@@ -150,7 +150,7 @@ def test_the_online_rule() -> None:
 
 def test_rates_that_are_too_large_are_named() -> None:
     x, y = flowers()
-    with pytest.raises(ValueError, match="grows without bound with eta=0.9"):
+    with pytest.raises(ValueError, match=r"grows without bound with eta=0\.9"):
         Adaline(0.9, "batch").fit(x * 100, y)
     with pytest.raises(ValueError, match="between 0 and 1"):
         Adaline(1.5).fit(x, y)

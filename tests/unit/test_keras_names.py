@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of Keras's low-level API there is: names, arguments, their order, defaults.
+"""How much of Keras's API there is: names, arguments, their order, defaults.
 
-keras_signatures.txt is written by tools/record_keras_signatures.py. `pytest -rP` on
+keras_signatures.txt is written by tools/record_keras_signatures.py, compared with
+fastnn by tools/keras_compat.py, which also writes docs/keras_compat.md. `pytest -rP` on
 this file prints the percentages.
 """
 
@@ -10,9 +11,9 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+import keras_compat
 import pytest
 
 from fastnn import ops
@@ -20,18 +21,15 @@ from fastnn.ops import _namespaces
 
 # Deliberate differences of names and signatures, each with its reason. None is needed.
 DIFFERENT: dict[str, str] = {}
+# Modules whose every name and signature must be Keras's.
+LOW = (
+    *("keras.ops", "keras.ops.image", "keras.ops.linalg", "keras.ops.nn"),
+    *("keras.ops.numpy", "keras.random", "keras.tree", "keras.config"),
+    "keras.backend",
+)
 
 UNKNOWN = "?"  # newer than the Keras whose signatures were recorded
-
-
-def recorded() -> list[tuple[str, str, str]]:
-    """(module, name, signature) of every name in every module that exports it."""
-    text = (Path(__file__).parent / "keras_signatures.txt").read_text()
-    lines = (line.split(" ", 2) for line in text.splitlines())
-    return [(m, name, s) for mods, name, s in lines for m in mods.split("+")]
-
-
-ROWS = recorded()
+ROWS = [row for row in keras_compat.recorded() if row[0] in LOW]
 MODULES = list(dict.fromkeys(module for module, _, _ in ROWS))
 
 
@@ -71,12 +69,47 @@ def test_names_and_signatures_are_keras() -> None:
 
 
 def test_the_record_has_all_modules() -> None:
-    assert set(MODULES) == {
-        *("keras.ops", "keras.ops.image", "keras.ops.linalg", "keras.ops.nn"),
-        *("keras.ops.numpy", "keras.random", "keras.tree", "keras.config"),
-        "keras.backend",
-    }
+    assert set(MODULES) == set(LOW)
     assert len([m for m in ROWS if m[0] == "keras.ops"]) == 340
+
+
+@pytest.fixture(scope="module")
+def compared() -> list[keras_compat.Row]:
+    return keras_compat.rows()
+
+
+def test_every_absent_name_has_a_reason(compared) -> None:
+    for module, (total, there, equal) in keras_compat.shares(compared).items():
+        print(
+            f"{module}: {100 * there / total:.1f} % of {total} names, "
+            f"{100 * equal / total:.1f} % of signatures"
+        )
+    without = [row for row in compared if row.text == keras_compat.NOT_YET]
+    assert [f"{row.module}.{row.name}" for row in without] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "state", "text"),
+    [
+        ("(a, b=1)", "(a, b=1)", "same", ""),
+        ("(a, b=1)", "(a, b=1, *, c=2)", "adds", "adds c"),
+        ("(a, b=1)", "(a, b=2)", "differs", "b=2 for 1"),
+        ("(a=((0, 0), (0, 0)))", "(a=0)", "same", ""),
+        ("(a=(1, 2))", "(a=1)", "differs", "a=1 for (1, 2)"),
+        ("(a, b=1)", "(a)", "differs", "lacks b"),
+        ("(a, b=1)", "(a, **kwargs)", "differs", "takes as **kwargs b"),
+        ("(a, b)", "(b, a)", "differs", "order b, a"),
+        ("(a, b=1)", "(a, *, b=1)", "differs", "b is keyword"),
+        ("?", "(a)", "same", ""),
+    ],
+)
+def test_signatures_are_compared_by_argument(wanted, found, state, text) -> None:
+    assert keras_compat.compare(wanted, found) == (state, text)
+
+
+def test_the_longest_reason_counts() -> None:
+    assert "Orbax" in keras_compat.reason("keras.callbacks", "OrbaxCheckpoint")
+    assert keras_compat.reason("keras.callbacks", "Nothing") == keras_compat.NOT_YET
 
 
 @pytest.mark.parametrize("space", ["linalg", "nn", "numpy"])

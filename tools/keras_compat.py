@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/keras_compat.md: every public name of Keras 3, and what fastnn makes of it.
+
+tools/gen_stubs.py writes the file. Keras's names and signatures are in
+tests/unit/keras_signatures.txt, which tools/record_keras_signatures.py records;
+fastnn's are asked for here. Only the reasons why a name is absent are written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+UNKNOWN = "?"
+
+_FOREIGN = "belongs to another framework"
+_LATER = "has an issue of its own"
+# Module, or module.name -> why it is absent. The longest that fits counts.
+REASONS = {
+    "keras.DTypePolicy": "dtype policies " + _LATER,
+    "keras.FloatDTypePolicy": "dtype policies " + _LATER,
+    "keras.Function": "Keras's inner class of functional models",
+    "keras.Operation": "Keras's inner class of operations; layers and ops do its work",
+    "keras.Quantizer": "quantization " + _LATER,
+    "keras.StatelessScope": "is for JAX; variables hold their values here",
+    "keras.SymbolicScope": "is for tracing by Keras's backends",
+    "keras.applications": "pretrained networks " + _LATER,
+    "keras.callbacks.OrbaxCheckpoint": f"Orbax {_FOREIGN} (JAX)",
+    "keras.device": "there is one device so far",
+    "keras.distillation": "distillation " + _LATER,
+    "keras.distribution": "training on several machines " + _LATER,
+    "keras.dtype_policies": "dtype policies " + _LATER,
+    "keras.export": "exports " + _LATER,
+    "keras.layers.FlaxLayer": f"Flax {_FOREIGN}",
+    "keras.layers.JaxLayer": f"JAX {_FOREIGN}",
+    "keras.layers.TFSMLayer": f"TensorFlow's SavedModel {_FOREIGN}",
+    "keras.layers.TorchModuleWrapper": f"PyTorch {_FOREIGN}",
+    "keras.legacy": "formats of Keras 1 and 2",
+    "keras.mixed_precision": "dtype policies " + _LATER,
+    "keras.name_scope": "names of operations in a graph have no scopes",
+    "keras.optimizers.legacy": "empty shells in Keras 3 that only raise an error",
+    "keras.quantizers": "quantization " + _LATER,
+    "keras.utils.FeatureSpace": "preprocessing layers " + _LATER,
+    "keras.utils.bounding_boxes": "object detection " + _LATER,
+    "keras.utils.legacy": "formats of Keras 1 and 2",
+    "keras.version": "write keras.__version__",
+    "keras.visualization": "galleries of images " + _LATER,
+    "keras.wrappers": "wrappers for scikit-learn " + _LATER,
+}
+_NAMES = {
+    "preprocessing layers " + _LATER: """layers: AugMix AutoContrast CategoryEncoding
+        CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Discretization
+        Equalization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes
+        MelSpectrogram MixUp Pipeline RandAugment RandomBrightness
+        RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
+        RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur
+        RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization
+        RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation
+        RandomZoom Resizing STFTSpectrogram Solarization StringLookup
+        TextVectorization""",
+    "attention " + _LATER: """layers: AdditiveAttention Attention EinsumDense
+        GroupQueryAttention MultiHeadAttention ReversibleEmbedding""",
+    "quantization " + _LATER: "layers: TernaryDense",
+    "being built": "layers: SpectralNormalization",
+    "spectral layers " + _LATER: "initializers: STFT STFTInitializer stft",
+    "mixed precision " + _LATER: "optimizers: LossScaleOptimizer",
+    "after Keras's first optimizers": """optimizers: Adafactor MultiOptimizer
+        OptimizerMap ScheduleFreeAdamW""",
+    "edits files by hand": "saving: KerasFileEditor",
+}
+REASONS |= {
+    f"keras.{names.partition(':')[0]}.{name}": why
+    for why, names in _NAMES.items()
+    for name in names.partition(":")[2].split()
+}
+NOT_YET = "not yet"
+
+
+class Row(NamedTuple):
+    """A name of Keras, what became of it, and in what it differs."""
+
+    module: str
+    name: str
+    state: str  # same, adds, differs, absent
+    text: str
+
+
+def recorded() -> list[tuple[str, str, str]]:
+    """(module, name, signature) of every name in every module that exports it."""
+    text = (ROOT / "tests/unit/keras_signatures.txt").read_text(encoding="utf-8")
+    lines = (line.split(" ", 2) for line in text.splitlines())
+    return [(m, name, s) for modules, name, s in lines for m in modules.split("+")]
+
+
+def _parameters(signature: str) -> dict[str, tuple[str, str | None]] | None:
+    """Name -> (kind, default as text); None where Python cannot read it."""
+    try:
+        arguments = ast.parse(f"def f{signature.split(' -> ')[0]}: pass").body[0].args
+    except SyntaxError:
+        return None
+    plain = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(plain) - len(arguments.defaults)) + arguments.defaults
+    found = {
+        a.arg: ("plain", None if d is None else ast.unparse(d))
+        for a, d in zip(plain, defaults, strict=True)
+    }
+    if arguments.vararg:
+        found[arguments.vararg.arg] = ("*", None)
+    for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found[a.arg] = ("keyword", None if d is None else ast.unparse(d))
+    if arguments.kwarg:
+        found["**"] = ("**", None)
+    return found
+
+
+def own_signature(value: Any) -> str:
+    """As `inspect` writes it, without annotations; "?" where it has none."""
+    try:
+        given = inspect.signature(value)
+    except (TypeError, ValueError):
+        return UNKNOWN
+    plain = [
+        p.replace(annotation=p.empty, default=_Text.of(p.default))
+        for p in given.parameters.values()
+    ]
+    return str(given.replace(parameters=plain, return_annotation=given.empty))
+
+
+class _Text:
+    """A default that is written as Keras's record writes it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    @staticmethod
+    def of(value: Any) -> Any:
+        named = inspect.isfunction(value) or inspect.isclass(value)
+        if named and value is not inspect.Parameter.empty:
+            return _Text(value.__name__)
+        return value
+
+
+def compare(wanted: str, found: str) -> tuple[str, str]:
+    """(state, in words) of fastnn's signature beside Keras's."""
+    if UNKNOWN in (wanted, found) or wanted == found:
+        return "same", ""
+    keras, own = _parameters(wanted), _parameters(found)
+    if keras is None or own is None:
+        return "differs", f"`{found}` for `{wanted}`"
+    missing = [n for n in keras if n not in own and n != "**"]
+    extra = [n for n in own if n not in keras and n != "**"]
+    notes = []
+    if missing:
+        how = "takes as **kwargs" if "**" in own else "lacks"
+        notes.append(f"{how} {', '.join(missing)}")
+    for name in keras.keys() & own.keys():
+        if keras[name] != own[name] and name != "**":
+            (kind, value), (own_kind, own_value) = keras[name], own[name]
+            if value != own_value and not _spreads(value, own_value):
+                notes.append(f"{name}={own_value} for {value}")
+            if kind != own_kind:
+                notes.append(f"{name} is {own_kind}")
+    shared = [n for n in keras if n in own], [n for n in own if n in keras]
+    if shared[0] != shared[1]:
+        notes.append(f"order {', '.join(shared[1])}")
+    state = "differs" if notes else "adds" if extra else "same"
+    if extra:
+        notes.append(f"adds {', '.join(extra)}")
+    return state, "; ".join(sorted(notes))
+
+
+def _spreads(value: str | None, own: str | None) -> bool:
+    """Whether Keras's default is a tuple of what is fastnn's: (1, 1) for 1."""
+    if value is None or own is None or not value.startswith("("):
+        return False
+    return set(re.findall(r"[^(), ]+", value)) == {own}
+
+
+def reason(module: str, name: str) -> str:
+    """Why a name is absent."""
+    path = f"{module}.{name}"
+    known = [k for k in REASONS if path == k or path.startswith(f"{k}.")]
+    return REASONS[max(known, key=len)] if known else NOT_YET
+
+
+def _find(module: str, name: str) -> Any:
+    try:
+        return getattr(import_module(module.replace("keras", "fastnn", 1)), name)
+    except (ImportError, AttributeError):
+        pass
+    try:
+        return getattr(import_module(f"fastnn.{module}"), name)
+    except (ImportError, AttributeError):
+        return None
+
+
+def rows() -> list[Row]:
+    """One per name of Keras and module that has it."""
+    found = []
+    for module, name, wanted in recorded():
+        value = _find(module, name)
+        if value is None:
+            found.append(Row(module, name, "absent", reason(module, name)))
+        else:
+            found.append(Row(module, name, *compare(wanted, own_signature(value))))
+    return sorted(found)
+
+
+def shares(found: list[Row]) -> dict[str, tuple[int, int, int]]:
+    """Module -> names of Keras, those that are there, those with its signature."""
+    total, there, equal = Counter[str](), Counter[str](), Counter[str]()
+    for row in found:
+        total[row.module] += 1
+        there[row.module] += row.state != "absent"
+        equal[row.module] += row.state in ("same", "adds")
+    return {module: (total[module], there[module], equal[module]) for module in total}
+
+
+def document() -> str:
+    """The text of docs/keras_compat.md."""
+    found = rows()
+    lines = [
+        "# Keras 3.15's public names in fastnn",
+        "",
+        "Written by tools/gen_stubs.py; do not edit. A signature is Keras's when every",
+        "argument has its name, place and default; fastnn may add some.",
+        "",
+        "| module | names | there | with Keras's signature |",
+        "|---|---|---|---|",
+    ]
+    counts = shares(found)
+    for module, (total, there, equal) in counts.items():
+        lines.append(
+            f"| {module} | {total} | {there} ({100 * there / total:.0f} %) "
+            f"| {equal} ({100 * equal / total:.0f} %) |"
+        )
+    for module in counts:
+        own = [row for row in found if row.module == module]
+        lines += ["", f"## {module}", ""]
+        same = [row.name for row in own if row.state == "same"]
+        if same:
+            lines += [f"Same: {', '.join(same)}.", ""]
+        other = [row for row in own if row.state != "same"]
+        if other:
+            lines += ["| name | state | in what, or why |", "|---|---|---|"]
+            lines += [f"| {r.name} | {r.state} | {r.text} |" for r in other]
+    return "\n".join(lines).rstrip() + "\n"
