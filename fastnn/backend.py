@@ -75,3 +75,23 @@ def is_int_dtype(dtype: Any) -> bool:
 def is_keras_tensor(x: Any) -> bool:
     """Whether x is a symbolic tensor."""
     return isinstance(x, KerasTensor)
+
+
+# Functions of Keras 2's backend that scripts still call (`K.square(K.transpose(t))`), by
+# the name of their like in fastnn.ops. Keras 3 has none of them: `dir` is Keras 3's.
+_KERAS_2 = {
+    name: name
+    for name in """abs all any argmax argmin cast clip concatenate cos equal exp
+    expand_dims eye flatten greater greater_equal less less_equal log max maximum mean
+    min minimum not_equal ones ones_like permute_dimensions pow prod relu reshape round
+    shape sigmoid sign sin softmax softplus sqrt square squeeze stack std sum tanh tile
+    transpose var zeros zeros_like""".split()
+} | {"flatten": "ravel", "permute_dimensions": "transpose", "pow": "power"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _KERAS_2:
+        from fastnn import ops
+
+        return getattr(ops, _KERAS_2[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

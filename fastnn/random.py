@@ -9,6 +9,7 @@ that `set_random_seed` starts.
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fastnn import config, seeds
 from fastnn._names import auto_name
 from fastnn.autodiff import raw
 from fastnn.autodiff._tape import state
+from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.opset._dtypes import INTEGERS, RANGE, is_float
 
@@ -77,13 +79,36 @@ def draw_state(seed: Any = None) -> Tensor:
     if isinstance(seed, Tensor):
         return raw.cast(seed, "int64") if seed.dtype != "int64" else seed
     if seed is None:
-        if state().tracer is not None:
-            raise ValueError(
-                "[random] a seed is needed inside a traced function, or every call "
-                "would draw the same numbers: pass seed=SeedGenerator()"
-            )
+        tracer = state().tracer
+        if tracer is not None:
+            return _stream_of(tracer).next()
         seed = seeds.next_seed()
     return Tensor(np.array([_signed(int(seed)), 0], np.int64))
+
+
+def _stream_of(tracer: Any) -> SeedGenerator:
+    """What draws without a seed in a traced function: new numbers at each call."""
+    while tracer.outer is not None:  # of the whole function, not of a loop's body
+        tracer = tracer.outer
+    if tracer.stream is None:
+        with init_scope():
+            tracer.stream = SeedGenerator()
+        _streams.append(ref(tracer.stream.state))
+    found: SeedGenerator = tracer.stream
+    return found
+
+
+_streams: list[ref[Variable]] = []  # of traced functions, oldest first
+
+
+def _begin_anew() -> None:
+    alive = [(r, v) for r in _streams if (v := r()) is not None]
+    _streams[:] = [r for r, _ in alive]
+    for _, variable in alive:
+        variable.assign(np.array([_signed(seeds.next_seed()), 0], np.int64))
+
+
+seeds.listeners.append(_begin_anew)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,6 +15,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _lock = threading.Lock()
 _seed: int | None = None
 _counter: int = int.from_bytes(os.urandom(8), "little")
+# Called after `set_random_seed`: what drew its seed before begins anew.
+listeners: list[Callable[[], None]] = []
 
 
 def _mix(value: int) -> int:
@@ -48,6 +51,8 @@ def set_random_seed(seed: int) -> None:
     with _lock:
         _seed = seed
         _counter = _mix(seed + 1)
+    for listener in listeners:
+        listener()
 
 
 def global_seed() -> int | None:

@@ -5,6 +5,8 @@ from typing import Any
 from fastnn.autodiff._launch import TensorBase
 from fastnn.opset import OpDef
 
+numbers: dict[tuple[Any, type, str], Any]
+
 class Operators(TensorBase):
     def __add__(self, other: Any) -> Any: ...
     def __radd__(self, other: Any) -> Any: ...

@@ -8,6 +8,7 @@ them go straight on.
 """
 
 from cpython.tuple cimport PyTuple_GET_SIZE
+from libc.math cimport signbit
 
 from fastnn.autodiff._launch cimport OpHandle, TensorBase, handle_of
 from fastnn.autodiff._tape cimport apply_to
@@ -18,7 +19,42 @@ from fastnn.opset._dtypes import COMPUTED, FLOATS
 cdef enum:
     REMEMBERED = 512  # combinations of attributes per function
 
+# Python numbers as tensors, by (number, type, dtype): filled by `scalar_like`.
+numbers = {}
+cdef dict _numbers = numbers
+
 cdef frozenset _computed = frozenset(COMPUTED), _floats = frozenset(FLOATS)
+
+
+cdef object _number(value, str dtype):
+    """The tensor of a Python number that was met before, or None."""
+    kind = type(value)
+    if kind is float:
+        if value == 0 and signbit(<double>value):  # the same key as 0.0
+            return None
+    elif kind is not int:
+        return None
+    return _numbers.get((value, kind, dtype))
+
+
+cdef tuple _tensors(op, tuple values, as_tensors):
+    """Operands with tensors in the place of numbers, which follow the others' dtype."""
+    cdef str dtype = None
+    cdef list found = []
+    for value in values:
+        if isinstance(value, TensorBase):
+            dtype = (<TensorBase>value)._dtype
+            if dtype != "bool":
+                break
+    if dtype is None:
+        return as_tensors(op, values)
+    for value in values:
+        if not isinstance(value, TensorBase):
+            value = _number(value, dtype)
+            if value is None:
+                return as_tensors(op, values)
+        found.append(value)
+    return tuple(found)
 
 
 def unary(op, integers, slow):
@@ -68,7 +104,7 @@ def strict(op, converters, as_tensors):
         cdef tuple values = args if given == count else args[:count]
         for value in values:
             if not isinstance(value, TensorBase):
-                values = as_tensors(op, values)
+                values = _tensors(op, values, as_tensors)
                 break
         if PyTuple_GET_SIZE(values) != count:
             raise TypeError(f"[{name}] takes {count} inputs, got {len(values)}")
@@ -137,6 +173,12 @@ cdef object _operate(
         ):
             return apply_to(
                 _handle(which), (other, x) if swapped else (x, other), ()
+            )
+    elif least == 0 and x._dtype in ready:
+        number = _number(other, x._dtype)
+        if number is not None:
+            return apply_to(
+                _handle(which), (number, x) if swapped else (x, number), ()
             )
     return _combine(_NAMES[which], x, other, swapped)
 

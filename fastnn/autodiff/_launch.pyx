@@ -182,17 +182,35 @@ cdef class Known:
 cdef tuple _common_shape(OpHandle h, tuple inputs):
     """Shape of an elementwise result, whose inputs must have one dtype."""
     cdef TensorBase other, first = <TensorBase>inputs[0]
+    cdef tuple shape = first._shape
     cdef Py_ssize_t i
-    cdef bint equal = True
     for i in range(1, PyTuple_GET_SIZE(inputs)):
         other = <TensorBase>PyTuple_GET_ITEM(inputs, i)
         if other._dtype != first._dtype:
             check_same_dtype(h.name, [(<TensorBase>t)._dtype for t in inputs])
-        if other._shape is not first._shape and other._shape != first._shape:
-            equal = False
-    if equal:
-        return first._shape
-    return broadcast_shapes(h.name, *[(<TensorBase>t)._shape for t in inputs])
+        if other._shape is not shape and other._shape != shape:
+            shape = _broadcast(shape, other._shape)
+            if shape is None:  # raises
+                broadcast_shapes(h.name, *[(<TensorBase>t)._shape for t in inputs])
+    return shape
+
+
+cdef tuple _broadcast(tuple a, tuple b):
+    """NumPy broadcasting of two shapes; None where they do not fit."""
+    cdef Py_ssize_t lead, i
+    cdef int64_t m, n
+    cdef list sizes
+    if len(a) < len(b):
+        a, b = b, a
+    lead = len(a) - len(b)
+    sizes = list(a)
+    for i in range(len(b)):
+        m, n = a[lead + i], b[i]
+        if m == 1:
+            sizes[lead + i] = n
+        elif n != 1 and n != m:
+            return None
+    return tuple(sizes)
 
 
 cdef Known _known(OpHandle h, tuple inputs, tuple attrs):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from fastnn.autodiff._launch import TensorBase
 from fastnn.autodiff._memory import Memory
 from fastnn.autodiff._tape import state
 from fastnn.errors import DTypeError, ShapeError
@@ -52,8 +53,9 @@ class Assignments:
         Raises:
             ShapeError: for another shape. DTypeError: for a tensor of another dtype.
         """
-        tensor = self._fitting(value, "assign")
-        if tensor.shape != self._shape:
+        fits = isinstance(value, TensorBase) and value._dtype == self._dtype
+        tensor: Tensor = value if fits else self._fitting(value, "assign")
+        if tensor._shape != self._shape:
             raise ShapeError(
                 f"[Variable.assign] {self.path} has shape {self._shape}, received "
                 f"{tensor.shape}"

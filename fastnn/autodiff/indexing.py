@@ -27,6 +27,9 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     if type(key) is slice and x._shape and key != _WHOLE:  # a batch: the quick way
         entry = _plain(key.start), _plain(key.stop), _plain(key.step)
         return raw.slice(x, (entry, *_ENTRIES[: len(x._shape) - 1]))
+    if type(key) is int and x._shape and 0 <= key < x._shape[0]:  # a row
+        row = raw.slice(x, ((key, key + 1, None), *_ENTRIES[: len(x._shape) - 1]))
+        return raw.reshape(row, x._shape[1:])
     keys = key if isinstance(key, tuple) else (key,)
     if all(
         k is None

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
-from fastnn.autodiff._calls import Operators, set_combine
+from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import set_tensor_class
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
@@ -34,8 +34,16 @@ def _raw() -> Any:
     return raw
 
 
+_PLAIN = ("add", "subtract", "multiply")
+
+
 def _combine(name: str, x: Tensor, other: Any, swapped: bool) -> Any:
     """An operator whose other side is no tensor, or whose dtypes have no kernels."""
+    if not isinstance(other, Tensor) and name in _PLAIN and x._dtype in COMPUTED:
+        other = _operand(x, other, name)
+        if other is NotImplemented:
+            return other
+        return apply(get_op(name), (other, x) if swapped else (x, other))
     from fastnn.autodiff import integers
 
     if name == "negative":
@@ -95,9 +103,6 @@ def _operand(self: Tensor, other: Any, name: str) -> Any:
     return NotImplemented
 
 
-_numbers: dict[tuple[Any, type, str], Tensor] = {}
-
-
 def scalar_like(name: str, value: Any, dtype: str) -> Tensor:
     """A Python number or array-like as a tensor of `dtype`, if that loses no kind.
 
@@ -107,12 +112,12 @@ def scalar_like(name: str, value: Any, dtype: str) -> Tensor:
     key = (value, kind, dtype) if kind is float or kind is int else None
     if key is None or (value == 0 and kind is float and copysign(1, value) < 0):
         return Tensor(_scalar_array(name, value, dtype))
-    found = _numbers.get(key)
+    found: Tensor | None = numbers.get(key)
     if found is None:
         found = Tensor(_scalar_array(name, value, dtype))
-        if len(_numbers) >= 1024:
-            _numbers.clear()
-        _numbers[key] = found
+        if len(numbers) >= 1024:
+            numbers.clear()
+        numbers[key] = found
     return found
 
 

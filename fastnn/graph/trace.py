@@ -31,18 +31,16 @@ class Tracer:
         self._allow_new_variables = allow_new_variables
         self._region = 0  # of the nodes being emitted: see fastnn/autodiff/remat.py
         self._regions = 0
+        self.outer: Tracer | None = None  # whose function this one is a part of
+        self.stream: Any = None  # random numbers without a seed: fastnn/random.py
 
     def __enter__(self) -> Tracer:
         current = state()
-        if current.tracer is not None:
-            self._outer = current.tracer
-        else:
-            self._outer = None
-        current.tracer = self
+        self.outer, current.tracer = current.tracer, self
         return self
 
     def __exit__(self, *exc: object) -> None:
-        state().tracer = self._outer
+        state().tracer = self.outer
 
     # -- called by apply -------------------------------------------------------------
 

@@ -23,6 +23,11 @@ def fuses_decay(update_step: Callable[..., None]) -> Callable[..., None]:
     return update_step
 
 
+def _rate(value: Any, dtype: str) -> Any:
+    """A learning rate in the dtype of what it updates."""
+    return value if getattr(value, "_dtype", None) == dtype else ops.cast(value, dtype)
+
+
 class UpdatesMixin:
     """Weight decay, and update ops for `Optimizer`."""
 
@@ -45,11 +50,12 @@ class UpdatesMixin:
         **attrs: Any,
     ) -> None:
         """Assigns the variable and its slots what an update op makes of them."""
+        dtype = variable._dtype
         values = op(
             variable,
-            ops.cast(gradient, variable.dtype),
+            gradient if gradient._dtype == dtype else ops.cast(gradient, dtype),
             *slots,
-            ops.cast(learning_rate, variable.dtype),
+            _rate(learning_rate, dtype),
             *scalars,
             **attrs,
             weight_decay=self._fused_decay(variable),

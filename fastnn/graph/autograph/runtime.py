@@ -318,7 +318,20 @@ def called(f: Any) -> Any:
 
     if f is builtins.range:
         return _range
+    if getattr(f, "__name__", "") == "arange" and f.__module__.startswith("fastnn."):
+        return _tf_range(f)
     return convert_inner(f)
+
+
+def _tf_range(arange: Callable[..., Any]) -> Callable[..., Any]:
+    """`tf.range`, also up to a number that is not known yet: in the head of a loop."""
+
+    def call(*bounds: Any, **options: Any) -> Any:
+        if any(unknown(b) for b in bounds) and not options:
+            return TensorRange(*bounds)
+        return arange(*bounds, **options)
+
+    return call
 
 
 def _range(*bounds: Any) -> Iterable[int] | TensorRange:
