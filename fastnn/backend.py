@@ -77,8 +77,8 @@ def is_keras_tensor(x: Any) -> bool:
     return isinstance(x, KerasTensor)
 
 
-# Functions of Keras 2's backend that scripts still call (`K.square(K.transpose(t))`), by
-# the name of their like in fastnn.ops. Keras 3 has none of them: `dir` is Keras 3's.
+# Functions of Keras 2's backend that scripts still call, `K.square(K.transpose(t))`, by
+# the name of their like in fastnn.ops. Keras 3 has none of them.
 _KERAS_2 = {
     name: name
     for name in """abs all any argmax argmin cast clip concatenate cos equal exp

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deterministic numbers of features.md, part 3D (N50-N73).
 
-Not here: N57-N59 (protobufs, CSV lines, feature columns: the data pipeline's tests), N61's
-and N62's arithmetic on connections that no layer makes, N67, N70 and N71 (quoted from
-papers), N68 and N69 (need ImageNet weights).
+Not here: N57-N59 (protobufs, CSV lines, feature columns: of the data pipeline), N62
+(arithmetic on connections that no layer makes), N67, N70 and N71 (quoted from papers),
+N68 and N69 (need ImageNet weights).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastnn import keras, tf
 layers = keras.layers
 
 
-# -- N50, N51: optimizers ----------------------------------------------------------------
+# -- N50, N51: optimizers --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_n51_terminal_velocity_of_momentum() -> None:
     assert before - float(v) == pytest.approx(10 * 0.01 * 3.0, rel=1e-5)
 
 
-# -- N52-N55: gradients ------------------------------------------------------------------
+# -- N52-N55: gradients ----------------------------------------------------------------
 
 
 def f(w1: Any, w2: Any) -> Any:
@@ -157,7 +157,7 @@ def test_n56_streaming_precision() -> None:
     assert [v.numpy().tolist() for v in p.variables] == [[0.0], [0.0]]
 
 
-# -- N60-N66: convolutions ---------------------------------------------------------------
+# -- N60-N66: convolutions -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("padding", "expected"), [("SAME", 3), ("VALID", 2)])
@@ -223,7 +223,7 @@ def test_n66_a_cell_of_yolo() -> None:
     )
 
 
-# -- N72, N73: sizes of networks ---------------------------------------------------------
+# -- N72, N73: sizes of networks -------------------------------------------------------
 
 
 def test_n72_the_network_of_exercise_14_2() -> None:
