@@ -92,9 +92,7 @@ class Nadam(Optimizer):
         momentum = self.beta_1 * (1.0 - 0.5 * ops.power(0.96, t))
         self.assign(self._product, self._product.value * momentum)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Assigns all variables; the product of momenta follows from the iterations."""
-        super().set_weights(weights)
+    def _after_loading(self) -> None:
         t = np.arange(1, int(np.asarray(self.iterations)) + 1)
         self._product.assign(np.prod(self.beta_1 * (1.0 - 0.5 * 0.96**t)))
 

@@ -405,6 +405,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             )
         for variable, weight in zip(self._variables, weights, strict=True):
             variable.assign(weight)
+        self._after_loading()
 
     def saved_values(self) -> list[tuple[str, np.ndarray]]:
         """(path, value) of the variables, as Keras keeps them: it counts in int32."""
@@ -412,6 +413,9 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         if values and int(values[0][1]) < 2**31:
             values[0] = values[0][0], values[0][1].astype("int32")
         return values
+
+    def _after_loading(self) -> None:
+        """What follows from the variables but is none of them."""
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the variables to a mapping, keyed `"0"`, `"1"`, ..."""
@@ -438,6 +442,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         for i, variable in enumerate(variables):
             value = np.asarray(store[str(i)])
             variable.assign(value.astype(variable.dtype, copy=False))
+        self._after_loading()
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this object; the rate is the current one."""
