@@ -23,8 +23,8 @@ def fuses_decay(update_step: Callable[..., None]) -> Callable[..., None]:
     return update_step
 
 
-def _rate(value: Any, dtype: str) -> Any:
-    """A learning rate in the dtype of what it updates."""
+def _of_dtype(value: Any, dtype: str) -> Any:
+    """A gradient or rate in the dtype of what it updates."""
     return value if getattr(value, "_dtype", None) == dtype else ops.cast(value, dtype)
 
 
@@ -53,9 +53,9 @@ class UpdatesMixin:
         dtype = variable._dtype
         values = op(
             variable,
-            gradient if gradient._dtype == dtype else ops.cast(gradient, dtype),
+            _of_dtype(gradient, dtype),
             *slots,
-            _rate(learning_rate, dtype),
+            _of_dtype(learning_rate, dtype),
             *scalars,
             **attrs,
             weight_decay=self._fused_decay(variable),
