@@ -50,9 +50,11 @@ class ArchiveReader:
     def __init__(self, path: str, handle: int) -> None:
         self.path = path
         self.handle = handle
+        file = os.fdopen(os.dup(handle), "rb")
         try:
-            self._zip = zipfile.ZipFile(os.fdopen(os.dup(handle), "rb"))
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            self._zip = zipfile.ZipFile(file)
+        except Exception as error:  # also OverflowError, struct.error, ...
+            file.close()
             raise ModelFileError(path, f"no zip archive ({error}).") from None
         try:
             self.members = self._checked()
@@ -104,7 +106,7 @@ class ArchiveReader:
             raise ModelFileError(self.path, problem, name)
         try:
             return self._zip.read(entry)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except Exception as error:  # BadZipFile, zlib.error, EOFError, ...
             raise ModelFileError(self.path, f"damaged ({error}).", name) from None
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
