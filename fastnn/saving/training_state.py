@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import seeds
+from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ModelFileError
 from fastnn.saving import atomic, limits
 from fastnn.saving.keras_files import weights_of
@@ -96,9 +97,14 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _hidden_variables(model: Any) -> list[Any]:
-    """Seeds and metrics, which weights files do not hold."""
-    metrics = [v for metric in model.metrics for v in metric.variables]
-    return list({id(v): v for v in [*model._seed_states(), *metrics]}.values())
+    """Seeds, metrics and what optimizers hide, which weights files do not hold."""
+    found = [*model._seed_states()]
+    found += [v for metric in model.metrics for v in metric.variables]
+    for optimizer in _optimizers(model).values():
+        saved = {id(v) for v in optimizer.variables}
+        own = vars(optimizer).values()
+        found += [v for v in own if isinstance(v, Variable) and id(v) not in saved]
+    return list({id(v): v for v in found}.values())
 
 
 def _optimizers(model: Any) -> dict[str, Any]:
@@ -170,8 +176,10 @@ class Backup:
         if whole is not None:
             weights = model.weights
             for place, optimizer in _optimizers(model).items():
-                if place in whole["slots"] and not optimizer.built:
-                    optimizer.build([weights[i] for i in whole["slots"][place]])
+                slots = whole["slots"].get(place, [])
+                fits = all(i < len(weights) for i in slots)
+                if slots and fits and not optimizer.built:
+                    optimizer.build([weights[i] for i in slots])
         with reading(self.path), weights_of(self.path) as reader:
             read_variables(model, reader)
         if whole is None:
