@@ -16,11 +16,12 @@ import numpy as np
 from fastnn import seeds
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ModelFileError
-from fastnn.saving import atomic, limits
+from fastnn.saving import limits
 from fastnn.saving.keras_files import weights_of
 from fastnn.saving.limits import reading
 from fastnn.saving.paths import saveables
 from fastnn.saving.variables import read_variables, write_variables
+from fastnn.saving.windows import new_hdf5
 
 _GROUP = "fastnn"
 _VERSION = 1
@@ -124,8 +125,6 @@ def _slots(model: Any) -> dict[str, list[int]]:
 
 def write_backup(path: str, model: Any, state: dict[str, Any]) -> None:
     """Writes the model's variables and a state of plain data, in place of the file."""
-    import h5py
-
     hidden = [variable.numpy() for variable in _hidden_variables(model)]
     arrays: list[np.ndarray] = []
     whole = {
@@ -136,12 +135,15 @@ def write_backup(path: str, model: Any, state: dict[str, Any]) -> None:
         "random": random_state(),
     }
     text = json.dumps(encode(whole, arrays)).encode()
-    with atomic.replacing(path) as temporary, h5py.File(temporary, "w") as file:
+
+    def fill(file: Any) -> None:
         write_variables(model, file)
         group = file.create_group(_GROUP)
         group.create_dataset("json", data=np.frombuffer(text, np.uint8))
         for i, array in enumerate(arrays):
             group.create_dataset(str(i), data=array)
+
+    new_hdf5(path, fill)
 
 
 class Backup:

@@ -111,13 +111,11 @@ def test_every_call_may_fail(code, tmp_path, monkeypatch):
     for number in range(1, 10_000):
         with monkeypatch.context() as patch:
             calls = FailingCalls(patch, number, code)
+            failed = False
             try:
                 new.save(path)
-            except OSError as error:
-                assert error.errno == code or code == errno.EIO
+            except OSError:
                 failed = True
-            else:
-                failed = False
         if calls.left > 0:  # more calls than a save makes
             break
         failures += 1
@@ -183,9 +181,13 @@ def test_replacing_keeps_links_and_modes(tmp_path):
 
 
 def test_an_exception_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), atomic.replacing(tmp_path / "x") as name:
-        open(name, "w").close()
-        raise KeyError
+    def fail():
+        with atomic.replacing(tmp_path / "x") as name:
+            open(name, "w").close()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert os.listdir(tmp_path) == []
     with pytest.raises(IsADirectoryError), atomic.replacing(tmp_path):
         pass

@@ -146,7 +146,11 @@ def assert_equal(first, second):
 
 
 CASES = [
-    *[("adam", "arrays", freq, after) for freq in ("epoch", 1, 2, 3) for after in (6, 9)],
+    *[
+        ("adam", "arrays", freq, after)
+        for freq in ("epoch", 1, 2, 3)
+        for after in (6, 9)
+    ],
     *[("adam", "arrays", freq, 7) for freq in (1, 5)],
     *[(opt, "arrays", 2, 8) for opt in ("ema", "accumulate", "schedule")],
     *[("ema", data, 1, 9) for data in ("in order", "steps", "sequence", "generator")],
@@ -214,7 +218,7 @@ def test_damaged_backup(tmp_path):
             history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[backup])
             assert history.epoch == [0, 1, 2]
         else:
-            with pytest.raises(ModelFileError, match="latest.weights.h5"):
+            with pytest.raises(ModelFileError, match=r"latest\.weights\.h5"):
                 model.fit(X, Y, epochs=3, verbose=0, callbacks=[backup])
         for file in os.listdir(tmp_path / "b"):
             os.unlink(tmp_path / "b" / file)
