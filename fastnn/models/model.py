@@ -22,12 +22,13 @@ from fastnn.models.graph_config import (
     model_from_config,
     takes_ends,
 )
+from fastnn.models.old_spellings import OldSpellings
 from fastnn.models.saving import SavingMixin
 from fastnn.models.trainer import Trainer
 
 
 @export("keras", "keras.models")
-class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
+class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
     """Groups layers into something that can be trained.
 
     Call layers on symbolic tensors, and give the ends (tensors, or lists or dicts of
