@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn.errors import warn_user
 from fastnn.saving.training_state import is_plain
 
 # Attributes that `fit` sets.
@@ -215,14 +216,10 @@ class MonitorMixin:
     def _monitored(self, logs: Any, where: str) -> float | None:
         value = (logs or {}).get(self.monitor)
         if value is None:
-            import warnings
-
-            warnings.warn(
+            warn_user(
                 f"[{where}] {self.monitor!r} is not among the logged values "
                 f"({', '.join(logs or {}) or 'none'}); give validation data, or "
-                "another monitor.",
-                UserWarning,
-                stacklevel=4,
+                "another monitor."
             )
         return value
 
