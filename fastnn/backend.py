@@ -127,5 +127,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fastnn.backend' has no attribute {name!r}")
     from fastnn import ops
 
-    warn_renamed(f"keras.backend.{name}", f"keras.ops.{_KERAS_2[name]}")
     return getattr(ops, _KERAS_2[name])
