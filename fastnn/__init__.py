@@ -95,14 +95,14 @@ __all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
+    from fastnn._lazy import load_module
 
     if name in _MODULES:
-        return import_module(f"fastnn.{name}")
+        return load_module(f"fastnn.{name}")
     module = _NAMES.get(name)
     if module is None:
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
+    value = getattr(load_module(module), name)
     globals()[name] = value
     return value
 

@@ -169,8 +169,8 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "keras.models": {
         "models.cloning": "clone_model",
+        "models.files": "load_model model_from_json save_model",
         "models.model": "Model",
-        "models.saving": "load_model model_from_json save_model",
         "models.sequential": "Sequential",
     },
     "keras.ops": {
@@ -289,6 +289,13 @@ NAMES: dict[str, dict[str, str]] = {
         "regularizers":
             "L1 L1L2 L2 OrthogonalRegularizer Regularizer l1 l1_l2 l2 "
             "orthogonal_regularizer",
+    },
+    "keras.saving": {
+        "saving.api": "load_model load_weights save_model save_weights",
+        "saving.elsewhere":
+            "CustomObjectScope ModelFileError custom_object_scope "
+            "deserialize_keras_object get_custom_objects get_registered_name "
+            "get_registered_object register_keras_serializable serialize_keras_object",
     },
     "keras.src.models.functional": {
         "models.model": "Functional",

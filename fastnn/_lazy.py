@@ -16,6 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from fastnn._garbage import Uncollected
 from fastnn._index import NAMES
 
 # Packages with submodules whose names are theirs; utils.fastnn is keras.utils, ...
@@ -32,6 +33,7 @@ PACKAGES = (
     "ops.numpy",
     "optimizers",
     "optimizers.schedules",
+    "saving",
     "utils",
 )
 
@@ -49,11 +51,17 @@ def homes(module: str) -> dict[str, str]:
     return _homes[module]
 
 
+def load_module(name: str) -> ModuleType:
+    """Imports a module, with all that it imports."""
+    with Uncollected():
+        return import_module(name)
+
+
 def load(module: str, name: str) -> None:
     """Imports what defines `name` of a public module, if the index knows it."""
     home = homes(module).get(name)
     if home is not None:
-        import_module(home)
+        load_module(home)
 
 
 def load_everywhere(name: str | None = None) -> None:
@@ -111,7 +119,7 @@ def attach(
         home = None if name.startswith("_") else known.get(name) or _missing(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = import_module(home)
+        module = load_module(home)
         value = module if home == f"{package}.{name}" else getattr(module, name)
         space[name] = value if dress is None else dress(value, package)
         return space[name]

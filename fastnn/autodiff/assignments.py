@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -32,6 +33,19 @@ class IndexedSlices(NamedTuple):
     dense_shape: Any = None
 
 
+def own_array(array: np.ndarray, of_variable: bool = False) -> tuple[np.ndarray, bool]:
+    """What a variable holds of the array of a tensor, and whether others may hold it.
+
+    The array itself, for tensors do not change, and a plan copies before it writes what
+    others hold; a copy where it lies in a larger one, or is a variable's.
+    """
+    base: Any = array.base
+    whole = base is None or isinstance(base, Memory)
+    if whole and array.flags.carray and not of_variable:
+        return array, True
+    return np.array(array, order="C"), False
+
+
 class Assignments:
     """The part of Variable that writes. All methods return the variable.
 
@@ -53,6 +67,8 @@ class Assignments:
         Raises:
             ShapeError: for another shape. DTypeError: for a tensor of another dtype.
         """
+        if isinstance(value, np.ndarray) and self._overwritten(value):
+            return self
         fits = isinstance(value, TensorBase) and value._dtype == self._dtype
         tensor: Tensor = value if fits else self._fitting(value, "assign")
         if tensor._shape != self._shape:
@@ -64,21 +80,21 @@ class Assignments:
         if tracer is not None:
             tracer.assign_variable(self, tensor)
         else:
-            self._hold(tensor)
+            array = tensor._concrete("assign()")
+            self._array, self._shared = own_array(array, tensor._is_variable)
         return self
 
-    def _hold(self, tensor: Tensor) -> None:
-        """The tensor's array becomes the value; a copy where it lies in a larger one.
-
-        Tensors do not change, and a plan copies before it writes what others may hold.
+    def _overwritten(self, value: np.ndarray) -> bool:
+        """Writes the value into the array, if nobody else holds that: fresh memory
+        would cost as much again (`set_weights` of a new model).
         """
-        array = tensor._concrete("assign()")
-        base: Any = array.base
-        whole = base is None or isinstance(base, Memory)
-        if whole and array.flags.c_contiguous and not tensor._is_variable:
-            self._array, self._shared = array, True
-        else:
-            self._array, self._shared = np.array(array, order="C"), False
+        fits = value.shape == self._shape and value.dtype.kind in "biuf"
+        if not fits or state().tracer is not None or sys.getrefcount(self._array) > 2:
+            return False
+        if not self._array.flags.writeable:
+            return False
+        np.copyto(self._array, value, casting="unsafe")
+        return True
 
     def assign_add(self, delta: Any) -> Self:
         """Adds `delta`, a tensor of the same dtype, a number or an array."""

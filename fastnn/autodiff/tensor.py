@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import copysign
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,7 +16,7 @@ from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import set_tensor_class
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
-from fastnn.autodiff.assignments import Assignments
+from fastnn.autodiff.assignments import Assignments, own_array
 from fastnn.errors import (
     DTypeError,
     PlanError,
@@ -355,10 +356,11 @@ class Variable(Assignments, Tensor):
         value = initial_value() if callable(initial_value) else initial_value
         if isinstance(value, Variable):
             value = value._array  # what it holds now, also while tracing
-        value = convert_to_tensor(value, dtype)._concrete("Variable()")
-        super().__init__(np.array(value, order="C"))
+        tensor = convert_to_tensor(value, dtype)
+        # True: someone else may hold this very array.
+        array, self._shared = own_array(tensor._concrete("Variable()"))
+        super().__init__(array)
         self._is_variable = True
-        self._shared = False  # True: someone else may hold this very array
         self.trainable = trainable
         self.name = name or "variable"
         self.path = self.name
@@ -400,7 +402,10 @@ class Variable(Assignments, Tensor):
     def _buffer(self) -> np.ndarray:
         """The array itself, for writing in place: nobody else sees it change."""
         if self._shared:
-            self._array = self._array.copy()
+            # One reference is the variable's, one the call's. First weights and what
+            # was assigned are held by nobody else: copies of 2048 x 2048 cost 4 ms.
+            if sys.getrefcount(self._array) > 2:
+                self._array = self._array.copy()
             self._shared = False
         return self._array
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.errors import warn_user
-from fastnn.saving.training_state import is_plain
-
 # Attributes that `fit` sets.
 _GIVEN = frozenset({"params", "_model"})
 
@@ -46,10 +43,6 @@ class Callback:
         """Receives the model before anything else."""
         self._model = model
 
-    def _is_idle(self, hook: str) -> bool:
-        """Whether a hook that the class defines does nothing, as the arguments are."""
-        return False
-
     # -- what BackupAndRestore keeps ---------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
@@ -58,6 +51,8 @@ class Callback:
         All attributes that are numbers, texts, arrays, or lists, tuples and dicts of
         such. A callback with other memories extends it, and `set_state`.
         """
+        from fastnn.saving.training_state import is_plain
+
         own = vars(self).items()
         return {k: v for k, v in own if k not in _GIVEN and is_plain(v)}
 
@@ -120,55 +115,19 @@ def overrides(callback: Callback, *hooks: str) -> bool:
     """Whether the callback, or its class, defines one of the hooks itself."""
     cls = type(callback)
     return any(
-        hook in vars(callback)
-        or (
-            getattr(cls, hook) is not getattr(Callback, hook)
-            and not callback._is_idle(hook)
-        )
+        getattr(cls, hook) is not getattr(Callback, hook) or hook in vars(callback)
         for hook in hooks
     )
 
 
-class SaveFrequency(Callback):
-    """Counts batches for callbacks that save after each epoch, or some batches.
-
-    Subclasses define `_save(epoch, batch, logs)`; `batch` is None after an epoch.
-    """
-
-    save_freq: Any
-
-    def _set_save_freq(self, save_freq: Any, where: str) -> None:
-        is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
-        if save_freq != "epoch" and not (is_count and save_freq > 0):
-            raise ValueError(
-                f"[{where}] save_freq must be 'epoch' or a number of batches, received "
-                f"{save_freq!r}."
-            )
-        self.save_freq = save_freq
-        self._epoch = 0
-        self._batches = 0  # since the last save
-
-    def _is_idle(self, hook: str) -> bool:
-        own = getattr(type(self), hook).__module__.startswith("fastnn.")
-        return bool(own and self.save_freq == "epoch")
-
-    def _save(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.save_freq == "epoch":
-            return
-        self._batches += 1
-        if self._batches >= self.save_freq:
-            self._batches = 0
-            self._save(self._epoch, batch, logs or {})
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.save_freq == "epoch":
-            self._save(epoch, None, logs or {})
+def check_save_freq(where: str, save_freq: Any) -> None:
+    """ValueError unless it is "epoch" or a positive number of batches."""
+    is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+    if save_freq != "epoch" and not (is_count and save_freq > 0):
+        raise ValueError(
+            f"[{where}] save_freq must be 'epoch' or a number of batches, received "
+            f"{save_freq!r}."
+        )
 
 
 class MonitorMixin:
@@ -216,10 +175,14 @@ class MonitorMixin:
     def _monitored(self, logs: Any, where: str) -> float | None:
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warn_user(
+            import warnings
+
+            warnings.warn(
                 f"[{where}] {self.monitor!r} is not among the logged values "
                 f"({', '.join(logs or {}) or 'none'}); give validation data, or "
-                "another monitor."
+                "another monitor.",
+                UserWarning,
+                stacklevel=4,
             )
         return value
 

@@ -6,31 +6,36 @@ What an argument is follows from the last word of its name.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from fastnn import activations, constraints, initializers, regularizers
+from fastnn._lazy import load_module
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import format_shape
 
-_KINDS: dict[str, Any] = {
-    "activation": activations,
-    "constraint": constraints,
-    "initializer": initializers,
-    "regularizer": regularizers,
-}
+_KINDS = ("activation", "constraint", "initializer", "regularizer")
 
 
+@cache
 def _kind(name: str) -> Any:
-    return _KINDS.get(name.rpartition("_")[2])
+    word = name.rpartition("_")[2]
+    return load_module(f"fastnn.{word}s") if word in _KINDS else None
+
+
+def find(name: str, value: Any) -> Any:
+    """What an argument of this name stands for: its object, for names and configs."""
+    if value is None and not name.endswith("activation"):
+        return None  # and its module need not be loaded
+    kind = _kind(name)
+    return value if kind is None else kind.get(value)
 
 
 def keep(layer: Any, **arguments: Any) -> None:
     """Sets attributes of the arguments' names; names of functions become objects."""
     for name, value in arguments.items():
-        kind = _kind(name)
-        setattr(layer, name, value if kind is None else kind.get(value))
+        setattr(layer, name, find(name, value))
 
 
 def config_of(layer: Any, names: str) -> dict[str, Any]:
@@ -42,7 +47,8 @@ def config_of(layer: Any, names: str) -> dict[str, Any]:
     """
     config = {}
     for name in names.split():
-        kind, value = _kind(name), getattr(layer, name)
+        value = getattr(layer, name)
+        kind = None if value is None else _kind(name)
         config[name] = value if kind is None else kind.serialize(value)
     return config
 

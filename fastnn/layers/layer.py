@@ -4,25 +4,30 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import _names, constraints, initializers, regularizers, tree
+from fastnn import _names, initializers, tree
 from fastnn._registry import export
-from fastnn._switches import learning_phase
-from fastnn.autodiff.remat import current_scope, refuse
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
-from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
-from fastnn.layers import _call, _changes, _configs, _masks, _remat, _symbolic
+from fastnn.errors import ShapeError, SymbolicTensorError
+from fastnn.layers import _call, _changes, _configs, _masks, _parts, _symbolic
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
 from fastnn.saving.allowance import placeholder
 from fastnn.symbolic.node import Calls, CallsMixin
 from fastnn.symbolic.tensor import KerasTensor
+
+
+def _remat_scope() -> Any:
+    """The scope in which layers rematerialize their calls, where one is open."""
+    remat = sys.modules.get("fastnn.autodiff.remat")
+    return None if remat is None else remat.current_scope()
 
 
 def _wrap_build(build: Any) -> Any:
@@ -85,8 +90,6 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         if (size := kwargs.pop("input_dim", None)) is not None:
             shape = (size,)
         kwargs.pop("autocast", None)  # inputs always get the compute dtype
-        if kwargs.pop("dynamic", False):
-            warn_renamed("dynamic=True", "compile(run_eagerly=True)")
         for option in ("lora_rank", "lora_alpha", "quantization_config"):
             if kwargs.get(option, ...) is None:  # as Keras writes it into configs
                 del kwargs[option]
@@ -100,7 +103,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         self.built = False
         self.supports_masking = self._makes_masks
         self.input_spec: Any = None
-        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.activity_regularizer = _parts.find("regularizer", activity_regularizer)
         self._dtype = _configs.policy_name(dtype)
         self._trainable = bool(trainable)
         self._path = self.name
@@ -109,7 +112,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         self._weights: list[Variable] = []
         self._losses: list[Any] = []
         self._layers_with_losses = Untracked([])
-        self._remat_mode = current_scope()
+        self._remat_mode = _remat_scope()
         self._calls = Calls()
         self._declared_input_shape: tuple[int | None, ...] | None = None
         if batch_shape is not None:
@@ -220,6 +223,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
 
         To be called from `call`; the next outermost call starts with no losses.
         """
+        from fastnn.autodiff.remat import refuse
+
         refuse("add_loss", "return the tensor and add the loss outside")
         self._losses.extend(tree.flatten(loss))
         stack = _call.state.stack
@@ -334,8 +339,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         name = name or _names.auto_name("variable")
         variable = Variable(value, trainable=trainable, dtype=dtype, name=name)
         variable.path = f"{self._path}/{name}"
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
+        variable.regularizer = _parts.find("regularizer", regularizer)
+        variable.constraint = _parts.find("constraint", constraint)
         self._weights.append(variable)
         return variable
 
@@ -374,8 +379,6 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             return _symbolic.call(self, args, {**kwargs, **given})
         if training is None:
             training = outer_training
-            if training is None and learning_phase():
-                training = True
         if training is not None and _call.takes_argument(call, "training"):
             kwargs["training"] = training
         if not self.built:
@@ -390,6 +393,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             if self._remat_mode is None:
                 outputs = self.call(*args, **kwargs)
             else:
+                from fastnn.layers import _remat
+
                 outputs = _remat.call(self, args, kwargs)
             if self.activity_regularizer is not None:
                 _call.add_activity_losses(self, outputs)

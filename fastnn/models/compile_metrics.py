@@ -152,7 +152,7 @@ def _metric_lists(spec: Any, outputs: Outputs) -> list[Any]:
 
 
 def _metric_of(identifier: Any) -> Any:
-    found = metrics.get(identifier)
+    found = None if identifier is None else metrics.get(identifier)
     if isinstance(found, losses.Loss):
         raise TypeError(
             f"[compile] {identifier!r} is a Loss, metrics take functions, names and "

@@ -16,19 +16,12 @@ from fastnn.layers._tracking import Untracked, unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
 from fastnn.models.functional import FunctionalMixin, split_arguments
-from fastnn.models.graph_config import (
-    graph_config,
-    is_graph_config,
-    model_from_config,
-    takes_ends,
-)
-from fastnn.models.old_spellings import OldSpellings
 from fastnn.models.saving import SavingMixin
 from fastnn.models.trainer import Trainer
 
 
 @export("keras", "keras.models")
-class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
+class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
     """Groups layers into something that can be trained.
 
     Call layers on symbolic tensors, and give the ends (tensors, or lists or dicts of
@@ -190,6 +183,8 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
         That of a functional model lists its layers and the calls between them as Keras
         3 does.
         """
+        from fastnn.models.graph_config import graph_config, takes_ends
+
         cls = type(self)
         if self._graph is not None and takes_ends(cls):
             return graph_config(self)
@@ -206,6 +201,8 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
             config: of fastnn or of Keras 3.
             custom_objects: name -> class, for layers that are not registered.
         """
+        from fastnn.models.graph_config import is_graph_config, model_from_config
+
         if is_graph_config(config):
             return model_from_config(cls, config, custom_objects)
         return cls(**config)

@@ -37,9 +37,6 @@ class Spans:
         self._program = program
         self._known: dict[Any, int] = {}
 
-    def forget(self) -> None:
-        self._known.clear()
-
     def rows(self, x: Any, batch_size: int, count: int) -> int:
         """Rows for each call on `count` rows of x: batches times a power of two."""
         batches = count // batch_size

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastnn import optimizers
-from fastnn._switches import learning_phase
 from fastnn.autodiff.tensor import Variable
 from fastnn.layers import _changes as layer_changes
 from fastnn.layers._tracking import tracked
+from fastnn.models.steps import StepRunner
 from fastnn.optimizers import _changes as optimizer_changes
 
 
@@ -25,9 +25,7 @@ class RunnerCache:
     def __init__(self) -> None:
         self.runner: Any = None
         self._eagerly = False
-        self._counts: tuple[
-            int, ...
-        ] = ()  # of changes, when the model was last looked at
+        self._counts = (-1, -1, -1)  # of changes, when the model was last looked at
         self._optimizer: Any = None
         # Layers, then what is trained: versioned objects and their versions.
         self._structure: list[tuple[Any, ...]] = []
@@ -47,7 +45,7 @@ class RunnerCache:
         The model is compared even if no change was noticed (lists that were changed in
         place are not); the data is let go at the end.
         """
-        self._counts = ()
+        self._counts = (-1, -1, -1)
         self._held = None
         self._passes += 1
         try:
@@ -96,7 +94,7 @@ class RunnerCache:
         return None
 
     def _compare(self, model: Any) -> None:
-        structure: list[tuple[Any, ...]] = [(None, learning_phase())]
+        structure: list[tuple[Any, ...]] = []
         structure += [(x, x._version, x._trainable) for x in model._all_layers()]
         training: list[tuple[Any, ...]] = [
             (w, w.constraint, w.regularizer) for w in model.trainable_weights
@@ -111,9 +109,8 @@ class RunnerCache:
         self._structure, self._training = structure, training
 
 
-def _counts() -> tuple[int, ...]:
-    phase = learning_phase()
-    return layer_changes.count, optimizer_changes.count, Variable.changes, phase
+def _counts() -> tuple[int, int, int]:
+    return layer_changes.count, optimizer_changes.count, Variable.changes
 
 
 def make_runner(model: Any) -> Any:
@@ -122,8 +119,6 @@ def make_runner(model: Any) -> Any:
         from fastnn.models.eager_runner import EagerRunner
 
         return EagerRunner(model)
-    from fastnn.models.steps import StepRunner
-
     return StepRunner(model)
 
 

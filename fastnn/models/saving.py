@@ -6,17 +6,9 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
+from fastnn import saving
 from fastnn.errors import warn_user
-from fastnn.saving.api import (
-    load_model,
-    load_weights,
-    model_from_json,
-    save_model,
-    save_weights,
-)
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
-
-__all__ = ["load_model", "model_from_json", "save_model"]
 
 
 class SavingMixin:
@@ -61,7 +53,7 @@ class SavingMixin:
         **kwargs: Any,
     ) -> None:
         """Saves the model as a `.keras` (or `.h5`) file; see `saving.save_model`."""
-        save_model(self, filepath, overwrite, zipped, **kwargs)
+        saving.save_model(self, filepath, overwrite, zipped, **kwargs)
 
     def save_weights(
         self,
@@ -70,7 +62,7 @@ class SavingMixin:
         max_shard_size: float | None = None,
     ) -> None:
         """Saves weights and optimizer state as a `.weights.h5` file."""
-        save_weights(self, filepath, overwrite, max_shard_size)
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(
         self,
@@ -79,7 +71,7 @@ class SavingMixin:
         **kwargs: Any,
     ) -> None:
         """Loads what `save_weights` or `save` wrote; see `saving.load_weights`."""
-        load_weights(self, filepath, skip_mismatch, **kwargs)
+        saving.load_weights(self, filepath, skip_mismatch, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """The config as JSON text, without weights; `model_from_json` reads it.

@@ -11,11 +11,12 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import config, random, tree
+from fastnn._garbage import Uncollected
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
@@ -25,9 +26,11 @@ from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.eager_runner import EagerRunner, concatenate
-from fastnn.models.prediction import Spans, rows_of
 from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
 from fastnn.opset import Spec
+
+if TYPE_CHECKING:
+    from fastnn.models.prediction import Spans
 
 # One native call lasts about this long: Ctrl-C and the progress bar wait no longer.
 CALL_SECONDS = 0.04
@@ -44,9 +47,10 @@ class Program:
         name: str,
         strides: Sequence[tuple[int, ...] | None] = (),
     ) -> None:
-        graph, self.result = trace(fn, specs, name)
-        graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
-        self.plan = Plan(optimize(graph))
+        with Uncollected():
+            graph, self.result = trace(fn, specs, name)
+            graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
+            self.plan = Plan(optimize(graph))
         self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
@@ -77,7 +81,7 @@ class StepRunner:
         self.calling = Calling(self._call_program, model)
         # One per kind: a callback of `fit` may evaluate in the middle of an epoch.
         self._cursors = {kind: _cursor() for kind in STEPS}
-        self._spans = Spans(self._predict_program)
+        self._spans: Spans | None = None
         self._eager: EagerRunner | None = None
         self._untraceable: set[str] = set()  # kinds whose steps it runs
         # Kind -> arrays of the data, what the gather reads in their place, and the
@@ -220,7 +224,7 @@ class StepRunner:
         self._dense.pop(kind, None)
         self.ready.forget(kind)
         if kind == "predict":
-            self._spans.forget()
+            self._spans = None
 
     def _epoch_program(
         self, kind: str, data: Any, windows: list[Window], batch: int
@@ -309,8 +313,12 @@ class StepRunner:
 
     def predict(self, x: Any, batch_size: int) -> Any:
         """Outputs for all of x, as an array (or a structure of arrays)."""
+        from fastnn.models.prediction import Spans, rows_of
+
         count, start, parts = len(tree.flatten(x)[0]), 0, []
         if "predict" not in self._untraceable:
+            if self._spans is None:
+                self._spans = Spans(self._predict_program)
             rows = self._spans.rows(x, batch_size, count)
             while rows > batch_size and start + rows <= count:
                 parts.append(self.predict_batch(rows_of(x, start, start + rows)))

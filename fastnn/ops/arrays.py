@@ -90,7 +90,7 @@ def array(x: Any, dtype: str | None = None) -> Tensor:
 
 def empty(shape: Any, dtype: str | None = None) -> Tensor:
     """A tensor of no particular values: zeros."""
-    return full(shape, 0, dtype)
+    return zeros(shape, dtype)
 
 
 def empty_like(x: Any, dtype: str | None = None) -> Tensor:
@@ -99,7 +99,8 @@ def empty_like(x: Any, dtype: str | None = None) -> Tensor:
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
-    return full(shape, 0, dtype)
+    # From calloc: optimizer states of large models are first touched by the plan.
+    return Tensor(np.zeros(shape_of(shape), know(dtype or config.floatx())))
 
 
 def ones(shape: Any, dtype: str | None = None) -> Tensor:
@@ -112,7 +113,8 @@ def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
 
 
 def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
-    return full_like(x, 0, dtype)
+    t = _tensor(x)
+    return zeros(t.shape, dtype or t.dtype)
 
 
 def ones_like(x: Any, dtype: str | None = None) -> Tensor:

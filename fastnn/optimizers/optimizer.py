@@ -10,7 +10,7 @@ traced once and run natively.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from fastnn.errors import warn_renamed, warn_user
 from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
 from fastnn.optimizers._updates import UpdatesMixin
-from fastnn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from fastnn.serialization import (
     deserialize_keras_object,
     export,
@@ -31,8 +30,9 @@ from fastnn.serialization import (
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor
+    from fastnn.optimizers.schedules import LearningRateSchedule
 
-LearningRate = float | LearningRateSchedule | Callable[[], Any]
+LearningRate: TypeAlias = "float | LearningRateSchedule | Callable[[], Any]"
 
 
 @export("keras.optimizers", "keras")
@@ -156,9 +156,13 @@ class Optimizer(UpdatesMixin, ChangesMixin):
     def learning_rate(self) -> Any:
         """The variable that holds the rate, or the rate of the next update."""
         rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return rate
+        from fastnn.optimizers.schedules import LearningRateSchedule
+
         if isinstance(rate, LearningRateSchedule):
             return rate(self._iterations)
-        return rate if isinstance(rate, Variable) else rate()
+        return rate()
 
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
@@ -490,5 +494,7 @@ def _old_spellings(
     if not callable(learning_rate):
         learning_rate = float(learning_rate)
         if decay:
+            from fastnn.optimizers.schedules import InverseTimeDecay
+
             return InverseTimeDecay(learning_rate, 1, decay)
     return learning_rate

@@ -117,8 +117,9 @@ def save_weights(
         NotBuiltError: when there are no weights yet.
         ValueError: for other endings.
     """
+    import h5py
+
     from fastnn.saving.variables import write_variables
-    from fastnn.saving.windows import new_hdf5
 
     path = os.fspath(filepath)
     skip = kwargs.pop("objects_to_skip", None) or ()
@@ -135,7 +136,8 @@ def save_weights(
         )
     _require_built(model, "save_weights")
     if atomic.ask(path, overwrite):
-        new_hdf5(path, lambda file: write_variables(model, file, skip))
+        with atomic.replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            write_variables(model, file, skip)
 
 
 def load_weights(
@@ -201,3 +203,6 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
     with reading("<json>"):
         config = parse_json(json_string.encode(), "<json>", "")
         return model_of(config, custom_objects, "<json>", "")
+
+
+__all__ = ["load_model", "load_weights", "save_model", "save_weights"]

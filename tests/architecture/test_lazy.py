@@ -46,7 +46,7 @@ DENSE = '{"module": "keras.layers", "class_name": "Dense", "config": {"units": 3
 CASES = [
     ("import fastnn", "layers losses metrics optimizers callbacks ops", ""),
     (MODEL, "layers", "dense input input_spec layer"),
-    (MODEL, "losses metrics optimizers", "base optimizer schedules"),
+    (MODEL, "losses metrics optimizers", "base mean optimizer schedules"),
     (MODEL, "callbacks utils", "callback callback_list history batches"),
     (MODEL, "opset", "pointwise gemm"),
     (MODEL, "ops", "arrays"),
@@ -73,6 +73,11 @@ def test_only_what_is_used_is_loaded(code, packages, allowed):
     for package in (f"fastnn.{p}" for p in packages.split()):
         extra = found & members(package) - {f"{package}.{name}" for name in names}
         assert extra == set()
+
+
+def test_a_model_needs_half_of_the_modules():
+    """Importing one costs 0.1 to 0.2 ms; there were 190, now there are 99."""
+    assert len(loaded(MODEL)) < 120
 
 
 def test_a_model_needs_no_scipy():

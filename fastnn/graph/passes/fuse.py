@@ -32,8 +32,10 @@ CONVOLUTIONS = ("conv", "conv_transpose", "depthwise_conv")
 
 def run(graph: Graph) -> None:
     for rule in (_softmax_of_cross_entropy, _bias, _activation, _activation_gradient):
+        before = len(graph.fusions)
         rule(graph)
-        graph.sort()
+        if len(graph.fusions) > before:
+            graph.sort()
 
 
 def _epilogue(name: str, attrs: tuple[Any, ...]) -> tuple[str, float]:
@@ -41,10 +43,6 @@ def _epilogue(name: str, attrs: tuple[Any, ...]) -> tuple[str, float]:
     if name == "gelu":
         return ("gelu_tanh" if attrs[0] else "gelu"), 1.0
     return name, attrs[0] if name in ("elu", "leaky_relu") else 1.0
-
-
-def _sole_reader(graph: Graph, users: dict[Value, list[Node]], value: Value) -> bool:
-    return len(users.get(value, ())) == 1 and value not in graph.roots()
 
 
 def _softmax_of_cross_entropy(graph: Graph) -> None:
@@ -56,6 +54,8 @@ def _softmax_of_cross_entropy(graph: Graph) -> None:
         for n in graph.nodes
         if n.op.name == "softmax" and n.inputs[0] in probs and n.attrs == (1,)
     }
+    if not mapping:
+        return
     graph.nodes = [n for n in graph.nodes if n.outputs[0] not in mapping]
     graph.fusions += ["softmax + cross_entropy"] * len(mapping)
     graph.replace(mapping)
@@ -67,12 +67,17 @@ def _replace(graph: Graph, fuse: Callable[[Node], Found]) -> None:
     `fuse` returns the op, inputs and attributes of the new node and the lower of the
     two nodes, whose only reader is the upper; None where there is nothing to fuse.
     """
-    users = graph.consumers()
+    pairs = [(i, node, fuse(node)) for i, node in enumerate(graph.nodes)]
+    if not any(found for _, _, found in pairs):
+        return
+    users, roots = graph.consumers(), set(graph.roots())
     mapping: dict[Value, Value] = {}
     gone: set[Node] = set()
-    for i, node in enumerate(graph.nodes):
-        found = fuse(node)
-        if found is None or not _sole_reader(graph, users, found[3].outputs[0]):
+    for i, node, found in pairs:
+        if found is None:
+            continue
+        value = found[3].outputs[0]
+        if len(users.get(value, ())) != 1 or value in roots:
             continue
         op, inputs, attrs, below = found
         if below.region != node.region:
