@@ -151,6 +151,26 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     _max_steps_per_epoch = _limit("set_max_steps_per_epoch", max_steps_per_epoch)
 
 
+_learning_phase = 0
+
+
+def learning_phase() -> int:
+    """1 while `set_learning_phase(1)` makes every call one of training, else 0."""
+    return _learning_phase
+
+
+def set_learning_phase(value: int | bool) -> None:
+    """Makes calls without `training`, `predict`, `evaluate` those of training, or not.
+
+    Raises:
+        ValueError: for anything but 0 and 1.
+    """
+    global _learning_phase
+    if value not in (0, 1):
+        raise ValueError(f"[set_learning_phase] value must be 0 or 1, not {value!r}")
+    _learning_phase = int(value)
+
+
 # ------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
+from fastnn.errors import warn_renamed
 from fastnn.serialization import (
     deserialize_keras_object,
     export,
@@ -276,3 +277,12 @@ def deserialize(
 def get(identifier: Any) -> Callable[..., Any]:
     """An activation by name, config or callable; None is `linear`."""
     return linear if identifier is None else resolve(identifier, _TABLE, "activation")
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Activation":
+        raise AttributeError(f"module 'fastnn.activations' has no attribute {name!r}")
+    from importlib import import_module  # an old name for what stands further up
+
+    warn_renamed("keras.activations.Activation", "keras.layers.Activation")
+    return import_module("fastnn.layers").Activation

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fastnn import config
+from fastnn import _switches, config
 from fastnn._names import clear_session as clear_session
 from fastnn._names import get_uid as get_uid
 from fastnn.config import backend as backend
@@ -15,6 +17,7 @@ from fastnn.config import image_data_format as image_data_format
 from fastnn.config import set_epsilon as set_epsilon
 from fastnn.config import set_floatx as set_floatx
 from fastnn.config import set_image_data_format as set_image_data_format
+from fastnn.errors import warn_renamed
 from fastnn.opset import _dtypes
 from fastnn.symbolic.tensor import KerasTensor
 
@@ -77,21 +80,51 @@ def is_keras_tensor(x: Any) -> bool:
     return isinstance(x, KerasTensor)
 
 
+# ---- old spellings -----------------------------------------------------------------
+
 # Functions of Keras 2's backend that scripts still call, `K.square(K.transpose(t))`, by
 # the name of their like in fastnn.ops. Keras 3 has none of them.
 _KERAS_2 = {
     name: name
     for name in """abs all any argmax argmin cast clip concatenate cos equal exp
     expand_dims eye flatten greater greater_equal less less_equal log max maximum mean
-    min minimum not_equal ones ones_like permute_dimensions pow prod relu reshape round
-    shape sigmoid sign sin softmax softplus sqrt square squeeze stack std sum tanh tile
-    transpose var zeros zeros_like""".split()
+    min minimum not_equal one_hot ones ones_like permute_dimensions pow prod relu repeat
+    reshape round shape sigmoid sign sin softmax softplus softsign sqrt square squeeze
+    stack std stop_gradient sum tanh tile transpose var zeros zeros_like""".split()
 } | {"flatten": "ravel", "permute_dimensions": "transpose", "pow": "power"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _KERAS_2:
-        from fastnn import ops
+def learning_phase_scope(value: int) -> AbstractContextManager[None]:
+    """Old way of Dropout in `predict`: everything inside is training, or nothing."""
+    warn_renamed("learning_phase_scope(1)", "model(x, training=True)")
+    return _phase(value)
 
-        return getattr(ops, _KERAS_2[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+@contextmanager
+def _phase(value: int) -> Iterator[None]:
+    before = _switches.learning_phase()
+    _switches.set_learning_phase(value)
+    try:
+        yield
+    finally:
+        _switches.set_learning_phase(before)
+
+
+def set_learning_phase(value: int) -> None:
+    """Old way of Dropout in `predict`: from now on everything is training, or not."""
+    warn_renamed("set_learning_phase(value)", "model(x, training=value)")
+    _switches.set_learning_phase(value)
+
+
+def learning_phase() -> int:
+    """Old spelling: 1 where `set_learning_phase(1)` was called, else 0."""
+    warn_renamed("learning_phase()", "the argument `training` of call()")
+    return _switches.learning_phase()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _KERAS_2:
+        raise AttributeError(f"module 'fastnn.backend' has no attribute {name!r}")
+    from fastnn import ops
+
+    return getattr(ops, _KERAS_2[name])

@@ -87,8 +87,8 @@ NOT_COMPILED = """[{method}] call `compile` before `{method}`.
     model.compile(optimizer="sgd", loss="mse")    # right
     model.{method}(x, y)
 
-`compile` is where the model learns which loss to lower and how to update its weights.
-Changing `trainable` of a layer needs a new `compile` as well."""
+`compile` is where the model learns which loss to lower, and how to change its weights
+for that."""
 
 NOT_BUILT = """[{method}] {name} has no weights yet: its input shape is unknown.
 

@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+
+import h5py
 import numpy as np
+import pytest
 
 from fastnn import keras
+from fastnn.errors import ModelFileError
+from fastnn.models import load_model
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(24, 4)).astype("float32")
@@ -42,3 +49,36 @@ def assert_same(first, second, optimizer=True):
         np.testing.assert_array_equal(
             first.predict(X, verbose=0), second.predict(X, verbose=0)
         )
+
+
+# ---- archives that are not sound ---------------------------------------------------
+
+
+def pack(path, members, **options):
+    with zipfile.ZipFile(path, "w", **options) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def with_config(members, tmp_path, change):
+    config = json.loads(members["config.json"])
+    config = change(config) or config
+    members = {**members, "config.json": json.dumps(config)}
+    return pack(tmp_path / "bad.keras", members)
+
+
+def with_weights(members, tmp_path, change):
+    path = tmp_path / "bad.h5"
+    path.write_bytes(members["model.weights.h5"])
+    with h5py.File(path, "r+") as file:
+        change(file)
+    members = {**members, "model.weights.h5": path.read_bytes()}
+    return pack(tmp_path / "bad.keras", members)
+
+
+def refused(path, text=""):
+    with pytest.raises(ModelFileError, match=text or None) as info:
+        load_model(path)
+    assert str(path) in str(info.value)
+    return info.value

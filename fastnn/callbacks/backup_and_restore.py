@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from fastnn.callbacks.callback import Callback, check_save_freq
+from fastnn.callbacks.callback import SaveFrequency
 from fastnn.errors import ModelFileError
 from fastnn.saving.training_state import Backup, write_backup
 
@@ -16,7 +16,7 @@ __all__ = ["BackupAndRestore"]
 _NAME = "latest.weights.h5"
 
 
-class BackupAndRestore(Callback):
+class BackupAndRestore(SaveFrequency):
     """Keeps a backup of the training in a folder, from which `fit` resumes.
 
     A run that was killed and started again gives the weights, optimizer, History and
@@ -51,25 +51,17 @@ class BackupAndRestore(Callback):
         super().__init__()
         if not backup_dir:
             raise ValueError("[BackupAndRestore] backup_dir is empty: name a folder.")
-        check_save_freq("BackupAndRestore", save_freq)
         self.backup_dir = os.fspath(backup_dir)
-        self.save_freq = save_freq
+        self._set_save_freq(save_freq, "BackupAndRestore")
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._path = os.path.join(self.backup_dir, _NAME)
         self._previous = f"{self._path}.bkp"
-        self._epoch = 0
-        self._batches = 0  # since the last backup
         self._run: Any = None
 
     def get_state(self) -> dict[str, Any]:
         """The count of batches; the rest are arguments."""
         return {"_batches": self._batches}
-
-    def set_model(self, model: Any) -> None:
-        super().set_model(model)
-        if self.save_freq != "epoch":
-            self.on_train_batch_end = self._on_train_batch_end  # type: ignore[method-assign]
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._run = self.model._fit_run
@@ -92,26 +84,14 @@ class BackupAndRestore(Callback):
                 raise
             return Backup(self._previous)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def _on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._batches += 1
-        if self._batches >= self.save_freq:  # type: ignore[operator]
-            self._batches = 0
-            self._save(self._epoch, batch + 1, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.save_freq == "epoch":
-            self._save(epoch + 1, 0, logs)
-
-    def _save(self, epoch: int, done: int, logs: Any) -> None:
+    def _save(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
+        place = (epoch + 1, 0) if batch is None else (epoch, batch + 1)
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._path):
             with suppress(FileNotFoundError):
                 os.unlink(self._previous)
             os.link(self._path, self._previous)
-        state = self._run.state(epoch, done, logs or {})
+        state = self._run.state(*place, logs)
         write_backup(self._path, self.model, state)
 
     def on_train_end(self, logs: Any = None) -> None:

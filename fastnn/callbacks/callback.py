@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn.errors import warn_user
+
 # Attributes that `fit` sets.
 _GIVEN = frozenset({"params", "_model"})
 
@@ -42,6 +44,10 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Receives the model before anything else."""
         self._model = model
+
+    def _is_idle(self, hook: str) -> bool:
+        """Whether a hook that the class defines does nothing, as the arguments are."""
+        return False
 
     # -- what BackupAndRestore keeps ---------------------------------------------------
 
@@ -115,19 +121,55 @@ def overrides(callback: Callback, *hooks: str) -> bool:
     """Whether the callback, or its class, defines one of the hooks itself."""
     cls = type(callback)
     return any(
-        getattr(cls, hook) is not getattr(Callback, hook) or hook in vars(callback)
+        hook in vars(callback)
+        or (
+            getattr(cls, hook) is not getattr(Callback, hook)
+            and not callback._is_idle(hook)
+        )
         for hook in hooks
     )
 
 
-def check_save_freq(where: str, save_freq: Any) -> None:
-    """ValueError unless it is "epoch" or a positive number of batches."""
-    is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
-    if save_freq != "epoch" and not (is_count and save_freq > 0):
-        raise ValueError(
-            f"[{where}] save_freq must be 'epoch' or a number of batches, received "
-            f"{save_freq!r}."
-        )
+class SaveFrequency(Callback):
+    """Counts batches for callbacks that save after each epoch, or some batches.
+
+    Subclasses define `_save(epoch, batch, logs)`; `batch` is None after an epoch.
+    """
+
+    save_freq: Any
+
+    def _set_save_freq(self, save_freq: Any, where: str) -> None:
+        is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+        if save_freq != "epoch" and not (is_count and save_freq > 0):
+            raise ValueError(
+                f"[{where}] save_freq must be 'epoch' or a number of batches, received "
+                f"{save_freq!r}."
+            )
+        self.save_freq = save_freq
+        self._epoch = 0
+        self._batches = 0  # since the last save
+
+    def _is_idle(self, hook: str) -> bool:
+        own = getattr(type(self), hook).__module__.startswith("fastnn.")
+        return bool(own and self.save_freq == "epoch")
+
+    def _save(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.save_freq == "epoch":
+            return
+        self._batches += 1
+        if self._batches >= self.save_freq:
+            self._batches = 0
+            self._save(self._epoch, batch, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, None, logs or {})
 
 
 class MonitorMixin:
@@ -175,14 +217,10 @@ class MonitorMixin:
     def _monitored(self, logs: Any, where: str) -> float | None:
         value = (logs or {}).get(self.monitor)
         if value is None:
-            import warnings
-
-            warnings.warn(
+            warn_user(
                 f"[{where}] {self.monitor!r} is not among the logged values "
                 f"({', '.join(logs or {}) or 'none'}); give validation data, or "
-                "another monitor.",
-                UserWarning,
-                stacklevel=4,
+                "another monitor."
             )
         return value
 

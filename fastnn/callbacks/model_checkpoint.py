@@ -7,12 +7,12 @@ import os
 from typing import Any
 
 from fastnn._switches import show
-from fastnn.callbacks.callback import Callback, MonitorMixin, check_save_freq
+from fastnn.callbacks.callback import MonitorMixin, SaveFrequency
 
 __all__ = ["ModelCheckpoint"]
 
 
-class ModelCheckpoint(MonitorMixin, Callback):
+class ModelCheckpoint(MonitorMixin, SaveFrequency):
     """Saves after each epoch, or after some batches; all, or only the best so far.
 
     Every file appears whole: a kill in the middle of a save leaves the one before.
@@ -50,18 +50,15 @@ class ModelCheckpoint(MonitorMixin, Callback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__()
-        check_save_freq("ModelCheckpoint", save_freq)
         self.filepath = os.fspath(filepath)
         self.monitor = monitor
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
+        self._set_save_freq(save_freq, "ModelCheckpoint")
         self.min_delta = 0.0
         self.best = initial_value_threshold
         self._set_mode(mode, "ModelCheckpoint")
-        self._epoch = 0
-        self._batches = 0  # since the last save
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
             raise ValueError(
@@ -70,26 +67,8 @@ class ModelCheckpoint(MonitorMixin, Callback):
                 f"{self.filepath!r}."
             )
 
-    def set_model(self, model: Any) -> None:
-        super().set_model(model)
-        if self.save_freq != "epoch":
-            self.on_train_batch_end = self._on_train_batch_end  # type: ignore[method-assign]
-
     def on_train_begin(self, logs: Any = None) -> None:
         self._ask_model(self.model)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def _on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._batches += 1
-        if self._batches >= self.save_freq:  # type: ignore[operator]
-            self._batches = 0
-            self._save(self._epoch, batch, logs or {})
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.save_freq == "epoch":
-            self._save(epoch, None, logs or {})
 
     def _save(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
         path = self._path(epoch, batch, logs)

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import tree
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.grad import GradientTape
+from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.graph.branches import Branch, connected, inline
@@ -353,10 +354,12 @@ def _loop_gradient(
                 total += more
         return [*grads, *sums]
 
+    def vjp(c: Any, *dys: Tensor | None) -> tuple[Any, ...]:
+        values = [getattr(c, x) for x in op.inputs]
+        return _second_order(rounds, body, count, sources, values, len(given), dys)
+
     specs = [Spec(given[i].shape, given[i].dtype) for i in sources]
-    op = _made_op(
-        "while_loop_grad", len(given) + len(seeds), specs, run, _no_second, False
-    )
+    op = _made_op("while_loop_grad", len(given) + len(seeds), specs, run, vjp)
     found = _apply(op, [*given, *seeds])
     result: list[Any] = [None] * len(given)
     for i, g in zip(sources, found, strict=True):
@@ -364,8 +367,62 @@ def _loop_gradient(
     return tuple(result)
 
 
-def _no_second(c: Any, *dys: Any) -> Any:
+def _second_order(
+    rounds: Any,
+    body: Any,
+    count: int,
+    sources: list[int],
+    values: list[Tensor],
+    number: int,
+    dys: Any,
+) -> tuple[Any, ...]:
+    """The gradient of a loop's gradient: the loop once more, on tapes in tapes.
+
+    `values` are the loop's `number` inputs, then the cotangents of its results; `dys`
+    those of the gradients of `sources`.
+    """
+    floats = [i for i, t in enumerate(values) if is_float(t.dtype)]
+    tangents = [
+        Tensor(np.zeros(values[i].shape, values[i].dtype)) if dy is None else dy
+        for i, dy in zip(sources, dys, strict=True)
+    ]
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        xs = [Tensor(a) for a in arrays]
+        times = sum(1 for _ in rounds(arrays[:number])) - 1
+        with init_scope(), GradientTape() as outer:
+            outer.watch([xs[i] for i in floats])
+            with GradientTape() as inner:
+                inner.watch([xs[i] for i in sources])
+                now = xs[:count]
+                for _ in range(times):
+                    now = inline(body, [*now, *xs[count:number]])
+            grads = inner.gradient(
+                [t for t in now if is_float(t.dtype)],
+                [xs[i] for i in sources],
+                xs[number : len(values)],
+                unconnected_gradients="zero",
+            )
+            found = outer.gradient(
+                grads,
+                [xs[i] for i in floats],
+                xs[len(values) :],
+                unconnected_gradients="zero",
+            )
+        return [np.array(g._array) for g in found]
+
+    specs = [Spec(values[i].shape, values[i].dtype) for i in floats]
+    inputs = [*values, *tangents]
+    op = _made_op("while_loop_grad_grad", len(inputs), specs, run, _no_third, False)
+    found = _apply(op, inputs)
+    result: list[Any] = [None] * len(values)
+    for i, g in zip(floats, found, strict=True):
+        result[i] = g
+    return tuple(result)
+
+
+def _no_third(c: Any, *dys: Any) -> Any:
     raise NotImplementedError(
-        "[while_loop] the gradient of a traced loop cannot be differentiated again: "
-        "use fori_loop or scan with a length known while tracing, or run eagerly"
+        "[while_loop] a traced loop can be differentiated twice, not three times: use "
+        "fori_loop or scan with a length known while tracing, or run eagerly"
     )

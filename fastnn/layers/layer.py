@@ -12,9 +12,10 @@ import numpy as np
 
 from fastnn import _names, initializers, tree
 from fastnn._registry import export
+from fastnn._switches import learning_phase
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
-from fastnn.errors import ShapeError, SymbolicTensorError
+from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
 from fastnn.layers import _call, _changes, _configs, _masks, _parts, _symbolic
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
@@ -90,6 +91,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         if (size := kwargs.pop("input_dim", None)) is not None:
             shape = (size,)
         kwargs.pop("autocast", None)  # inputs always get the compute dtype
+        if kwargs.pop("dynamic", False):
+            warn_renamed("dynamic=True", "compile(run_eagerly=True)")
         for option in ("lora_rank", "lora_alpha", "quantization_config"):
             if kwargs.get(option, ...) is None:  # as Keras writes it into configs
                 del kwargs[option]
@@ -379,6 +382,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             return _symbolic.call(self, args, {**kwargs, **given})
         if training is None:
             training = outer_training
+            if training is None and learning_phase():
+                training = True
         if training is not None and _call.takes_argument(call, "training"):
             kwargs["training"] = training
         if not self.built:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.errors import ShapeError
+from fastnn import tree
+from fastnn.errors import ShapeError, warn_user
 
 
 def check_count(where: str, name: str, value: Any, least: int = 1) -> int:
@@ -112,3 +113,38 @@ def check_sample_weight(weight: np.ndarray, y: np.ndarray | None, where: str) ->
             f"[{where}] sample_weight {weight.shape} has more axes than y "
             f"{None if y is None else y.shape}; give one weight per sample, shape (n,)."
         )
+
+
+def warn_of_one_softmax(layers: Sequence[Any]) -> None:
+    """A softmax over one output is 1 whatever the model learns."""
+    last = layers[-1] if layers else None
+    name = getattr(getattr(last, "activation", None), "__name__", "")
+    if name == "softmax" and getattr(last, "units", None) == 1:
+        warn_user(
+            f"[compile] layer '{last.name}' has a softmax over one output, which is "  # type: ignore[union-attr]
+            "always 1, so the model cannot learn. Write Dense(1, activation='sigmoid') "
+            "with loss='binary_crossentropy', or one output per class."
+        )
+
+
+def warn_of_nan(logs: dict[str, float], losses: Sequence[float], data: Any) -> None:
+    """The first epoch with a loss of NaN says where to look.
+
+    Args:
+        logs: of the epoch.
+        losses: of the epochs before.
+        data: ArrayData, or None where the data is no array.
+    """
+    loss = logs.get("loss", 0.0)
+    if loss == loss or any(before != before for before in losses[-1:]):
+        return
+    arrays = [] if data is None else tree.flatten(data.x)
+    floats = [a for a in arrays if getattr(a, "dtype", np.dtype("i8")).kind == "f"]
+    if any(np.isnan(np.sum(a)) and np.isnan(a).any() for a in floats):
+        cause = "x holds NaN: drop such rows, or replace the values"
+    else:
+        cause = (
+            "x holds no NaN that could be found: scale the inputs to about -1..1, take "
+            "a smaller learning_rate, or clip gradients with clipnorm=1"
+        )
+    warn_user(f"[fit] the loss is NaN and will stay so. {cause}.")

@@ -11,7 +11,7 @@ from fastnn._switches import limited_epochs
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
 from fastnn.errors import warn_user
-from fastnn.models.checks import check_count
+from fastnn.models.checks import check_count, warn_of_nan
 from fastnn.models.eager_runner import concatenate
 from fastnn.models.fit_run import FitRun
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
@@ -196,6 +196,9 @@ def _epoch(run: FitRun, settings: FitSettings) -> dict[str, float]:
         )
         model.stop_training = True
     logs = progress.finish()
+    if not model.stop_training:  # else somebody has noticed
+        losses = model.history.history.get("loss", ())
+        warn_of_nan(logs, losses, getattr(source, "data", None))
     if run.checks is not None and settings.validates_after(epoch):
         results = _test_pass(model, run.checks, callbacks)
         logs.update({f"val_{name}": value for name, value in results.items()})

@@ -16,12 +16,13 @@ from fastnn.layers._tracking import Untracked, unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
 from fastnn.models.functional import FunctionalMixin, split_arguments
+from fastnn.models.old_spellings import OldSpellings
 from fastnn.models.saving import SavingMixin
 from fastnn.models.trainer import Trainer
 
 
 @export("keras", "keras.models")
-class Model(FunctionalMixin, SavingMixin, Trainer, Layer):
+class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
     """Groups layers into something that can be trained.
 
     Call layers on symbolic tensors, and give the ends (tensors, or lists or dicts of

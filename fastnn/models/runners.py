@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastnn import optimizers
+from fastnn._switches import learning_phase
 from fastnn.autodiff.tensor import Variable
 from fastnn.layers import _changes as layer_changes
 from fastnn.layers._tracking import tracked
@@ -25,7 +26,9 @@ class RunnerCache:
     def __init__(self) -> None:
         self.runner: Any = None
         self._eagerly = False
-        self._counts = (-1, -1, -1)  # of changes, when the model was last looked at
+        self._counts: tuple[
+            int, ...
+        ] = ()  # of changes, when the model was last looked at
         self._optimizer: Any = None
         # Layers, then what is trained: versioned objects and their versions.
         self._structure: list[tuple[Any, ...]] = []
@@ -45,7 +48,7 @@ class RunnerCache:
         The model is compared even if no change was noticed (lists that were changed in
         place are not); the data is let go at the end.
         """
-        self._counts = (-1, -1, -1)
+        self._counts = ()
         self._held = None
         self._passes += 1
         try:
@@ -94,7 +97,7 @@ class RunnerCache:
         return None
 
     def _compare(self, model: Any) -> None:
-        structure: list[tuple[Any, ...]] = []
+        structure: list[tuple[Any, ...]] = [(None, learning_phase())]
         structure += [(x, x._version, x._trainable) for x in model._all_layers()]
         training: list[tuple[Any, ...]] = [
             (w, w.constraint, w.regularizer) for w in model.trainable_weights
@@ -109,8 +112,9 @@ class RunnerCache:
         self._structure, self._training = structure, training
 
 
-def _counts() -> tuple[int, int, int]:
-    return layer_changes.count, optimizer_changes.count, Variable.changes
+def _counts() -> tuple[int, ...]:
+    phase = learning_phase()
+    return layer_changes.count, optimizer_changes.count, Variable.changes, phase
 
 
 def make_runner(model: Any) -> Any:

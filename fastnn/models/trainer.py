@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import optimizers, tree
-from fastnn._switches import filtered
+from fastnn._switches import filtered, learning_phase
 from fastnn.autodiff.grad import GradientTape
 from fastnn.data import adapt, unpack_x_y_sample_weight
 from fastnn.errors import NOT_COMPILED, NotCompiledError
 from fastnn.metrics.mean import Mean
 from fastnn.models import loops
-from fastnn.models.checks import check_count
+from fastnn.models.checks import check_count, warn_of_one_softmax
 from fastnn.models.compile_metrics import CompileMetrics
 from fastnn.models.compile_utils import CompileLoss
 from fastnn.models.prepare import PrepareMixin
@@ -86,6 +86,7 @@ class Trainer(PrepareMixin):
         """
         check_count("compile", "steps_per_execution", steps_per_execution)
         made = optimizers.get(optimizer)
+        warn_of_one_softmax(self.layers)  # type: ignore[attr-defined]
         names = self._known_output_names()
         compile_loss = CompileLoss(loss, loss_weights, names)
         taken = {"loss"}
@@ -221,7 +222,8 @@ class Trainer(PrepareMixin):
     def test_step(self, data: Any) -> dict[str, Any]:
         """Forward and metrics for one batch; see `train_step`."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self(x, training=False)  # type: ignore[operator]
+        training = learning_phase() == 1
+        y_pred = self(x, training=training)  # type: ignore[operator]
         if y is not None or self.loss is not None or self.losses:
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
@@ -230,7 +232,7 @@ class Trainer(PrepareMixin):
     def predict_step(self, data: Any) -> Any:
         """Outputs for one batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x, training=False)  # type: ignore[operator]
+        return self(x, training=learning_phase() == 1)  # type: ignore[operator]
 
     def reset_metrics(self) -> None:
         """Starts the running means of all metrics again."""
@@ -391,21 +393,6 @@ class Trainer(PrepareMixin):
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, where="predict", only_x=True), "predict")
         return loops.predict(self, data, batch_size, steps, callbacks, verbose)
-
-    def predict_classes(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Any:
-        """Old spelling of `predict(x).argmax(axis=-1)`; of `> 0.5` for one output."""
-        import warnings
-
-        warnings.warn(
-            "[predict_classes] is the old spelling: write model.predict(x).argmax(-1), "
-            "or (model.predict(x) > 0.5).astype('int32') for one sigmoid output.",
-            FutureWarning,
-            stacklevel=2,
-        )
-        outputs = self.predict(x, batch_size, verbose=verbose)
-        if outputs.shape[-1] > 1:
-            return outputs.argmax(axis=-1)
-        return (outputs > 0.5).astype("int32")
 
     # -- single batches --------------------------------------------------------------
 

@@ -74,7 +74,8 @@ class Nadam(Optimizer):
         self.epsilon = self._epsilon_or_default(epsilon)
         self._momentums: list[Variable] = []
         self._velocities: list[Variable] = []
-        # Not among `variables`, as in Keras: files of both have the same arrays.
+        # Not among `variables`: it follows from the iterations. Files have it, in
+        # float32 as Keras does.
         self._product = Variable(np.float64(1.0), False, "float64", "momentum_product")
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -95,6 +96,21 @@ class Nadam(Optimizer):
     def _after_loading(self) -> None:
         t = np.arange(1, int(np.asarray(self.iterations)) + 1)
         self._product.assign(np.prod(self.beta_1 * (1.0 - 0.5 * 0.96**t)))
+
+    def saved_values(self) -> list[tuple[str, np.ndarray]]:
+        """With the product of momenta at the end, as Keras writes it."""
+        values = super().saved_values()
+        if self.built:
+            product = self._product.numpy().astype("float32")
+            values.append((f"{self.name}/u_product", product))
+        return values
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote."""
+        count = len(self._variables)
+        if self.built and len(store.keys()) == count + 1:
+            store = {str(i): store[str(i)] for i in range(count)}
+        super().load_own_variables(store)
 
     @fuses_decay
     def update_step(

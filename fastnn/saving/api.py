@@ -117,9 +117,8 @@ def save_weights(
         NotBuiltError: when there are no weights yet.
         ValueError: for other endings.
     """
-    import h5py
-
     from fastnn.saving.variables import write_variables
+    from fastnn.saving.windows import new_hdf5
 
     path = os.fspath(filepath)
     skip = kwargs.pop("objects_to_skip", None) or ()
@@ -136,8 +135,7 @@ def save_weights(
         )
     _require_built(model, "save_weights")
     if atomic.ask(path, overwrite):
-        with atomic.replacing(path) as temporary, h5py.File(temporary, "w") as file:
-            write_variables(model, file, skip)
+        new_hdf5(path, lambda file: write_variables(model, file, skip))
 
 
 def load_weights(

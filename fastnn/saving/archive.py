@@ -15,11 +15,11 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastnn.errors import ModelFileError
 from fastnn.saving import limits
-from fastnn.saving.windows import Window, read_into
+from fastnn.saving.windows import Window, read_into, write_all
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -50,9 +50,11 @@ class ArchiveReader:
     def __init__(self, path: str, handle: int) -> None:
         self.path = path
         self.handle = handle
+        file = os.fdopen(os.dup(handle), "rb")
         try:
-            self._zip = zipfile.ZipFile(os.fdopen(os.dup(handle), "rb"))
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            self._zip = zipfile.ZipFile(file)
+        except Exception as error:  # also OverflowError, struct.error, ...
+            file.close()
             raise ModelFileError(path, f"no zip archive ({error}).") from None
         try:
             self.members = self._checked()
@@ -104,7 +106,7 @@ class ArchiveReader:
             raise ModelFileError(self.path, problem, name)
         try:
             return self._zip.read(entry)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except Exception as error:  # BadZipFile, zlib.error, EOFError, ...
             raise ModelFileError(self.path, f"damaged ({error}).", name) from None
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
@@ -206,28 +208,27 @@ class ArchiveWriter:
         self._members.append(member)
 
     def add_written(
-        self, name: str, write: Callable[[Window], Any], expected: int
+        self, name: str, write: Callable[[int, int], Window], expected: int
     ) -> None:
         """A member that a function writes where it will lie.
 
         Args:
             name: of the member.
-            write: gets the place to write to.
+            write: gets the file's descriptor and a place, and says what it wrote.
             expected: about how many bytes it will be; decides about the large format.
         """
         date = datetime.now().timetuple()[:6]
         large = expected > _LIMIT // 2
         draft = _Member(name.encode(), date, 0, 0, self._end, large)
         header = len(_local(draft))
-        window = Window(self.handle, self._end + header)
-        write(window)
+        window = write(self.handle, self._end + header)
         checksum = 0
         for chunk in window.chunks():
             checksum = zlib.crc32(chunk, checksum)
         member = draft._replace(checksum=checksum, size=window.size)
         if window.size > _LIMIT and not large:
             raise OverflowError(f"[save] {name} became larger than expected.")
-        _write_at(self.handle, _local(member), self._end)
+        write_all(self.handle, _local(member), self._end)
         self._end += header + window.size
         self._members.append(member)
 
@@ -249,13 +250,8 @@ class ArchiveWriter:
         )
 
     def _append(self, data: bytes) -> None:
-        _write_at(self.handle, data, self._end)
+        write_all(self.handle, data, self._end)
         self._end += len(data)
-
-
-def _write_at(handle: int, data: bytes, place: int) -> None:
-    window = Window(handle, place)
-    window.write(data)
 
 
 def _stamps(date: tuple[int, ...]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from fastnn.saving.archive import (
 from fastnn.saving.building import build_model
 from fastnn.saving.hdf5 import Hdf5Reader
 from fastnn.saving.variables import read_variables, size_of, write_variables
-from fastnn.saving.windows import Window
+from fastnn.saving.windows import Window, new_hdf5, write_hdf5
 from fastnn.serialization import ObjectSharingScope, serialize_keras_object
 
 # What the files say they were written by: the version whose format they have.
@@ -52,14 +52,13 @@ def describe(model: Any, include_optimizer: bool = True) -> dict[str, bytes]:
 
 def write_archive(model: Any, path: str, include_optimizer: bool = True) -> None:
     """Writes a `.keras` file in place of what is there."""
-    import h5py
-
     skip = () if include_optimizer else (model.optimizer,)
     members = describe(model, include_optimizer)
 
-    def write(window: Window) -> None:
-        with h5py.File(window, "w") as file:
-            write_variables(model, file, skip)
+    def write(handle: int, start: int) -> Window:
+        return write_hdf5(
+            handle, start, lambda file: write_variables(model, file, skip)
+        )
 
     with atomic.replacing(path) as temporary:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -81,8 +80,6 @@ def write_folder(model: Any, path: str, include_optimizer: bool = True) -> None:
     """
     import tempfile
 
-    import h5py
-
     parent = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) and not os.listdir(path):
         os.rmdir(path)
@@ -94,11 +91,11 @@ def write_folder(model: Any, path: str, include_optimizer: bool = True) -> None:
     temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.tmp-", dir=parent)
     for name, data in describe(model, include_optimizer).items():
         atomic.write(os.path.join(temporary, name), data)
-    with (
-        atomic.replacing(os.path.join(temporary, WEIGHTS)) as inner,
-        h5py.File(inner, "w") as file,
-    ):
-        write_variables(model, file, () if include_optimizer else (model.optimizer,))
+    skip = () if include_optimizer else (model.optimizer,)
+    new_hdf5(
+        os.path.join(temporary, WEIGHTS),
+        lambda file: write_variables(model, file, skip),
+    )
     os.chmod(temporary, 0o755)
     os.rename(temporary, path)
     atomic.synchronize(parent)

@@ -13,12 +13,13 @@ import numpy as np
 
 from fastnn import losses
 from fastnn.errors import ModelFileError, warn_user
-from fastnn.saving import atomic, limits
+from fastnn.saving import limits
 from fastnn.saving.building import build_model
 from fastnn.saving.hdf5 import Hdf5Reader, Stored
 from fastnn.saving.keras_files import KERAS_VERSION, weights_of
 from fastnn.saving.legacy_configs import modernized
 from fastnn.saving.variables import Problems, compare
+from fastnn.saving.windows import new_hdf5
 from fastnn.serialization import CustomObjectScope, serialize_keras_object
 
 _HEADER = 64512  # bytes of attributes that an HDF5 object has room for
@@ -32,21 +33,25 @@ def write_h5(model: Any, path: str, include_optimizer: bool = True) -> None:
     """Writes a whole-model `.h5` file in place of what is there."""
     import json
 
-    import h5py
-
     config = {"class_name": type(model).__name__, "config": model.get_config()}
-    with atomic.replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    text = json.dumps(serialize_keras_object(config))
+    optimizer = model.optimizer if include_optimizer else None
+    training = None
+    if optimizer is not None and model.compiled:
+        training = json.dumps(_training_config(model))
+
+    def fill(file: Any) -> None:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "fastnn"
-        text = json.dumps(serialize_keras_object(config))
         file.attrs["model_config"] = text
-        optimizer = model.optimizer if include_optimizer else None
-        if optimizer is not None and model.compiled:
-            file.attrs["training_config"] = json.dumps(_training_config(model))
+        if training is not None:
+            file.attrs["training_config"] = training
         write_layers(file.create_group("model_weights"), model)
         if optimizer is not None and optimizer.variables:
             group = file.create_group("optimizer_weights")
             _write_group(group, optimizer.saved_values())
+
+    new_hdf5(path, fill)
 
 
 def _training_config(model: Any) -> dict[str, Any]:

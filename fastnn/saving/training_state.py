@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from fastnn import seeds
+from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ModelFileError
-from fastnn.saving import atomic, limits
+from fastnn.saving import limits
 from fastnn.saving.keras_files import weights_of
 from fastnn.saving.limits import reading
 from fastnn.saving.paths import saveables
 from fastnn.saving.variables import read_variables, write_variables
+from fastnn.saving.windows import new_hdf5
 
 _GROUP = "fastnn"
 _VERSION = 1
@@ -96,9 +98,14 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _hidden_variables(model: Any) -> list[Any]:
-    """Seeds and metrics, which weights files do not hold."""
-    metrics = [v for metric in model.metrics for v in metric.variables]
-    return list({id(v): v for v in [*model._seed_states(), *metrics]}.values())
+    """Seeds, metrics and what optimizers hide, which weights files do not hold."""
+    found = [*model._seed_states()]
+    found += [v for metric in model.metrics for v in metric.variables]
+    for optimizer in _optimizers(model).values():
+        saved = {id(v) for v in optimizer.variables}
+        own = vars(optimizer).values()
+        found += [v for v in own if isinstance(v, Variable) and id(v) not in saved]
+    return list({id(v): v for v in found}.values())
 
 
 def _optimizers(model: Any) -> dict[str, Any]:
@@ -118,8 +125,6 @@ def _slots(model: Any) -> dict[str, list[int]]:
 
 def write_backup(path: str, model: Any, state: dict[str, Any]) -> None:
     """Writes the model's variables and a state of plain data, in place of the file."""
-    import h5py
-
     hidden = [variable.numpy() for variable in _hidden_variables(model)]
     arrays: list[np.ndarray] = []
     whole = {
@@ -130,12 +135,15 @@ def write_backup(path: str, model: Any, state: dict[str, Any]) -> None:
         "random": random_state(),
     }
     text = json.dumps(encode(whole, arrays)).encode()
-    with atomic.replacing(path) as temporary, h5py.File(temporary, "w") as file:
+
+    def fill(file: Any) -> None:
         write_variables(model, file)
         group = file.create_group(_GROUP)
         group.create_dataset("json", data=np.frombuffer(text, np.uint8))
         for i, array in enumerate(arrays):
             group.create_dataset(str(i), data=array)
+
+    new_hdf5(path, fill)
 
 
 class Backup:
@@ -170,8 +178,10 @@ class Backup:
         if whole is not None:
             weights = model.weights
             for place, optimizer in _optimizers(model).items():
-                if place in whole["slots"] and not optimizer.built:
-                    optimizer.build([weights[i] for i in whole["slots"][place]])
+                slots = whole["slots"].get(place, [])
+                fits = all(i < len(weights) for i in slots)
+                if slots and fits and not optimizer.built:
+                    optimizer.build([weights[i] for i in slots])
         with reading(self.path), weights_of(self.path) as reader:
             read_variables(model, reader)
         if whole is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from fastnn.saving import atomic
 
 CHUNK = 4 << 20
 
@@ -18,6 +20,11 @@ class Window(io.RawIOBase):
         handle: a file descriptor, which stays the caller's.
         start: where the part begins.
         size: its length; None for a part that is being written, at the file's end.
+
+    Attributes:
+        error: the first one met in writing. HDF5 cannot close a file after an error and
+            would end the process, so it is told of none, and whoever made the window
+            looks here.
     """
 
     def __init__(self, handle: int, start: int, size: int | None = None) -> None:
@@ -25,6 +32,7 @@ class Window(io.RawIOBase):
         self.handle = handle
         self.start = start
         self.size = 0 if size is None else size
+        self.error: OSError | None = None
         self._writable = size is None
         self._position = 0
 
@@ -49,22 +57,27 @@ class Window(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         view = view[: max(0, self.size - self._position)]
         count = read_into(self.handle, view, self.start + self._position)
+        if self.error is not None:
+            count = len(view)  # as if it had been written
         self._position += count
         return count
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view):  # a full disk gives short writes before it fails
-            place = self.start + self._position + done
-            done += os.pwrite(self.handle, view[done:], place)
-        self._position += done
+        try:
+            write_all(self.handle, view, self.start + self._position)
+        except OSError as error:
+            self.error = self.error or error
+        self._position += len(view)
         self.size = max(self.size, self._position)
-        return done
+        return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         self.size = self._position if size is None else size
-        os.ftruncate(self.handle, self.start + self.size)
+        try:
+            os.ftruncate(self.handle, self.start + self.size)
+        except OSError as error:
+            self.error = self.error or error
         return self.size
 
     def chunks(self) -> Iterator[memoryview]:
@@ -85,3 +98,43 @@ def read_into(handle: int, view: memoryview, place: int) -> int:
             break
         done += count
     return done
+
+
+def write_all(handle: int, data: Any, place: int) -> None:
+    """Writes bytes at a place in a file; a full disk gives short writes first."""
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.pwrite(handle, view[done:], place + done)
+
+
+def write_hdf5(handle: int, start: int, fill: Callable[[Any], None]) -> Window:
+    """Writes an HDF5 file into a file, from `start` on, and returns where it is.
+
+    Args:
+        handle: of a file that is open for reading and writing.
+        start: where to write.
+        fill: called with the h5py.File.
+
+    Raises:
+        OSError: the first that writing met.
+    """
+    import h5py
+
+    window = Window(handle, start)
+    try:
+        with h5py.File(window, "w") as file:
+            fill(file)
+    finally:
+        if window.error is not None:
+            raise window.error
+    return window
+
+
+def new_hdf5(path: str, fill: Callable[[Any], None]) -> None:
+    """Writes an HDF5 file in place of what is there, whole or not at all."""
+    with atomic.replacing(path) as temporary:
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            write_hdf5(handle, 0, fill)
+        finally:
+            os.close(handle)

@@ -96,6 +96,39 @@ def test_compile_step():
     assert eager < 0.25  # the loss of the zero weights it starts from
 
 
+def test_classic_neurons(tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    scores = load("classic_neurons").main(["--output", str(tmp_path)])
+    assert "xor      0 1 1 0" in capsys.readouterr().out
+    assert scores["Perceptron"] == scores["MADALINE, XOR"] == 1
+    assert scores["ADALINE, one wrong"] > 0.98  # one flower moves its line little
+    assert (tmp_path / "boundaries.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("ignore:.*agg")
+def test_california_tour(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(800, 3))
+    table = np.column_stack([x, x @ [1.0, -2.0, 0.5] + 3])
+    path = tmp_path / "houses.csv"
+    np.savetxt(path, table, delimiter=",", header="a,b,c,MedHouseVal", comments="")
+    arguments = [
+        "--data",
+        str(path),
+        "--output",
+        str(tmp_path / "out"),
+        "--epochs",
+        "8",
+    ]
+    assert load("california_tour").main(arguments) < 0.3
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"model.svg", "curves.png", "rates.png", "logs"}
+    plt.close("all")
+
+
 def test_every_example_has_a_test():
     text = Path(__file__).read_text(encoding="utf-8")
     assert EXAMPLES

@@ -175,3 +175,35 @@ def test_gradients_flow_through_counted_loops() -> None:
     with GradientTape() as tape:
         y = ops.sum(function(power)(x, convert_to_tensor(9)))
     np.testing.assert_allclose(tape.gradient(y, x).numpy(), expected.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("program", [power, with_while], ids=lambda f: f.__name__)
+def test_second_order_through_a_traced_loop(program: Any) -> None:
+    w = Variable(np.array([0.7, 1.1, -0.4]))
+
+    def both(run: Any, n: Any) -> list[Any]:
+        x = Variable(X.astype("float64"))
+        with GradientTape() as outer:
+            with GradientTape() as inner:
+                y = ops.sum(run(x * w, n) * w)
+            first = inner.gradient(y, [x, w])
+            total = ops.sum(first[0] * first[0]) + ops.sum(first[1] * w)
+        return [*first, *outer.gradient(total, [x, w])]
+
+    for n in (4, 0):
+        expected = both(program, convert_to_tensor(n) if program is with_while else n)
+        found = both(function(program), convert_to_tensor(n))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_the_third_order_says_what_to_do() -> None:
+    x, f = Variable(X), function(power)
+    with GradientTape() as third:
+        with GradientTape() as second:
+            with GradientTape() as first:
+                y = ops.sum(f(x, convert_to_tensor(3)))
+            g = first.gradient(y, x)
+        h = second.gradient(g, x)
+    with pytest.raises(NotImplementedError, match="fori_loop"):
+        third.gradient(h, x)

@@ -66,6 +66,7 @@ def test_predict_can_be_asked_again(hook) -> None:
     np.testing.assert_array_equal(asked.predict(X, verbose=0), want)
 
 
+@pytest.mark.filterwarnings("ignore:.*loss is NaN")
 @pytest.mark.parametrize("error", [Oops, KeyboardInterrupt])
 def test_the_best_weights_come_back(error) -> None:
     best = []

@@ -92,6 +92,7 @@ class TestCallbacks:
         model.fit(X, Y, 22, epochs=2, verbose=0)  # the next fit starts afresh
         assert int(model.optimizer.iterations) == 4
 
+    @pytest.mark.filterwarnings("ignore:.*loss is NaN")
     def test_early_stopping_restores(self, eager):
         model = mlp()
         model.compile(SGD(1e3), "mse", run_eagerly=eager)  # diverges

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
+from saving_cases import trained
 
 from fastnn.seeds import set_random_seed
 
@@ -11,3 +14,16 @@ from fastnn.seeds import set_random_seed
 @pytest.fixture(autouse=True)
 def seeded():
     set_random_seed(0)
+
+
+@pytest.fixture
+def model():
+    return trained()
+
+
+@pytest.fixture
+def members(model, tmp_path):
+    """The members of a sound archive, to be changed."""
+    model.save(tmp_path / "sound.keras")
+    with zipfile.ZipFile(tmp_path / "sound.keras") as file:
+        return {name: file.read(name) for name in file.namelist()}

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The most common mistakes of new users: each is told what to write instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import keras
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4)).astype("float32")
+Y = X[:, :1] * 2
+LABELS = RNG.integers(0, 3, 40)
+SPARSE, ONE_HOT = "sparse_categorical_crossentropy", "categorical_crossentropy"
+
+
+def classifier(loss=SPARSE):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="softmax")])
+    model.compile("sgd", loss)
+    return model
+
+
+def regression(rate=0.01):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), "mse")
+    return model
+
+
+def fit(model, x, y, **kwargs):
+    return model.fit(x, y, verbose=0, **kwargs)
+
+
+MISTAKES = {
+    "wrong input shape": (
+        lambda: fit(classifier(), np.zeros((40, 2, 2)), LABELS),
+        r"expects an input of shape \(None, 4\); received shape \(40, 2, 2\)",
+    ),
+    "one sample without its batch axis": (
+        lambda: classifier().predict(X[0], verbose=0),
+        r"expects an input of shape \(None, 4\); received shape \(4,\)",
+    ),
+    "no compile": (
+        lambda: fit(keras.Sequential([keras.Input((4,)), L.Dense(1)]), X, Y),
+        r"call `compile` before `fit`(.|\n)*model.compile\(",
+    ),
+    "one-hot labels with a sparse loss": (
+        lambda: fit(classifier(), X, np.eye(3)[LABELS]),
+        r"look like one-hot rows. Use loss='categorical_crossentropy', or y.argmax",
+    ),
+    "integer labels with a loss for one-hot rows": (
+        lambda: fit(classifier(ONE_HOT), X, LABELS),
+        r"to_categorical\(y\)(.|\n)*sparse_categorical_crossentropy",
+    ),
+    "labels that count from 1": (
+        lambda: fit(classifier(), X, LABELS + 1),
+        r"label 3 in row \d+ is not a class: .* so labels must be 0..2",
+    ),
+    "labels as text": (
+        lambda: fit(classifier(), X, np.array(["a", "b", "c"])[LABELS]),
+        "y must hold numbers.* Encode text as numbers first",
+    ),
+    "(n,) against (n, 1)": (
+        lambda: keras.losses.MeanSquaredError()(Y[:, 0], Y),
+        r"y_true \(40,\) and y_pred \(40, 1\)(.|\n)*y = y\[..., None\]",
+    ),
+    "x and y of different lengths": (
+        lambda: fit(regression(), X, Y[:-1]),
+        r"same number of samples; received x \(40, 4\), y \(39, 1\)",
+    ),
+    "a class in place of a layer": (
+        lambda: keras.Sequential([keras.Input((4,)), L.Dense]),
+        r"Make an instance: Dense\(...\)",
+    ),
+    "an argument's name mistyped": (
+        lambda: L.Dense(3, activations="relu"),
+        "Did you mean 'activation'",
+    ),
+    "a loss's name mistyped": (
+        lambda: classifier("sparse_categorical_cross_entropy"),
+        "Did you mean 'sparse_categorical_crossentropy'",
+    ),
+    "NumPy on a symbolic tensor": (
+        lambda: np.exp(keras.Input((4,))),
+        r"Use layers, operators and fastnn.ops \(not NumPy\)",
+    ),
+    "targets that are missing": (
+        lambda: fit(regression(), X, np.where(Y > 1, np.nan, Y)),
+        "y is NaN in row .* Drop such rows, or replace the value",
+    ),
+}
+WARNED = {
+    "inputs that are missing": (
+        lambda: fit(regression(), np.where(X > 1, np.nan, X), Y, epochs=3),
+        "x holds NaN: drop such rows",
+    ),
+    "inputs that were not scaled": (
+        lambda: fit(regression(), X * 1e4, Y, epochs=60),
+        "the loss is NaN.* scale the inputs",
+    ),
+    "a softmax over one output": (
+        lambda: keras.Sequential(
+            [keras.Input((4,)), L.Dense(1, activation="softmax")]
+        ).compile("sgd", "binary_crossentropy"),
+        r"always 1.* Write Dense\(1, activation='sigmoid'\)",
+    ),
+    "early stopping without validation": (
+        lambda: fit(regression(), X, Y, callbacks=[keras.callbacks.EarlyStopping()]),
+        "'val_loss' is not among the logged values.*give validation data",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_an_error_says_what_to_do(name) -> None:
+    write, message = MISTAKES[name]
+    with pytest.raises((ValueError, TypeError, RuntimeError), match=message):
+        write()
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_a_warning_says_what_to_do(name) -> None:
+    write, message = WARNED[name]
+    with pytest.warns(UserWarning, match=message) as caught:
+        write()
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_freezing_works_without_another_compile() -> None:
+    """Elsewhere a mistake: here `trainable` counts from the next step on."""
+    model = keras.Sequential(
+        [keras.Input((4,)), L.Dense(5), L.Dense(3, activation="softmax")]
+    )
+    model.compile("adam", SPARSE)
+    fit(model, X, LABELS)
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    fit(model, X, LABELS, epochs=3)
+    moved = [
+        not np.array_equal(a, b)
+        for a, b in zip(before, model.get_weights(), strict=True)
+    ]
+    assert moved == [False, False, True, True]
+    model.layers[0].trainable = True
+    fit(model, X, LABELS)
+    assert not np.array_equal(before[0], model.get_weights()[0])
+
+
+def test_targets_without_a_last_axis_are_columns() -> None:
+    flat, column = (fit(regression(), X, y).history for y in (Y[:, 0], Y))
+    assert len(flat["loss"]) == len(column["loss"]) == 1
+    model = regression()
+    assert model.evaluate(X, Y[:, 0], verbose=0) == model.evaluate(X, Y, verbose=0)
