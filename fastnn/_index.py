@@ -375,7 +375,9 @@ NAMES: dict[str, dict[str, str]] = {
             "average_pool average_pool_grad max_pool max_pool_grad max_pool_take "
             "max_pool_with_index",
         "opset.random": "dropout random_normal random_uniform truncated_normal",
-        "opset.recurrent": "gru gru_grad lstm lstm_grad simple_rnn simple_rnn_grad",
+        "opset.recurrent":
+            "gru gru_grad gru_outputs lstm lstm_grad lstm_outputs simple_rnn "
+            "simple_rnn_grad",
         "opset.reduce": "all any argmax argmin max min prod sum",
         "opset.resize": "resize resize_grad",
         "opset.sampling":

@@ -24,7 +24,8 @@ NS_PER_FLOP = 0.02  # products of few rows, and the gates between them
 
 def _infer(name: str, inputs: str, outputs: str) -> Any:
     """Shapes from words: `4` is (batch, time, 4 units), `s` a state, `u3` (units, 3
-    units), `b` (units,), `m` the mask; the word `1` gives batch, time and units.
+    units), `b` (units,), `m` the mask, `0` is `1` or has no steps. The first `1` or `s`
+    gives batch, time and units.
     """
     wanted = inputs.split()
     at = next(i for i, word in enumerate(wanted) if word in ("1", "s"))
@@ -32,7 +33,12 @@ def _infer(name: str, inputs: str, outputs: str) -> Any:
     def shape(word: str, batch: int, time: int, units: int) -> tuple[int, ...]:
         if word[0] == "u":
             return (units, int(word[1:]) * units)
-        found = {"s": (batch, units), "b": (units,), "m": (batch, time)}
+        found = {
+            "s": (batch, units),
+            "b": (units,),
+            "m": (batch, time),
+            "0": (batch, 0, units),
+        }
         return found[word] if word in found else (batch, time, int(word) * units)
 
     def infer(specs: list[Spec], attrs: tuple) -> list[Spec]:
@@ -49,6 +55,8 @@ def _infer(name: str, inputs: str, outputs: str) -> Any:
             )
         sizes = (first[0], first[1], known[-1])
         for spec, word in zip(specs, wanted, strict=True):
+            if word == "0" and spec.shape == shape("1", *sizes):
+                continue
             if spec.shape != shape(word, *sizes):
                 raise ShapeError(
                     f"[{name}] expected the shape {shape(word, *sizes)} for batch, "
@@ -216,6 +224,7 @@ def _samples(words: str, first: tuple = ((),), sizes: tuple = SIZES) -> Any:
                             "b": (units,),
                             "m": (batch, time),
                             "u": (units, count * units),
+                            "0": (batch, time if masked else 0, units),
                         }.get(word[0], (batch, time, count * units))
                         low = 0.1 if word[0] == "g" else -0.9
                         x = uniform(rng, shape, dtype, low, 0.9)

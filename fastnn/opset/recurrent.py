@@ -48,7 +48,7 @@ def _lstm_back(xp: Any, given: Any, flags: Any, dgates: Any = None) -> Any:
     units, ut = c0.shape[1], xp.transposed(u)
 
     def step(t: int, before: int | None, carried: list) -> Any:
-        a, b = dh[:, t], dc[:, t]
+        a, b = dh[:, t], dc[:, t] if dc.shape[1] else c0 * 0
         if carried:
             a, b = a + carried[0], b + carried[1]
         i, f, g, o = parts(gates, t, units)
@@ -70,7 +70,7 @@ def _lstm_back(xp: Any, given: Any, flags: Any, dgates: Any = None) -> Any:
 def _lstm_vjp(c: Any, dh: Any, dc: Any, dgates: Any) -> Any:
     shape, dtype = c.h.shape, c.h.dtype
     dh = zeros(c, shape, dtype) if dh is None else dh
-    dc = zeros(c, shape, dtype) if dc is None else dc
+    dc = zeros(c, (shape[0], 0, shape[2]), dtype) if dc is None else dc
     given = (dh, dc, c.gates, c.c, c.c0, c.u, c.mask)
     flags = (c.masked, c.reverse)
     if dgates is None:
@@ -207,6 +207,22 @@ def _simple_grad_vjp(c: Any, *gs: Any) -> Any:
     return (*c.pullback(again, (c.dh, c.h, c.u), gs), None)
 
 
+# -- outputs only ----------------------------------------------------------------------
+
+
+def _outputs_vjp(name: str, floats: str) -> Any:
+    """The gradient of an op that keeps nothing for it: of the op that does."""
+
+    def vjp(c: Any, dh: Any) -> Any:
+        def again(*values: Any) -> Any:
+            return getattr(c.op, name)(*values, c.mask, c.masked, c.reverse)[:1]
+
+        inputs = [getattr(c, x) for x in floats.split()]
+        return (*c.pullback(again, inputs, (dh,)), None)
+
+    return vjp
+
+
 # -- records -----------------------------------------------------------------------
 
 sequence_op(
@@ -224,9 +240,21 @@ sequence_op(
     "c = f c + i g; h = o tanh(c) (Hochreiter and Schmidhuber 1997, with forget gates)",
 )
 sequence_op(
+    "lstm_outputs",
+    "z h0 c0 u mask",
+    "4 s s u4 m",
+    "h",
+    "1",
+    ref=lambda *given: _lstm_ref(*given)[0],
+    vjp=_outputs_vjp("lstm", "z h0 c0 u"),
+    saves=("z", "h0", "c0", "u", "mask"),
+    cost=cost_of(4),
+    doc="h of lstm, where nothing else is read; its gradient runs lstm again",
+)
+sequence_op(
     "lstm_grad",
     "dh dc gates c c0 u mask",
-    "1 1 g4 1 s u4 m",
+    "1 0 g4 1 s u4 m",
     "dz dh0 dc0",
     "4 s s",
     ref=lambda *a: _lstm_back(Arrays, a[:7], a[7:]),
@@ -248,6 +276,18 @@ sequence_op(
     cost=cost_of(3),
     doc="s = h u; z, r = sigmoid(z_t + s); y = tanh(z_t + r (s + bias)); "
     "h = z h + (1 - z) y (arXiv:1406.1078, with the reset behind the product)",
+)
+sequence_op(
+    "gru_outputs",
+    "z h0 u bias mask",
+    "3 s u3 b m",
+    "h",
+    "1",
+    ref=lambda *given: _gru_ref(*given)[0],
+    vjp=_outputs_vjp("gru", "z h0 u bias"),
+    saves=("z", "h0", "u", "bias", "mask"),
+    cost=cost_of(3),
+    doc="h of gru, where nothing else is read; its gradient runs gru again",
 )
 sequence_op(
     "gru_grad",

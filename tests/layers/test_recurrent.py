@@ -101,6 +101,20 @@ def test_masked_steps_keep_state_and_output(kind):
     np.testing.assert_array_equal(z, np.where(MASK[..., None], y, 0))
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_plans_write_gates_only_for_a_way_back(kind):
+    model = Sequential([Input((6, 3)), getattr(layers, kind)(5), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((4, 1)), verbose=0)
+    name = kind.lower()
+    trained = {i.op.name for i in model.plan().graph.nodes}
+    assert {name, f"{name}_grad"} <= trained
+    expected = model.layers[1](model.layers[0](X.astype("float32"))).numpy()
+    np.testing.assert_allclose(model.predict(X, verbose=0), expected, rtol=1e-6)
+    used = {i.op.name for i in model.plan("predict").graph.nodes}
+    assert f"{name}_outputs" in used and name not in used
+
+
 # -- states ----------------------------------------------------------------------------
 
 

@@ -20,6 +20,23 @@ struct Forward {
   FASTNN_INLINE T* put(T* out, const UnitsAt& at, int64_t gate = 0, int of = 1) const {
     return out + ((at.row * time + at.time) * of + gate) * units + at.j;
   }
+  // Values of gates for the way back, which not everybody goes.
+  FASTNN_INLINE void keep(const UnitsAt& at, const Vec<T> (&values)[4]) const {
+    if (!gates) return;
+    for (int k = 0; k < 4; ++k)
+      store_part(put(gates, at, k, 4), values[k], at.count);
+  }
+  // The lines of the step after this one, which come from beyond L2: rows lie too far
+  // apart for the hardware to guess them.
+  FASTNN_INLINE void fetch(const UnitsAt& at, int count) const {
+    for (int k = 0; k < count; ++k)
+      fetch_line(z.at(at, k * units));
+    fetch_line(put(h, at));
+    if (c) fetch_line(put(c, at));
+    if (!gates || gates == z.data) return;
+    for (int k = 0; k < 4; ++k)
+      fetch_line(put(gates, at, k, 4));
+  }
 };
 
 // What the way back reads and writes. `carried` are gradients of the state that come
@@ -30,6 +47,13 @@ struct Backward {
   T* dz;
   int64_t units, time;
 
+  FASTNN_INLINE void fetch(const UnitsAt& at, int saved) const {
+    for (int k = 0; k < saved; ++k)
+      fetch_line(gates.at(at, k * units));
+    fetch_line(dh.at(at, 0));
+    if (c.data) fetch_line(c.at(at, 0));
+    if (h.data) fetch_line(h.at(at, 0));
+  }
   FASTNN_INLINE void put(const UnitsAt& at, int64_t gate, int of, Vec<T> v) const {
     store_part(dz + ((at.row * time + at.time) * of + gate) * units + at.j, v,
                at.count);
@@ -44,30 +68,14 @@ struct LstmCell {
 
   template <class T>
   static FASTNN_INLINE Vec<T> step(const Forward<T>& f, const UnitsAt& at,
-                                   const UnitsAt& before, bool first,
-                                   const Vec<T>* sums, Vec<T> /*h*/) {
+                                   const Vec<T>* sums, Vec<T> /*h*/, Vec<T>& c) {
     const Vec<T> i = Sigmoid{}(sums[0] + f.z.load(at, 0));
     const Vec<T> forget = Sigmoid{}(sums[1] + f.z.load(at, f.units));
     const Vec<T> g = Tanh{}(sums[2] + f.z.load(at, 2 * f.units));
     const Vec<T> o = Sigmoid{}(sums[3] + f.z.load(at, 3 * f.units));
-    const Vec<T> old = carry(f, at, before, first);
-    const Vec<T> c = forget * old + i * g;
-    store_part(f.put(f.gates, at, 0, 4), i, at.count);
-    store_part(f.put(f.gates, at, 1, 4), forget, at.count);
-    store_part(f.put(f.gates, at, 2, 4), g, at.count);
-    store_part(f.put(f.gates, at, 3, 4), o, at.count);
-    store_part(f.put(f.c, at), c, at.count);
+    c = forget * c + i * g;
+    f.keep(at, {i, forget, g, o});
     return o * Tanh{}(c);
-  }
-  template <class T>
-  static FASTNN_INLINE void skip(const Forward<T>& f, const UnitsAt& at,
-                                 const UnitsAt& before, bool first) {
-    store_part(f.put(f.c, at), carry(f, at, before, first), at.count);
-  }
-  template <class T>
-  static FASTNN_INLINE Vec<T> carry(const Forward<T>& f, const UnitsAt& at,
-                                    const UnitsAt& before, bool first) {
-    return first ? f.c0.load(at) : load_part(f.put(f.c, before), at.count);
   }
 
   // slopes: gradients of the pre-activations in the order of the recurrent product.
@@ -103,21 +111,14 @@ struct GruCell {
 
   template <class T>
   static FASTNN_INLINE Vec<T> step(const Forward<T>& f, const UnitsAt& at,
-                                   const UnitsAt&, bool, const Vec<T>* sums, Vec<T> h) {
+                                   const Vec<T>* sums, Vec<T> h, Vec<T>&) {
     const Vec<T> z = Sigmoid{}(sums[0] + f.z.load(at, 0));
     const Vec<T> r = Sigmoid{}(sums[1] + f.z.load(at, f.units));
     const Vec<T> u = sums[2] + f.bias.load({0, 0, at.j, at.count});
     const Vec<T> y = Tanh{}(f.z.load(at, 2 * f.units) + r * u);
-    store_part(f.put(f.gates, at, 0, 4), z, at.count);
-    store_part(f.put(f.gates, at, 1, 4), r, at.count);
-    store_part(f.put(f.gates, at, 2, 4), y, at.count);
-    store_part(f.put(f.gates, at, 3, 4), u, at.count);
+    f.keep(at, {z, r, y, u});
     return z * h + (splat<Vec<T>>(T(1)) - z) * y;
   }
-  template <class T>
-  static FASTNN_INLINE void skip(const Forward<T>&, const UnitsAt&, const UnitsAt&,
-                                 bool) {}
-
   template <class T>
   static FASTNN_INLINE Vec<T> back(const Backward<T>& b, const UnitsAt& at,
                                    const UnitsAt& before, bool first, Vec<T> dh,
@@ -146,13 +147,9 @@ struct SimpleCell {
 
   template <class T>
   static FASTNN_INLINE Vec<T> step(const Forward<T>& f, const UnitsAt& at,
-                                   const UnitsAt&, bool, const Vec<T>* sums, Vec<T>) {
+                                   const Vec<T>* sums, Vec<T>, Vec<T>&) {
     return Activation{}(sums[0] + f.z.load(at));
   }
-  template <class T>
-  static FASTNN_INLINE void skip(const Forward<T>&, const UnitsAt&, const UnitsAt&,
-                                 bool) {}
-
   template <class T>
   static FASTNN_INLINE Vec<T> back(const Backward<T>& b, const UnitsAt& at,
                                    const UnitsAt&, bool, Vec<T> dh, Vec<T>&,

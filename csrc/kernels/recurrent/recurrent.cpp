@@ -69,19 +69,34 @@ void lstm(const KernelArgs& args) {
 void lstm_grad(const KernelArgs& args) {
   backward<LstmCell>("lstm_grad", args, 5, 6, args.attrs[0].i, args.attrs[1].i,
                      [&]<class T>(Backward<T>& b) {
-                       b.dc = steps_of<T>(args.in[1]);
+                       if (args.in[1].numel()) b.dc = steps_of<T>(args.in[1]);
                        b.gates = steps_of<T>(args.in[2]);
                        b.c = steps_of<T>(args.in[3]), b.c0 = steps_of<T>(args.in[4]);
                      });
 }
 
+template <class T>
+Steps<T> bias_of(const TensorView& bias) {
+  return {bias.ptr<const T>(), 0, 0, bias.stride[0]};
+}
+
 void gru(const KernelArgs& args) {
   forward<GruCell>("gru", args, 2, 4, args.attrs[0].i, args.attrs[1].i,
                    [&]<class T>(Forward<T>& f) {
-                     const TensorView& bias = args.in[3];
-                     f.bias = {bias.ptr<const T>(), 0, 0, bias.stride[0]};
+                     f.bias = bias_of<T>(args.in[3]);
                      f.gates = args.out[1].ptr<T>();
                    });
+}
+
+// The outputs only: nobody goes back.
+void lstm_outputs(const KernelArgs& args) {
+  forward<LstmCell>("lstm_outputs", args, 3, 4, args.attrs[0].i, args.attrs[1].i,
+                    [&]<class T>(Forward<T>& f) { f.c0 = steps_of<T>(args.in[2]); });
+}
+
+void gru_outputs(const KernelArgs& args) {
+  forward<GruCell>("gru_outputs", args, 2, 4, args.attrs[0].i, args.attrs[1].i,
+                   [&]<class T>(Forward<T>& f) { f.bias = bias_of<T>(args.in[3]); });
 }
 
 void gru_grad(const KernelArgs& args) {
@@ -112,6 +127,8 @@ void simple_rnn_grad(const KernelArgs& args) {
 
 constexpr KernelEntry kEntries[] = {
     {"lstm", lstm, Split::kRows, "rrrar", 3, "masked reverse"},
+    {"lstm_outputs", lstm_outputs, Split::kRows, "rrrar", 1, "masked reverse"},
+    {"gru_outputs", gru_outputs, Split::kRows, "rraar", 1, "masked reverse"},
     {"lstm_grad", lstm_grad, Split::kRows, "rrrrrar", 3, "masked reverse"},
     {"gru", gru, Split::kRows, "rraar", 2, "masked reverse"},
     {"gru_grad", gru_grad, Split::kRows, "rrrrar", 2, "masked reverse"},

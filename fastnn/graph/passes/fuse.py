@@ -6,7 +6,8 @@
    else reads what the activation does: not where its gradient needs that
 3. matmul(dy, w^T) + activation grad -> linear_grad_input(activation=...);
    conv_transpose the same           -> conv_grad_input(activation=...)
-4. softmax(z) beside a fused cross-entropy of z -> that op's second output
+4. lstm and gru whose gates nobody reads -> their outputs only
+5. softmax(z) beside a fused cross-entropy of z -> that op's second output
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ CONVOLUTIONS = ("conv", "conv_transpose", "depthwise_conv")
 
 
 def run(graph: Graph) -> None:
-    for rule in (_softmax_of_cross_entropy, _bias, _activation, _activation_gradient):
+    for rule in (
+        _softmax_of_cross_entropy,
+        _bias,
+        _activation,
+        _activation_gradient,
+        _outputs_only,
+    ):
         before = len(graph.fusions)
         rule(graph)
         if len(graph.fusions) > before:
@@ -163,3 +170,26 @@ def _find_gradient(node: Node) -> Found:
         return None
     inputs = [below.inputs[0], swap.inputs[0], y]
     return get_op("linear_grad_input"), inputs, epilogue, below
+
+
+def _outputs_only(graph: Graph) -> None:
+    """What is kept for a way back that nobody goes is not written."""
+    found = [i for i, n in enumerate(graph.nodes) if n.op.name in ("lstm", "gru")]
+    if not found:
+        return
+    users, roots = graph.consumers(), set(graph.roots())
+    mapping: dict[Value, Value] = {}
+    for i in found:
+        node = graph.nodes[i]
+        if any(v in roots or v in users for v in node.outputs[1:]):
+            continue
+        out, name = node.outputs[0], f"{node.op.name}_outputs"
+        spec = Spec(out.shape, out.dtype)
+        lean = graph.make_node(
+            get_op(name), node.inputs, node.attrs, [spec], node.where
+        )
+        lean.region = node.region
+        graph.nodes[i] = lean
+        graph.fusions.append(f"{node.op.name} -> {name}")
+        mapping[out] = lean.outputs[0]
+    graph.replace(mapping)
