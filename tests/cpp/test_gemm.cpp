@@ -173,6 +173,9 @@ TEST("gemm: blocks of k, packed operands and the transposed form") {
       {130, 90, 450, kTransposed, kTransposed},  // both operands packed
       {300, 200, 512, kRowMajor, kRowMajor},     // two blocks of rows
       {256, 200, 300, kTransposed, kRowMajor},   // packed transposed A
+      {120, 560, 820},                           // large: blocks of k and of columns
+      {120, 560, 820, kPadded, kTransposed},     // and B packed
+      {2100, 200, 64, kTransposed, kRowMajor},   // two blocks of packed rows of A
       {17, 300, 100, kRowMajor, kTransposed},    // C^T, A packed
       {33, 20, 90, kTransposed, kTransposed},    // C^T, A in place
       {3, 5, 4100, kRowMajor, kTransposed},      // too long for C^T

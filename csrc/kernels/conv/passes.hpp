@@ -123,7 +123,7 @@ void set_height(const Pass<T>& s, Panel<T>& p) {
   if (k <= kShortK && s.segments <= kShortSegments)
     p.most_rows = max_of(1, min_of(p.most_rows, kShortTile / width));
   constexpr int64_t kVectors = kFetchedLines * 64 / FASTNN_VECTOR_BYTES;
-  if (k <= kFetchingK) p.tile.fetch = ceil_div(kVectors, width);
+  if (k <= kFetchingK) p.tile.fetch = ceil_div(kVectors, width) * p.tile.ldc;
 }
 
 // The source of B for the block of `segments` from `first` on of panel p.

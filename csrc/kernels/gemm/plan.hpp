@@ -130,20 +130,70 @@ Plan plan_rows(const Product<T>& p) {
   return plan;
 }
 
-// Scratch of a product: a panel of B and a block of rows of A.
+// Carried out by blocks.hpp.
+template <class T>
+FASTNN_INLINE bool is_large(const Product<T>& p) {
+  return p.m >= kLargeRows && p.n >= kLargeColumns * lanes<T> && p.k >= kLargeK;
+}
+
+// Sizes of the blocks of a large product, but for the last ones.
+struct BlockPlan {
+  int64_t k, cols, rows;
+};
+
+// Bounds for any share of a product.
+template <class T>
+inline constexpr int64_t kBlockElements =  // of the copy of a block of B
+    kBlockBBytes / int64_t{sizeof(T)} + kBlockK * lanes<T>;
+template <class T>
+int64_t tiled_elements(int64_t rows, int64_t k) {
+  const int64_t resident = kResidentABytes / int64_t{sizeof(T)} + kMainRows * kBlockK;
+  const int64_t tiled = (rows + kMainRows) * k;
+  return tiled > resident ? tiled : resident;
+}
+
+template <class T>
+BlockPlan plan_blocks(const Product<T>& p) {
+  constexpr int64_t wide = int64_t{kMainWidth} * lanes<T>;
+  BlockPlan plan;
+  // A that stays in L2 is read again for every panel, else for every block.
+  const bool stays = p.m * p.k * int64_t{sizeof(T)} <= kResidentABytes;
+  plan.k = ceil_div(p.k, ceil_div(p.k, stays ? kBlockK : kLargeBlockK));
+  const int64_t bytes = plan.k * wide * int64_t{sizeof(T)};
+  const int64_t fit = stays ? 1 : min_of(kMostPanels, kBlockBBytes / bytes);
+  const int64_t most = fit > 0 ? fit : 1;
+  // A single vector that is left joins the last panel.
+  const int64_t vectors = ceil_div(p.n, lanes<T>);
+  const int64_t panels = ceil_div(vectors - 1, kMainWidth);
+  plan.cols = ceil_div(panels, ceil_div(panels, most)) * wide;
+  plan.rows = p.csa == 1 ? p.m : min_of(p.m, kTiledRows);
+  return plan;
+}
+
+// Elements of the copy of a panel of any width.
 template <class T>
 FASTNN_INLINE int64_t panel_elements(int64_t k) {
   return k * kMaxWidth * lanes<T>;
 }
+// Scratch of a product and of any share of it: copies of columns of B and rows of A.
 template <class T>
 int64_t scratch_elements(const Product<T>& p, bool transposed) {
   if (transposed || is_small(p)) return panel_elements<T>(p.k);
+  int64_t blocks = 0;
+  if (is_large(p)) {
+    const BlockPlan plan = plan_blocks(p);
+    blocks = kBlockElements<T>;
+    if (p.csa != 1) blocks += tiled_elements<T>(plan.rows, plan.k);
+  }
+  // A share may be too small for that.
   const Plan plan = plan_rows(p);
-  const int64_t panel = panel_elements<T>(plan.block_k);
-  if (plan.pack_a == PackA::kNo) return panel;
-  // A share of the rows may choose other blocks, but none with more.
-  const int64_t rows = min_of(p.m, rows_per_block<T>(plan.block_k)) + 2 * kMainRows;
-  return panel + rows * (plan.block_k + kPackedGap);
+  int64_t rows = panel_elements<T>(plan.block_k);
+  if (plan.pack_a != PackA::kNo) {
+    // A share of the rows may choose other blocks, but none with more.
+    const int64_t most = min_of(p.m, rows_per_block<T>(plan.block_k)) + 2 * kMainRows;
+    rows += most * (plan.block_k + kPackedGap);
+  }
+  return blocks > rows ? blocks : rows;
 }
 
 FASTNN_END_NAMESPACE

@@ -22,10 +22,11 @@ struct Tile {
   int64_t ldb;
   T* c;
   int64_t ldc;
-  int64_t fetch;   // rows of C ahead of this tile's, whose lines are fetched
+  int64_t fetch;   // from this tile's C to that whose lines are fetched
   const T* bias;   // added before the activation; nullptr: none
-  const T* ahead;  // kPanel: a line to fetch into L2 per k, `ahead_step` apart;
-  int64_t ahead_step, ahead_pair;  // kAhead: it and the pair per kAheadSteps of k
+  const T* ahead;  // a line to fetch into L2, `ahead_step` apart: kPanel per k, others
+  int64_t ahead_step, ahead_pair;  // per kAheadSteps of k (kAhead: it and the pair)
+  const T* row;                    // kStream: of A, to fetch into L2 as it is read
   T* copy;                         // kCopy: where B's vectors go
   int tail;                        // columns of the last vector, 1..lanes
   bool accumulate;                 // start from C instead of 0
@@ -37,9 +38,10 @@ struct Tile {
 // How a tile reads B.
 enum Source {
   kInPlace,  // rows ldb apart, kAheadRows of them fetched ahead
-  kPanel,    // a copy without gaps: the hardware fetches it
+  kPanel,    // a copy without gaps; `ahead` may be its lines
   kCopy,     // in place, and leaves the copy behind
   kAhead,    // in place, and fetches lines of the next panel
+  kStream,   // a copy without gaps in L2, kAheadRows of it fetched ahead into L1
   kSources,
 };
 

@@ -45,14 +45,15 @@ inline constexpr bool kMaskedLoads = FASTNN_VECTOR_BYTES == 64;
 inline constexpr int64_t kAheadRows = 8;
 
 // B goes through L2 panel by panel, and every tile of A meets a panel before the next
-// one comes: 96 to 98 % of the peak once both lie in L2. Few tiles read the panel where
-// it lies; with more the first one leaves a copy for the others. Copied apart, B costs
-// 15 % of a product of 128 rows (Cascade Lake, 128 x 784 x 784: 0.15 ms of 1.05).
+// one comes: 97 % of the peak once both lie in L2, with kAheadRows fetched ahead into
+// L1 (92 % without). Few tiles read the panel where it lies; with more the first one
+// leaves a copy for the others. Copied apart, B costs 15 % of a product of 128 rows
+// (Cascade Lake, 128 x 784 x 784: 0.15 ms of 1.05).
 //
 // Most elements of k per pass: a panel takes 150 KiB of L2.
 inline constexpr int64_t kBlockK = 800;
 // Most bytes of A between two reads of the same panel. A beyond L2 streams along, B
-// does not: 1024^3 gives 70 % of the peak with 448 KB, 76 % with 1 MB.
+// does not.
 inline constexpr int64_t kBlockABytes = 1024 * 1024;
 // With so few tiles they all read B where it lies: 32 x 784 x 300 reaches 79 to 86 % of
 // the peak so and 71 % with the copy, whose tile takes longer than the others (L2 is
@@ -64,6 +65,24 @@ inline constexpr int64_t kMostAliasedTiles = 1;
 // 784 reaches 83 % of the peak with it (the copy gave 78 %).
 inline constexpr int kAheadSteps = 4;
 inline constexpr int kAheadSums = 16;
+
+// Large products, from these sizes on: blocks.hpp.
+inline constexpr int64_t kLargeRows = 96, kLargeK = 64;
+inline constexpr int64_t kLargeColumns = 12;  // vectors
+// Most elements of k, bytes and panels of a block of B. The rest of L2 holds the tile
+// of A, lines of C, what was fetched of the next block, and what a neighbour on the
+// same core takes: beside one, blocks of 800 x 48 are up to 20 % slower, alone as fast.
+inline constexpr int64_t kLargeBlockK = 520;
+inline constexpr int64_t kBlockBBytes = 400 * 1000;
+inline constexpr int64_t kMostPanels = 16;
+// An A no larger stays in L2 and meets single panels of kBlockK.
+inline constexpr int64_t kResidentABytes = 448 * 1024;
+// Tiles that share in fetching one line of each row of the next block, the last ones
+// that meet this block: fetched earlier, A drives it out of L2 again.
+inline constexpr int64_t kTilesPerLine = 6;
+// Most rows of A that are packed in tiles at once.
+inline constexpr int64_t kTiledRows = 2048;
+
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
 

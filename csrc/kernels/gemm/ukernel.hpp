@@ -14,7 +14,7 @@ template <class T, int MR, int NV>
 FASTNN_INLINE void fetch_result(const Tile<T>& t, const T* first) {
   constexpr int n = lanes<T>, kPerLine = 64 / FASTNN_VECTOR_BYTES;
   const int64_t ldc = t.ldc;
-  first += t.fetch * ldc;
+  first += t.fetch;
 #pragma GCC unroll 32
   for (int i = 0; i < MR; ++i) {
     const T* c = first + i * ldc;
@@ -36,6 +36,7 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR
         acc[i][j] = load(c + j * n);
       acc[i][NV - 1] = load_n(c + (NV - 1) * n, t.tail);
     }
+    if (t.fetch) fetch_result<T, MR, NV>(t, first);
   } else {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
@@ -102,9 +103,12 @@ FASTNN_INLINE void end_tile(const Tile<T>& t, T* first, const T* first_y,
 // Where a tile reads at one k.
 template <class T>
 struct At {
-  const T *a, *b, *soon, *ahead;
+  const T *a, *b, *soon, *ahead, *row;
   T* copy;
 };
+
+template <Source kSource>
+inline constexpr bool kIsPanel = kSource == kPanel || kSource == kStream;
 
 // One step of k: NV vectors of B, MR broadcasts of A.
 template <class T, int MR, int NV, Source kSource>
@@ -114,11 +118,11 @@ FASTNN_INLINE void step(const Tile<T>& t, int64_t ldb, At<T>& at,
   Vec<T> bv[NV];
 #pragma GCC unroll 8
   for (int j = 0; j < NV; ++j) {
-    bv[j] = kSource != kPanel && j == NV - 1 && kMaskedLoads
+    bv[j] = !kIsPanel<kSource> && j == NV - 1 && kMaskedLoads
                 ? load_n(at.b + j * n, t.tail)
                 : load(at.b + j * n);
   }
-  if constexpr (kSource != kPanel) {
+  if constexpr (!kIsPanel<kSource>) {
     // Every line that the row touches; unaligned, it ends in one more.
     constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
 #pragma GCC unroll 8
@@ -132,6 +136,12 @@ FASTNN_INLINE void step(const Tile<T>& t, int64_t ldb, At<T>& at,
     for (int j = 0; j < NV; ++j)
       store(at.copy + j * n, bv[j]);
     at.copy += NV * n;
+  }
+  if constexpr (kSource == kStream) {
+    constexpr int kPerLine = 64 / FASTNN_VECTOR_BYTES;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j += kPerLine)
+      __builtin_prefetch(at.b + (kAheadRows * NV + j) * n);
   }
   if constexpr (kSource == kPanel) {
     __builtin_prefetch(at.ahead, 0, 2);
@@ -153,12 +163,12 @@ template <class T, int MR, int NV, Source kSource>
 FASTNN_INLINE void run_tile(const Tile<T>& t, const T* a, T* c, const T* y) {
   Vec<T> acc[MR][NV];
   begin_tile(t, c, acc);
-  At<T> at = {nullptr, t.b, t.b + kAheadRows * t.ldb, t.ahead, t.copy};
-  const int64_t ldb = kSource == kPanel ? NV * lanes<T> : t.ldb;
+  At<T> at = {nullptr, t.b, t.b + kAheadRows * t.ldb, t.ahead, t.row, t.copy};
+  const int64_t ldb = kIsPanel<kSource> ? NV * lanes<T> : t.ldb;
   for (int64_t s = 0; s < t.segments; ++s) {
     at.a = a + t.jump[s];
     int64_t p = t.k;
-    if constexpr (kSource == kAhead) {
+    if constexpr (kSource == kAhead || kSource == kStream) {
       // Unrolled, not counted: the CPU guesses the end of an inner loop wrong.
       for (; p >= kAheadSteps; p -= kAheadSteps) {
 #pragma GCC unroll 8
@@ -168,7 +178,12 @@ FASTNN_INLINE void run_tile(const Tile<T>& t, const T* a, T* c, const T* y) {
           __asm__("" : "+r"(at.a), "+r"(at.b), "+r"(at.soon));
         }
         __builtin_prefetch(at.ahead, 0, 2);
-        __builtin_prefetch(at.ahead + t.ahead_pair, 0, 2);
+        if constexpr (kSource == kStream) {
+          __builtin_prefetch(at.row, 0, 2);
+          at.row += kAheadSteps;
+        } else {
+          __builtin_prefetch(at.ahead + t.ahead_pair, 0, 2);
+        }
         at.ahead += t.ahead_step;
       }
     }
@@ -193,14 +208,20 @@ void ukr(const Tile<T>& t) {
   }
 }
 
+// Tiles of less usual sizes have no kernel of their own for these sources.
+template <int MR, int NV>
+constexpr Source usual(Source source, Source other) {
+  const bool wide = source == kStream && NV > kMainWidth + 1;
+  return MR * NV < kAheadSums || wide ? other : source;
+}
+
 template <class T, int NV, int... MR>
 constexpr void fill_rows(TileTable<T>& table, Ints<MR...>) {
   ((table.fn[kInPlace][NV][MR] = ukr<T, MR, NV, kInPlace>), ...);
   ((table.fn[kPanel][NV][MR] = ukr<T, MR, NV, kPanel>), ...);
   ((table.fn[kCopy][NV][MR] = ukr<T, MR, NV, kCopy>), ...);
-  ((table.fn[kAhead][NV][MR] = ukr < T, MR, NV,
-    MR * NV < kAheadSums ? kInPlace : kAhead >),
-   ...);
+  ((table.fn[kAhead][NV][MR] = ukr<T, MR, NV, usual<MR, NV>(kAhead, kInPlace)>), ...);
+  ((table.fn[kStream][NV][MR] = ukr<T, MR, NV, usual<MR, NV>(kStream, kPanel)>), ...);
 }
 template <class T, int... NV>
 constexpr void fill_widths(TileTable<T>& table, Ints<NV...>) {
