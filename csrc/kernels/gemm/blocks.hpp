@@ -7,11 +7,11 @@
 // lines spread over the steps of k, the tile of C that comes next at the start of this
 // one, and the first tile of rows leaves the copy of B behind while it computes.
 //
-// Best share of the FMA peak that any run reached, one thread, beside that of run_rows:
-// 128 x 784 x 784: 83 % (75), 512 x 784 x 784: 79 % (75), 512^3: 86 % (80). Tried and
-// worse: A packed in tiles with kernels unrolled for them (2 to 5 % less), blocks of
-// 600 KB (5 %), tiles of 12 x 32 and 14 x 32 (5 %), B copied apart row by row (3 to 6
-// %).
+// Best share of the FMA peak that any run reached on one thread, in brackets that of
+// run_rows: 128 x 784 x 784 83 % (75), 512 x 784 x 784 77 % (75), 512^3 86 % (80),
+// 1024^3 75 % (62). Tried and worse: A packed in tiles with kernels unrolled for them
+// (2 to 5 % less), A copied away from a stride of 4 KiB (as good), blocks of 600 KB
+// (5 %), tiles of 12 x 32 and 14 x 32 (5 %), B copied apart, row by row (3 to 6 %).
 #pragma once
 
 #include "kernels/gemm/panel.hpp"
