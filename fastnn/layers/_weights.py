@@ -161,9 +161,13 @@ class WeightsMixin:
                 f"[load_own_variables] layer '{self.name}'{built} has {len(own)} "
                 f"variables, received {len(store.keys())}."
             )
+        assign = getattr(store, "assign", None)  # of files: without a copy
         for i, variable in enumerate(own):
-            value = np.asarray(store[str(i)])
-            variable.assign(value.astype(variable.dtype, copy=False))
+            if assign is not None:
+                assign(str(i), variable)
+            else:
+                value = np.asarray(store[str(i)])
+                variable.assign(value.astype(variable.dtype, copy=False))
 
     def count_params(self) -> int:
         """Number of scalars in all weights.

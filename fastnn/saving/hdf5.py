@@ -103,12 +103,24 @@ class Stored:
             chunk = math.prod(settings.get_chunk()) * dtype.itemsize
             if chunk > max(limits.HDF5_FREE, 2 * self.nbytes):
                 self.problem = f"chunks of {chunk} bytes, larger than the whole."
+        offset = dataset.get_offset()
+        if offset is not None and not self._reader.has(offset, self.nbytes):
+            self.problem = "the file ends before its data."
         stored = dataset.get_storage_size()
         if self.nbytes > max(limits.HDF5_FREE, limits.HDF5_RATIO * stored):
             self.problem = (
                 f"shape {self.shape} of {self.nbytes} bytes, of which the file holds "
                 f"{stored}."
             )
+
+    def read_into(self, array: np.ndarray) -> bool:
+        """Reads into an array; False where the numbers do not lie there as in it."""
+        offset = self._id.get_offset()
+        fits = self.dtype == array.dtype and self.shape == array.shape
+        if self.problem or offset is None or not fits or not array.flags.c_contiguous:
+            return False
+        view = memoryview(array.reshape(-1).view(np.uint8).data)
+        return self._reader.read_into(view, offset) == array.nbytes
 
     def read(self) -> np.ndarray:
         """The array.
@@ -196,6 +208,10 @@ class Hdf5Reader:
         """The error that names file, archive member and HDF5 path."""
         where = ":".join(part for part in (self.where, place) if part)
         return ModelFileError(self.path, problem, where)
+
+    def has(self, offset: int, size: int) -> bool:
+        """Whether the HDF5 file has `size` bytes from an offset on."""
+        return offset + size <= self._window.size
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Fills `view` from an offset of the HDF5 file."""

@@ -88,6 +88,12 @@ class Store(MutableMapping[str, Any]):
             raise KeyError(key)
         return self._reader.datasets[f"{self.path}/{key}"]
 
+    def assign(self, key: str, variable: Any) -> None:
+        """Gives a variable its value, read to where it stays."""
+        stored = self.stored(key)
+        if not stored.read_into(variable._buffer()):
+            variable.assign(stored.read().astype(variable.dtype, copy=False))
+
     def __getitem__(self, key: str) -> np.ndarray:
         return self.stored(key).read()
 
