@@ -96,6 +96,13 @@ def test_compile_step():
     assert eager < 0.25  # the loss of the zero weights it starts from
 
 
+def test_digits_transfer(digits):
+    tiny = ["--data", str(digits), "--epochs", "5", "--units", "20"]
+    found = load("digits_transfer").main(tiny)
+    assert list(found) == ["from scratch", "frozen", "top two thawed"]
+    assert min(found.values()) > 0.5 and found["from scratch"] > 0.8
+
+
 def test_classic_neurons(tmp_path, capsys):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
