@@ -107,7 +107,7 @@ def test_layers_and_their_paths(case, tmp_path):
     dtype = "int32" if case.classes else "float32"
     inputs = [keras.Input(shape[1:], dtype=dtype) for shape in case.shapes]
     several = len(inputs) > 1
-    layer = getattr(layers, case.layer)(**case.arguments)
+    layer = case.make(layers)
     model = keras.Model(inputs, layer(inputs if several else inputs[0]))
     for w in model.weights:
         w.assign(np.random.default_rng(1).uniform(0.5, 1, w.shape).astype(w.dtype))
