@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import index
 from typing import Any
 
@@ -38,15 +39,22 @@ def channels_first(x: Tensor) -> Tensor:
     return raw.transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
+@lru_cache
+def _no_bias(dtype: str) -> Tensor:
+    return Tensor(np.zeros(0, dtype))
+
+
 def bias_of(x: Tensor, bias: Any) -> Tensor:
     """The bias of a convolution of x: of no elements where there is none."""
     if bias is None:
-        return Tensor(np.zeros(0, x.dtype))
+        return _no_bias(x.dtype)
     return bias if bias.dtype == x.dtype else raw.cast(bias, x.dtype)
 
 
 def per_axis(name: str, label: str, value: Any, rank: int, *, least: int = 1) -> Ints:
     """An integer for each of `rank` axes from one or as many (arrays too)."""
+    if type(value) is int and value >= least:
+        return (value,) * rank
     given = value.tolist() if isinstance(value, np.ndarray) else value
     given = given if isinstance(given, (tuple, list)) else (given,) * rank
     try:
@@ -76,6 +84,13 @@ def placement(
         raise ValueError(
             f'[{name}] padding must be "same" or "valid", received {padding!r}'
         )
+    return _placement(name, sizes, window, strides, dilation, chosen)
+
+
+@lru_cache(maxsize=512)
+def _placement(
+    name: str, sizes: Ints, window: Ints, strides: Ints, dilation: Ints, chosen: str
+) -> tuple[Ints, Ints]:
     span = tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
     if chosen == "valid" and any(s > n for s, n in zip(span, sizes, strict=True)):
         raise ShapeError(

@@ -24,8 +24,20 @@ def _weak(value: Any) -> bool:
     return isinstance(value, (bool, int, float)) and not hasattr(value, "dtype")
 
 
+def _alike(values: tuple[Any, ...]) -> bool:
+    """Whether all are tensors of one dtype, as they nearly always are."""
+    dtype = None
+    for value in values:
+        if not isinstance(value, Tensor) or value.dtype != (dtype or value.dtype):
+            return False
+        dtype = value.dtype
+    return True
+
+
 def promote(*values: Any) -> tuple[Tensor, ...]:
     """Tensors of the common dtype; Python numbers are weak and follow the tensors."""
+    if _alike(values):
+        return values
     tensors = [None if _weak(v) else convert_to_tensor(v) for v in values]
     dtypes = [t.dtype for t in tensors if t is not None]
     if not dtypes:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from fastnn.autodiff import raw
@@ -46,6 +47,13 @@ def conv_pads(
             f'[conv] padding must be "valid" or "same", or "causal" with one spatial '
             f"axis, received {padding!r} with {len(size)}"
         )
+    return _conv_pads(kind, size, kernel, strides, dilations)
+
+
+@lru_cache(maxsize=512)
+def _conv_pads(
+    kind: str, size: Ints, kernel: Ints, strides: Ints, dilations: Ints
+) -> Ints:
     low, out = placement("conv", size, kernel, strides, dilations, kind)
     if kind == "valid":
         return (0,) * (2 * len(size))

@@ -7,6 +7,7 @@ deviation; they differ in what shares a mean.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ TOL = Tol(8e-6, 2e-14, 8e-6)
 
 
 def size(shape: Any) -> int:
-    return int(np.prod(shape, dtype=np.int64))
+    return prod(shape)
 
 
 def check_floats(name: str, specs: list[Spec]) -> None:

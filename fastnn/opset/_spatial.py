@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -35,6 +36,7 @@ def check_axes(name: str, rank: int, **values: Ints) -> None:
             )
 
 
+@lru_cache(maxsize=512)
 def same_or_valid(
     sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: str
 ) -> tuple[Ints, Ints]:

@@ -13,6 +13,7 @@ A bias of size 0 is no bias.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def _same_floats(name: str, specs: list[Spec]) -> None:
 
 
 def _flops(y: Spec, w: Ints) -> float:
-    return 2.0 * float(np.prod(y.shape)) * float(np.prod(w[:-1])) * NS_PER_FLOP
+    return 2.0 * prod(y.shape) * prod(w[:-1]) * NS_PER_FLOP
 
 
 # ---- references ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def _scan(function: Any, start: int) -> Any:
 
 
 def _cost(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
-    return 0.5 * float(np.prod(ins[0].shape))
+    return 0.5 * prod(ins[0].shape)
 
 
 op(
@@ -176,7 +177,7 @@ op(
     saves=("a", "y"),
     samples=_recurrence_samples,
     tol=Tol(2e-6, 4e-15, 1e-5),
-    cost=lambda ins, outs, attrs: 1.5 * float(np.prod(ins[0].shape)),
+    cost=lambda ins, outs, attrs: 1.5 * prod(ins[0].shape),
     doc="y_i = b_i + a_i y_(i-1) along axis, y_0 = b_0; reverse, its transpose: "
     "y_i = b_i + a_(i+1) y_(i+1)",
 )

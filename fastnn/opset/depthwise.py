@@ -6,6 +6,7 @@ Output channel c * multiplier + m is input channel c convolved with filter [...,
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -220,11 +221,11 @@ TOL = Tol(4e-6, 2e-14, 4e-5)
 
 def _window_size(ins: list[Spec], outs: list[Spec]) -> float:
     # Two of the three shapes are images; the filter has the smaller product.
-    return min(float(np.prod(s.shape[:-1])) for s in (*ins, *outs))
+    return float(min([prod(s.shape[:-1]) for s in (*ins, *outs)]))
 
 
 def _cost(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
-    images = max(float(np.prod(s.shape)) for s in (*ins, *outs))
+    images = max([prod(s.shape) for s in (*ins, *outs)])
     return images * (0.3 + 0.02 * _window_size(ins, outs))
 
 

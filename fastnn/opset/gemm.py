@@ -7,6 +7,7 @@ and costs nothing (csrc/kernels/gemm chooses packing or the transposed form by s
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def _matmul_vjp(c: Any, dy: Any) -> Any:
 
 
 def _flops(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
-    return 2.0 * float(np.prod(outs[0].shape)) * ins[0].shape[-1] * NS_PER_FLOP
+    return 2.0 * prod(outs[0].shape) * ins[0].shape[-1] * NS_PER_FLOP
 
 
 def _matmul_samples(rng: Any, dtype: str) -> Any:

@@ -7,6 +7,7 @@ probability underflows, while logsumexp(z) - z_k does not.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ op(
     saves=("logits", "probs", "target"),
     samples=_ce_samples,
     tol=ulps(64)._replace(atol=4e-6),
-    cost=lambda ins, outs, attrs: 2.0 * float(np.prod(ins[0].shape)),
+    cost=lambda ins, outs, attrs: 2.0 * prod(ins[0].shape),
     doc="loss = sum_k t_k (logsumexp(z) - z_k); probs = softmax(z)",
 )
 op(
@@ -201,7 +202,7 @@ op(
     saves=("probs", "labels"),
     samples=_sparse_samples,
     tol=ulps(64)._replace(atol=4e-6),
-    cost=lambda ins, outs, attrs: 2.0 * float(np.prod(ins[0].shape)),
+    cost=lambda ins, outs, attrs: 2.0 * prod(ins[0].shape),
     doc="loss = logsumexp(z) - z[label], NaN where the label is out of range",
 )
 op(
@@ -312,7 +313,7 @@ op(
     saves=("y_true", "y_pred"),
     samples=_mse_samples,
     tol=ulps(32),
-    cost=lambda ins, outs, attrs: 0.4 * float(np.prod(ins[0].shape)),
+    cost=lambda ins, outs, attrs: 0.4 * prod(ins[0].shape),
     doc="mean over the last axis of (y_pred - y_true)^2",
 )
 op(

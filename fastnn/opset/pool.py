@@ -244,7 +244,7 @@ def _backward_samples(*, index: bool, outer: bool = False) -> Any:
 
 def _cost(per_tap: float) -> Any:
     def cost(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
-        sizes = (float(np.prod(s.shape)) for s in (*ins, *outs))
+        sizes = (prod(s.shape) for s in (*ins, *outs))
         return per_tap * sum(sizes)
 
     return cost

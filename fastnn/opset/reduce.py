@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _reduce(name: str, ref: Any, samples: Any, **fields: Any) -> None:
         kind=REDUCE,
         ref=ref,
         samples=samples,
-        cost=lambda ins, outs, attrs: 0.3 * float(np.prod(ins[0].shape)),
+        cost=lambda ins, outs, attrs: 0.3 * math.prod(ins[0].shape),
         **fields,
     )
 
@@ -170,6 +171,6 @@ for _name, _fn in (("argmax", np.argmax), ("argmin", np.argmin)):
         ).astype(np.int32),
         samples=_arg_samples,
         tol=EXACT,
-        cost=lambda ins, outs, attrs: 1.0 * float(np.prod(ins[0].shape)),
+        cost=lambda ins, outs, attrs: 1.0 * math.prod(ins[0].shape),
         doc=f"index of the first {_name[3:]}imum along axis, int32; NaN wins",
     )

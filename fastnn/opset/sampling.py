@@ -8,6 +8,7 @@ parameters.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ op(
     ),
     tol=EXACT,
     cost=lambda ins, outs, attrs: (
-        3.0 * int(np.prod(ins[0].shape)) + 40.0 * int(np.prod(outs[0].shape))
+        3.0 * prod(ins[0].shape) + 40.0 * prod(outs[0].shape)
     ),
     doc="classes drawn from softmax(logits), by inversion of the running sums",
 )

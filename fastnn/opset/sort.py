@@ -52,7 +52,7 @@ def _samples(rng: Any, dtype: str, shapes: Any = SHAPES) -> Any:
 
 
 def _cost(ins: list[Spec], outs: list[Spec], attrs: tuple) -> float:
-    return 5.0 * float(np.prod(ins[0].shape))
+    return 5.0 * math.prod(ins[0].shape)
 
 
 def pairs(c: Any, x: Any) -> Any:
@@ -142,7 +142,7 @@ op(
     samples=_top_k_samples,
     typical=lambda rng, dtype: Sample((_distinct(rng, (512, 1000), dtype),), (5,)),
     tol=EXACT,
-    cost=lambda ins, outs, attrs: 1.0 * float(np.prod(ins[0].shape)),
+    cost=lambda ins, outs, attrs: 1.0 * math.prod(ins[0].shape),
     integers=True,
     doc="the k largest of each row in descending order and their positions, int32; "
     "NaN is the largest, of equal ones the first comes first",
