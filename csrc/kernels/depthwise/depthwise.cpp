@@ -3,7 +3,7 @@
 // Filters are (spatial sizes, channels, multiplier), as Keras stores them; output
 // channel c * multiplier + m belongs to input channel c. A multiplier above 1 works on
 // images whose channels are repeated.
-#include "kernels/depthwise/lines.hpp"
+#include "kernels/depthwise/three.hpp"
 #include "kernels/gemm/epilogue.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/table.hpp"
@@ -158,6 +158,36 @@ FASTNN_OUTLINE Columns columns_of_phase(const Geometry& g, int64_t r, Segment* s
   return c;
 }
 
+// Filters that three.hpp knows.
+FASTNN_INLINE bool is_three(const Geometry& g) {
+  const Axis &h = g.axis[1], &w = g.axis[2];
+  const bool square = h.window == 3 && w.window == 3 && h.stride == w.stride;
+  return g.axis[0].window == 1 && square && h.dilation == 1 && w.dilation == 1 &&
+         h.stride <= 2;
+}
+// How many lines of outputs from a height on read all rows of the filter; so does the
+// first.
+FASTNN_INLINE int64_t lines_inside(const Geometry& g, int64_t height) {
+  const Axis& a = g.axis[1];
+  const int64_t fit = quotient(a.in + a.low - 3, a.stride) + 1;
+  return (fit < a.out ? fit : a.out) - height;
+}
+
+// Lines of outputs from `line` on, at most `most`: how many were done.
+template <class Op, class T>
+FASTNN_INLINE int64_t run_outputs(const Geometry& g, const Line<T>& line,
+                                  const Columns& c, const Place& at, int64_t most,
+                                  Row* space) {
+  const Rows rows = rows_of_output(g, at, space);
+  if (!is_three(g) || rows.count < 3) return run_line<Op>(line, c, rows), 1;
+  const int64_t inside = lines_inside(g, at.height);
+  const Pitch pitch = {line.row_size, g.out.line_size()};
+  most = most < inside ? most : inside;
+  if (g.axis[1].stride == 1)
+    return run_some<Op, 1>(line, c, rows, pitch, most, space + 3);
+  return run_some<Op, 2>(line, c, rows, pitch, most, space + 3);
+}
+
 // From what a line writes to what the next one does, for fetching it.
 template <class T>
 FASTNN_INLINE int64_t next_line(const Grid& g) {
@@ -183,17 +213,18 @@ void forward(const KernelArgs& args) {
   const Geometry g = geometry_of(x, w, y, args.attrs);
   const Range lines = line_range(g.out, args.part);
   if (lines.begin >= lines.end || y.numel() == 0) return;
-  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Segment>(g.segments()) +
-                scratch_bytes<T>(w.numel()) + scratch_bytes<T>(args.in[2].numel()) +
+  Pieces pieces(scratch_bytes<Row>(g.rows() + 3) +
+                scratch_bytes<Segment>(g.segments()) + scratch_bytes<T>(w.numel()) +
+                scratch_bytes<T>(args.in[2].numel()) +
                 Repeated<T>::bytes(x, g.multiplier));
-  Row* space = pieces.take<Row>(g.rows());
+  Row* space = pieces.take<Row>(g.rows() + 3);
   const Columns columns = columns_of_outputs(g, pieces.take<Segment>(g.segments()));
   const T* weights = weights_of<T>(w, pieces);
   const Epilogue<T> epilogue = epilogue_of<T>(args, pieces);
   Repeated<T> images(x, g.multiplier, pieces);
   const int64_t channels = g.out.channels;
   const int64_t row_size = g.in.line_size() * g.multiplier;
-  for (int64_t at = lines.begin; at < lines.end; ++at) {
+  for (int64_t at = lines.begin; at < lines.end;) {
     T* to = y.ptr<T>() + at * g.out.line_size();
     const Place place = place_of(g.out, at);
     const Line<T> line = {images[place.image],
@@ -205,8 +236,10 @@ void forward(const KernelArgs& args) {
                           row_size,
                           next_line<T>(g.out),
                           {0, channels}};
-    run_line<Convolve>(line, columns, rows_of_output(g, place, space));
-    finish<T>({to, channels, 0, 0, g.out.size[2], channels}, epilogue, true);
+    const int64_t done =
+        run_outputs<Convolve>(g, line, columns, place, lines.end - at, space);
+    finish<T>({to, channels, 0, 0, done * g.out.size[2], channels}, epilogue, true);
+    at += done;
   }
 }
 
@@ -221,10 +254,10 @@ void grad_input(const KernelArgs& args) {
   const bool repeated = g.multiplier > 1;
   const int64_t line_size = g.in.size[2] * channels;
   const int64_t segments = 2 * g.axis[2].window + phases;  // a tap belongs to one phase
-  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Columns>(phases) +
+  Pieces pieces(scratch_bytes<Row>(g.rows() + 3) + scratch_bytes<Columns>(phases) +
                 scratch_bytes<Segment>(segments) + scratch_bytes<T>(w.numel()) +
                 Images<T>::bytes(dy) + (repeated ? scratch_bytes<T>(line_size) : 0));
-  Row* space = pieces.take<Row>(g.rows());
+  Row* space = pieces.take<Row>(g.rows() + 3);
   Columns* columns = pieces.take<Columns>(phases);
   Segment* free = pieces.take<Segment>(segments);
   for (int64_t r = 0; r < phases; ++r) {
@@ -234,17 +267,34 @@ void grad_input(const KernelArgs& args) {
   const T* weights = weights_of<T>(w, pieces);
   Images<T> images(dy, pieces);
   T* wide = repeated ? pieces.take<T>(line_size) : nullptr;
-  for (int64_t at = lines.begin; at < lines.end; ++at) {
+  for (int64_t at = lines.begin; at < lines.end;) {
     const Place place = place_of(g.in, at);
     const Rows rows = rows_of_input(g, place, space);
     T* out = dx.ptr<T>() + at * g.in.line_size();
     T* to = repeated ? wide : out;
+    if (!repeated && stride == 1 && is_three(g) && rows.count == 3) {
+      const Line<T> line = {images[place.image],
+                            weights,
+                            to,
+                            channels,
+                            channels,
+                            1,
+                            g.out.line_size(),
+                            next_line<T>(g.in),
+                            {0, channels}};
+      const int64_t inside = g.axis[1].out - g.axis[1].low - place.height;
+      const int64_t most = lines.end - at < inside ? lines.end - at : inside;
+      at += run_some<Convolve, 1>(line, columns[0], rows,
+                                  {g.out.line_size(), line_size}, most, space + 3);
+      continue;
+    }
+    ++at;
     for (int64_t r = 0; r < phases; ++r) {
       const Line<T> line = {images[place.image], weights,
                             to + r * channels,   channels,
                             stride * channels,   1,
                             g.out.line_size(),   repeated ? 0 : next_line<T>(g.in),
-                            {0, channels}};
+                            {0, channels},       r};
       run_line<Convolve>(line, columns[r], rows);
     }
     if (!repeated) continue;
@@ -269,10 +319,11 @@ void grad_kernel(const KernelArgs& args) {
   const int64_t stop = vectors * (args.part.index + 1) / args.part.count * lanes<T>;
   const int64_t end = stop < channels ? stop : channels;
   if (begin >= end || dw.numel() == 0) return;
-  Pieces pieces(scratch_bytes<Row>(g.rows()) + scratch_bytes<Segment>(g.segments()) +
+  Pieces pieces(scratch_bytes<Row>(g.rows() + 3) +
+                scratch_bytes<Segment>(g.segments()) +
                 scratch_bytes<T>(taps_all * channels) +
                 Repeated<T>::bytes(x, g.multiplier) + Images<T>::bytes(dy));
-  Row* space = pieces.take<Row>(g.rows());
+  Row* space = pieces.take<Row>(g.rows() + 3);
   const Columns columns = columns_of_outputs(g, pieces.take<Segment>(g.segments()));
   T* sums = pieces.take<T>(taps_all * channels);
   Repeated<T> images(x, g.multiplier, pieces);
@@ -284,12 +335,13 @@ void grad_kernel(const KernelArgs& args) {
   for (int64_t n = 0; n < g.in.batch; ++n) {
     for (int64_t t = 0; t < taps_all; ++t)
       __builtin_memset(sums + t * channels + begin, 0, (end - begin) * sizeof(T));
-    for (int64_t at = 0; at < g.out.lines(); ++at) {
+    for (int64_t at = 0; at < g.out.lines();) {
       const T* from = gradients[n] + at * g.out.line_size();
-      const Line<T> line = {images[n],    nullptr,      nullptr,  channels,
-                            channels,     g.new_rows(), row_size, g.out.line_size(),
-                            {begin, end}, from,         sums};
-      run_line<Correlate>(line, columns, rows_of_output(g, place_of(g.out, at), space));
+      const Line<T> line = {
+          images[n], nullptr,           nullptr,      channels, channels, g.new_rows(),
+          row_size,  g.out.line_size(), {begin, end}, 0,        from,     sums};
+      at += run_outputs<Correlate>(g, line, columns, place_of(g.out, at),
+                                   g.out.lines() - at, space);
     }
     for (int64_t t = 0; t < taps_all; ++t)
       for (int64_t c = t * channels + begin; c < t * channels + end; ++c)

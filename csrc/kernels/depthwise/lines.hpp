@@ -81,16 +81,35 @@ struct Line {
   // windows are apart, the lowest of them so far from this line's, and outputs.
   int64_t new_rows, row_size, y_ahead;
   Range part;             // channels to compute
+  int64_t phase = 0;      // y begins so many pixels behind the first of a line
   const T* dy = nullptr;  // read instead of writing y, to add to
   T* sums = nullptr;      // what lies like w
+
+  FASTNN_INLINE bool whole() const { return part.end - part.begin == channels; }
+};
+
+// What the vectors of a block fetch for the next line: the one at channel c the lines
+// at p + c * pass, step elements apart. Together they fetch pixels in order of memory,
+// which the second level's prefetcher follows, not channel by channel: 8x29x29x128 with
+// stride 2 takes 0.30 ms instead of 0.37. Of a few channels each fetches its own.
+template <class T>
+struct Soon {
+  const T* p;
+  int64_t pass, step;
+  static FASTNN_INLINE Soon of(const T* first, int64_t pixels, int64_t apart,
+                               bool whole) {
+    return whole ? Soon{first, pixels, lanes<T>} : Soon{first, 1, apart};
+  }
+  FASTNN_INLINE const T* at(int64_t channel) const { return p + channel * pass; }
 };
 
 // Neighbouring outputs of a line, and what they read.
 template <class T>
 struct Block {
-  const T* x;     // the first column, in row 0 of the image
-  const T* soon;  // what the next line reads first of all
-  int64_t w, y;   // where the first column's weights and the first output lie
+  const T* x;         // the first column, in row 0 of the image
+  Soon<T> rows_of_x;  // the lowest
+  Soon<T> outputs;
+  int64_t w, y;  // where the first column's weights and the first output lie
   // From a column, a tap, an output to the next, in elements.
   int64_t x_step, w_step, y_step;
   int64_t taps;
@@ -106,12 +125,13 @@ FASTNN_INLINE P* next(P* p, int64_t step) {
   return p;
 }
 template <int columns, class T>
-FASTNN_INLINE void prefetch_rows(const Line<T>& line, const T* lowest, int64_t step) {
+FASTNN_INLINE void prefetch_rows(const Line<T>& line, const Soon<T>& lowest,
+                                 int64_t at) {
   for (int64_t r = 0; r < line.new_rows; ++r) {
-    const T* p = lowest - r * line.row_size;
+    const T* p = lowest.at(at) - r * line.row_size;
 #pragma GCC unroll 16
-    for (int k = 0; k < columns; ++k, p = next(p, step))
-      prefetch(p);
+    for (int k = 0; k < columns; ++k, p = next(p, lowest.step))
+      prefetch_second(p);
   }
 }
 
@@ -159,11 +179,12 @@ FASTNN_INLINE void for_taps(const Block<T>& b, int64_t at, W* weights, F add) {
 
 // y of the block.
 struct Convolve {
+  static constexpr bool kWrites = true;
   template <int pixels, int step, class T>
   static FASTNN_INLINE void vector(const Line<T>& line, const Block<T>& b,
                                    int64_t x_step, int64_t at, int n) {
     T* y = line.y + b.y + at;
-    prefetch_rows<pixels*(step ? step : 1)>(line, b.soon + at, x_step);
+    prefetch_rows<pixels*(step ? step : 1)>(line, b.rows_of_x, at);
     Vec<T> sum[pixels] = {};
     for_taps<step>(
         b, at, line.w + b.w,
@@ -177,10 +198,12 @@ struct Convolve {
                                         sum[k] = sum[k] + weight[r] * v;
                                       });
         });
+    const T* soon = b.outputs.at(at);
 #pragma GCC unroll 8
-    for (int k = 0; k < pixels; ++k, y = next(y, b.y_step)) {
+    for (int k = 0; k < pixels; ++k) {
       store_part(y, sum[k], n);
-      prefetch_to_write(y + line.y_ahead);
+      prefetch_to_write(soon);
+      y = next(y, b.y_step), soon = next(soon, b.outputs.step);
     }
   }
 };
@@ -188,17 +211,19 @@ struct Convolve {
 // sums += dy of the block times what each tap reads there. The products of a block are
 // summed in registers first: short sums round less.
 struct Correlate {
+  static constexpr bool kWrites = false;
   template <int pixels, int step, class T>
   static FASTNN_INLINE void vector(const Line<T>& line, const Block<T>& b,
                                    int64_t x_step, int64_t at, int n) {
-    const T* dy = line.dy + b.y + at;
+    const T *dy = line.dy + b.y + at, *soon = b.outputs.at(at);
     Vec<T> g[pixels];
 #pragma GCC unroll 8
-    for (int k = 0; k < pixels; ++k, dy = next(dy, b.y_step)) {
+    for (int k = 0; k < pixels; ++k) {
       g[k] = load_part(dy, n);
-      prefetch(dy + line.y_ahead);
+      prefetch(soon);
+      dy = next(dy, b.y_step), soon = next(soon, b.outputs.step);
     }
-    prefetch_rows<pixels*(step ? step : 1)>(line, b.soon + at, x_step);
+    prefetch_rows<pixels*(step ? step : 1)>(line, b.rows_of_x, at);
     for_taps<step>(b, at, line.sums + b.w,
                    [&]<int apart, int run>(const T* x, T* sums) FASTNN_LAMBDA_INLINE {
                      Vec<T> sum[run] = {};
@@ -220,9 +245,20 @@ FASTNN_INLINE void run_block(const Line<T>& line, const Columns& c, const Segmen
   const int64_t x = (c.first + s.from * c.apart + j * c.step) * channels;
   const int64_t soon = rows.lowest() + line.new_rows * line.row_size;
   const int64_t w = c.w + s.from * c.w_apart, y = j * line.y_step;
-  const Block<T> b = {line.x + x,  line.x + x + soon,  w,
-                      y,           c.apart * channels, c.w_apart,
-                      line.y_step, s.to - s.from,      rows};
+  const bool whole = line.whole();
+  const T* outputs = (line.dy ? line.dy : line.y) + y + line.y_ahead;
+  if (whole) outputs += line.phase * (pixels - 1) * channels;
+  constexpr int columns = pixels * (step ? step : 1);
+  const Block<T> b = {line.x + x,
+                      Soon<T>::of(line.x + x + soon, columns, x_step, whole && step),
+                      Soon<T>::of(outputs, pixels, line.y_step, whole),
+                      w,
+                      y,
+                      c.apart * channels,
+                      c.w_apart,
+                      line.y_step,
+                      s.to - s.from,
+                      rows};
   int64_t at = line.part.begin;
   for (; at + lanes<T> <= line.part.end; at += lanes<T>)
     Op::template vector<pixels, step>(line, b, x_step, at, lanes<T>);

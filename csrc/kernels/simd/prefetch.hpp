@@ -11,6 +11,10 @@ FASTNN_BEGIN_NAMESPACE
 
 FASTNN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 
+// Into the second level: what is read long after would drive out of the first what is
+// read now.
+FASTNN_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 FASTNN_INLINE void prefetch_to_write(const void* p) {
 #if defined(__x86_64__) && FASTNN_VECTOR_BYTES > 16
   // The builtin fetches to read where the flags do not name the instruction, which CPUs
