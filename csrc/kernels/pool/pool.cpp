@@ -6,56 +6,13 @@
 // Max pooling that will be differentiated also stores the number of the winner in its
 // window, one byte where that is enough: the gradient then moves 1.3 times the bytes of
 // x instead of the 2.5 times that finding the winner again would cost.
-#include "kernels/pool/windows.hpp"
+#include "kernels/pool/gradients.hpp"
 #include "kernels/simd/dtypes.hpp"
-#include "kernels/simd/prefetch.hpp"
-#include "kernels/simd/widen.hpp"
 #include "kernels/table.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 namespace pool {
 namespace {
-
-template <class T>
-using Index = typename Traits<Vec<T>>::UInt;
-template <class T>
-using IndexElem = typename Traits<Index<T>>::Elem;
-
-// Numbers of winners in memory are bytes or int32.
-template <class T, class S>
-FASTNN_INLINE Index<T> load_index(const S* p, int n) {
-  using U = IndexElem<T>;
-  S buffer[lanes<T>] = {};
-  const unsigned count = static_cast<unsigned>(n);
-  if (count < lanes<T>) {
-    __builtin_memcpy(buffer, p, count * sizeof(S));
-    p = buffer;
-  }
-  if constexpr (sizeof(S) == sizeof(U)) {
-    return load(reinterpret_cast<const U*>(p));
-  } else if constexpr (sizeof(S) == 1) {
-    return load_widened<U, S>(p);
-  } else {
-    Index<T> v;
-    for (int i = 0; i < lanes<T>; ++i)
-      v[i] = p[i];
-    return v;
-  }
-}
-template <class T, class S>
-FASTNN_INLINE void store_index(S* p, Index<T> v, int n) {
-  if constexpr (sizeof(S) == 1) {
-    store_bytes(p, v, n);
-  } else {
-    for (int i = 0; i < n; ++i)
-      p[i] = static_cast<S>(v[i]);
-  }
-}
-
-template <class T>
-FASTNN_INLINE int64_t ahead_of(const TensorView& y) {
-  return write_ahead(y.numel() * static_cast<int64_t>(sizeof(T)));
-}
 
 // The largest of the taps, NaN above all; ties go to the first. `index` may be null.
 template <class T, class S, int vectors>
@@ -164,75 +121,12 @@ void average_pool(const KernelArgs& args) {
   });
 }
 
-// Everything about one call of a gradient: dy to dx. `spare` bytes of scratch are for
-// what else the caller reads; open(pieces) prepares that and gives the pixel function.
-template <class T, class Open>
-FASTNN_INLINE void backward(const KernelArgs& args, int64_t spare, Open open) {
-  const TensorView &dy = args.in[0], &dx = args.out[0];
-  const Windows w = windows_of(dx, dy, args.attrs);
-  const Range lines = line_range(w.in, args.part);
-  if (lines.begin >= lines.end || dx.numel() == 0) return;
-  const int64_t width = w.in.size[2], channels = w.in.channels;
-  const int64_t across = width * w.axis[2].most_covers();
-  const int64_t most_rows = w.axis[0].most_covers() * w.axis[1].most_covers();
-  Pieces pieces(scratch_bytes<Covers>(width) + scratch_bytes<Cover>(across) +
-                scratch_bytes<Cover>(most_rows) + Images<T>::bytes(dy) + spare);
-  Covers* columns = pieces.take<Covers>(width);
-  list_covers(w.axis[2], channels, columns, pieces.take<Cover>(across));
-  Cover* space = pieces.take<Cover>(most_rows);
-  Images<T> images(dy, pieces);
-  auto pixel = open(pieces);
-  for (int64_t line = lines.begin; line < lines.end; ++line) {
-    const Place place = place_of(w.in, line);
-    const Covers rows = covers_of_line(w, place, space);
-    const T* image = images[place.image];
-    for (int64_t k = 0; k < width; ++k) {
-      const int64_t to = (line * width + k) * channels;
-      const Covers& across_rows = columns[k];
-      for_channels<T>(channels,
-                      [&]<int vectors>(int64_t at, int n) FASTNN_LAMBDA_INLINE {
-                        pixel.template operator()<vectors>(
-                            place.image, image + at, at, rows, across_rows, n, to + at);
-                      });
-    }
-  }
-}
-
-// Calls f(cover) for all windows over a pixel.
-template <class F>
-FASTNN_INLINE void for_covers(const Covers& rows, const Covers& columns, F f) {
-  for (int64_t r = 0; r < rows.count; ++r) {
-    const Cover& row = rows.cover[r];
-    for (int64_t c = 0; c < columns.count; ++c) {
-      const Cover& column = columns.cover[c];
-      f(Cover{row.offset + column.offset, row.number + column.number,
-              row.size * column.size});
-    }
-  }
-}
-
 template <class T, class S>
 void max_backward(const KernelArgs& args) {
   const TensorView& index = args.in[1];
-  T* dx = args.out[0].ptr<T>();
-  const int64_t ahead = ahead_of<T>(args.out[0]);
+  const Written<T> to = {args.out[0].ptr<T>(), ahead_of<T>(args.out[0])};
   backward<T>(args, Images<S>::bytes(index), [&](Pieces& pieces) {
-    return [numbers = Images<S>(index, pieces), dx, ahead]<int vectors>(
-               int64_t image, const T* dy, int64_t at, const Covers& rows,
-               const Covers& columns, int n, int64_t to) mutable FASTNN_LAMBDA_INLINE {
-      const S* winners = numbers[image] + at;
-      Vec<T> sum[vectors] = {};
-      for_covers(rows, columns, [&](const Cover& c) FASTNN_LAMBDA_INLINE {
-        const auto number = splat<Index<T>>(static_cast<IndexElem<T>>(c.number));
-        for (int j = 0; j < vectors; ++j) {
-          const int64_t from = c.offset + j * lanes<T>;
-          const auto won = load_index<T>(winners + from, n) == number;
-          sum[j] = sum[j] + (won ? load_part(dy + from, n) : Vec<T>{});
-        }
-      });
-      for (int j = 0; j < vectors; ++j)
-        store_ahead(dx + to + j * lanes<T>, sum[j], n, ahead);
-    };
+    return MaxGradient<T, S>{to, Images<S>(index, pieces)};
   });
 }
 
@@ -248,28 +142,8 @@ void max_pool_grad(const KernelArgs& args) {
 void average_pool_grad(const KernelArgs& args) {
   dispatch("average_pool_grad", args.in[0].dtype, Floats{}, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    T* dx = args.out[0].ptr<T>();
-    const int64_t ahead = ahead_of<T>(args.out[0]);
-    backward<T>(args, 0, [&](Pieces&) {
-      return
-          [dx, ahead, size = int64_t{0}, scale = T(0)]<int vectors>(
-              int64_t, const T* dy, int64_t, const Covers& rows, const Covers& columns,
-              int n, int64_t to) mutable FASTNN_LAMBDA_INLINE {
-            Vec<T> sum[vectors] = {};
-            for_covers(rows, columns, [&](const Cover& c) FASTNN_LAMBDA_INLINE {
-              if (c.size != size) {  // seldom: windows at borders have other sizes
-                size = c.size;
-                scale = T(1) / static_cast<T>(size);
-              }
-              for (int j = 0; j < vectors; ++j) {
-                const Vec<T> v = load_part(dy + c.offset + j * lanes<T>, n);
-                sum[j] = sum[j] + v * splat<Vec<T>>(scale);
-              }
-            });
-            for (int j = 0; j < vectors; ++j)
-              store_ahead(dx + to + j * lanes<T>, sum[j], n, ahead);
-          };
-    });
+    const Written<T> to = {args.out[0].ptr<T>(), ahead_of<T>(args.out[0])};
+    backward<T>(args, 0, [&](Pieces&) { return AverageGradient<T>{to}; });
   });
 }
 

@@ -129,6 +129,10 @@ struct Covers {
   const Cover* cover;
   int64_t count;
 };
+FASTNN_INLINE Cover joined(const Cover& row, const Cover& column) {
+  return {row.offset + column.offset, row.number + column.number,
+          row.size * column.size};
+}
 
 // The covers of every element of the last axis.
 FASTNN_OUTLINE void list_covers(const Axis& a, int64_t channels, Covers* of,
