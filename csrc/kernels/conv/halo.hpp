@@ -31,6 +31,9 @@ void copy_pixels(const T* src, int64_t sw, int64_t sc, int64_t pixels, int64_t c
   if (channels == 1) sc = 1;
   if (sc == 1 && sw == channels && pitch == channels) {
     copy_run(src, dst, pixels * channels);
+  } else if (channels == 1) {
+    for (int64_t p = 0; p < pixels; ++p)
+      dst[p * pitch] = src[p * sw];
   } else if (sc == 1) {
     for (int64_t p = 0; p < pixels; ++p)
       copy_run(src + p * sw, dst + p * pitch, channels);

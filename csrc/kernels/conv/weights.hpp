@@ -33,20 +33,26 @@ FASTNN_INLINE double panel_cycles(int64_t rows, int64_t width) {
   return (cycles + 0.1 * (height + w)) * static_cast<double>(tiles);
 }
 
-// The width of full panels, in vectors, for runs of `rows` rows.
+// The width of full panels, in vectors, for runs of `rows` rows, and what they take.
+struct Panelling {
+  int width;
+  double cycles;
+};
 template <class T>
-int best_width(int64_t rows, int64_t cols) {
+Panelling best_panels(int64_t rows, int64_t cols) {
   const int64_t vectors = ceil_div(cols, lanes<T>);
-  int best = 1;
-  double fewest = 0;
+  Panelling best = {1, 0};
   for (int w = 1; w <= kMainWidth + 1; ++w) {
     const int64_t full = vectors / w, rest = vectors % w;
     double cycles = panel_cycles(rows, w) * static_cast<double>(full);
     if (rest) cycles += panel_cycles(rows, rest);
-    if (w > 1 && cycles >= fewest) continue;
-    best = w, fewest = cycles;
+    if (w == 1 || cycles < best.cycles) best = {w, cycles};
   }
   return best;
+}
+template <class T>
+int best_width(int64_t rows, int64_t cols) {
+  return best_panels<T>(rows, cols).width;
 }
 
 FASTNN_INLINE int64_t taps_of(const Axis* axis) {
