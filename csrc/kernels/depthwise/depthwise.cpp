@@ -3,7 +3,7 @@
 // Filters are (spatial sizes, channels, multiplier), as Keras stores them; output
 // channel c * multiplier + m belongs to input channel c. A multiplier above 1 works on
 // images whose channels are repeated.
-#include "kernels/depthwise/three.hpp"
+#include "kernels/depthwise/doubled.hpp"
 #include "kernels/gemm/epilogue.hpp"
 #include "kernels/simd/dtypes.hpp"
 #include "kernels/table.hpp"
@@ -243,6 +243,39 @@ void forward(const KernelArgs& args) {
   }
 }
 
+// Lines of inputs that a pair of them shares its outputs with: the windows that begin
+// in row `before` + 1 of the outputs and the ones before them.
+struct Pair {
+  int64_t row, columns;  // of outputs: the later row; columns with one before them
+};
+FASTNN_INLINE Pair pair_of(const Geometry& g, const Place& at) {
+  const Axis &h = g.axis[1], &w = g.axis[2];
+  const bool known = is_three(g) && h.stride == 2 && w.low <= 1 && g.multiplier == 1;
+  if (!known || (at.height + h.low) % 2 || at.height + 1 >= h.in) return {};
+  const int64_t row = (at.height + h.low) / 2, fit = (w.in + w.low) / 2;
+  if (row < 1 || row >= h.out) return {};
+  return {row, (fit < w.out ? fit : w.out) - 1};
+}
+
+// Two lines, from `line` on.
+template <class T>
+FASTNN_INLINE void run_pair(const Geometry& g, const Pair& pair, Line<T> line,
+                            const Columns* columns, const Place& at, Row* space) {
+  const int64_t channels = g.out.channels, low = g.axis[2].low;
+  const int64_t first = 2 - low, end = first + 2 * pair.columns;
+  run_doubled<T>({line.x + pair.row * g.out.line_size(), line.w,
+                  line.y + first * channels, g.out.line_size(), g.in.line_size(),
+                  channels, pair.columns, 2 * line.y_ahead});
+  T* const y = line.y;
+  for (int64_t r = 0; r < 2; ++r) {
+    const Rows rows = rows_of_input(g, {at.image, at.depth, at.height + r}, space);
+    for (line.phase = 0; line.phase < 2; ++line.phase) {
+      line.y = y + r * g.in.line_size() + line.phase * channels;
+      run_outside(line, columns[line.phase], rows, first, end);
+    }
+  }
+}
+
 template <class T>
 void grad_input(const KernelArgs& args) {
   const TensorView &dy = args.in[0], &w = args.in[1], &dx = args.out[0];
@@ -286,6 +319,21 @@ void grad_input(const KernelArgs& args) {
       const int64_t most = lines.end - at < inside ? lines.end - at : inside;
       at += run_some<Convolve, 1>(line, columns[0], rows,
                                   {g.out.line_size(), line_size}, most, space + 3);
+      continue;
+    }
+    const Pair pair = at + 1 < lines.end ? pair_of(g, place) : Pair{};
+    if (pair.columns > 0) {
+      const Line<T> line = {images[place.image],
+                            weights,
+                            to,
+                            channels,
+                            2 * channels,
+                            1,
+                            g.out.line_size(),
+                            next_line<T>(g.in),
+                            {0, channels}};
+      run_pair(g, pair, line, columns, place, space);
+      at += 2;
       continue;
     }
     ++at;

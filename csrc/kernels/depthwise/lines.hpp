@@ -281,17 +281,21 @@ FASTNN_OUTLINE void run_segment(const Line<T>& line, const Columns& c, const Seg
 }
 
 template <class Op, class T>
-FASTNN_INLINE void run_line(const Line<T>& line, const Columns& c, const Rows& rows) {
-  for (int64_t i = 0; i < c.segment_count; ++i) {
-    const Segment& s = c.segments[i];
-    if (!c.overlap()) {
-      run_segment<Op, 0>(line, c, s, rows);
-    } else if (c.step == 1) {
-      run_segment<Op, 1>(line, c, s, rows);
-    } else {
-      run_segment<Op, 2>(line, c, s, rows);
-    }
+FASTNN_INLINE void run_any(const Line<T>& line, const Columns& c, const Segment& s,
+                           const Rows& rows) {
+  if (!c.overlap()) {
+    run_segment<Op, 0>(line, c, s, rows);
+  } else if (c.step == 1) {
+    run_segment<Op, 1>(line, c, s, rows);
+  } else {
+    run_segment<Op, 2>(line, c, s, rows);
   }
+}
+
+template <class Op, class T>
+FASTNN_INLINE void run_line(const Line<T>& line, const Columns& c, const Rows& rows) {
+  for (int64_t i = 0; i < c.segment_count; ++i)
+    run_any<Op>(line, c, c.segments[i], rows);
 }
 
 }  // namespace depthwise
