@@ -37,6 +37,17 @@ FASTNN_INLINE Soon<T> soon_of(const Plane<T>& p, const T* first) {
   return Soon<T>::of(first, p.outputs * step, p.channels, p.whole);
 }
 
+// sum + a b, fused where the instruction set can. Of two products in a sum the compiler
+// would choose which one to round, not always the same.
+template <class V>
+FASTNN_INLINE V add_product(V sum, V a, V b) {
+  if constexpr (Traits<V>::kFused) {
+    return Traits<V>::fused(a, b, sum);
+  } else {
+    return sum + a * b;
+  }
+}
+
 // The next column: its vectors in `rows` rows of the image.
 template <class T, class V, int rows>
 FASTNN_INLINE void load_column(const T*& x, const Plane<T>& p, int n, V (&v)[rows]) {
@@ -61,8 +72,8 @@ FASTNN_INLINE void add_column(const V (&w)[3][3], const V (&v)[rows], V (&sum)[l
   for (int k = 0; k < 3; ++k) {
 #pragma GCC unroll 3
     for (int r = 0; r < lines; ++r) {
-      const V product = w[k][tap] * v[r * step + k];
-      sum[r] = tap == 0 && k == 0 ? product : sum[r] + w[k][tap] * v[r * step + k];
+      const V before = tap == 0 && k == 0 ? V{} : sum[r];
+      sum[r] = add_product(before, w[k][tap], v[r * step + k]);
     }
   }
 }
@@ -135,7 +146,7 @@ FASTNN_INLINE void correlate_column(const V (&g)[lines], const V (&v)[rows],
   for (int r = 0; r < lines; ++r) {
 #pragma GCC unroll 3
     for (int k = 0; k < 3; ++k)
-      sum[k][tap] = sum[k][tap] + g[r] * v[r * step + k];
+      sum[k][tap] = add_product(sum[k][tap], g[r], v[r * step + k]);
   }
 }
 
