@@ -79,6 +79,7 @@ struct Scheme {
   int64_t most;    // bytes of a window
   int64_t window;  // elements of the largest window
   int64_t jumps;
+  bool flat;  // all panels have flat tiles
 };
 
 template <class T>
@@ -137,7 +138,9 @@ Scheme<T> scheme_of(const Correlation<T>& op, const Share& share) {
     s.packed =
         g.groups * taps * w.rows * padded_columns<T>(share.cols.end - share.cols.begin);
   }
-  s.jumps = taps;
+  s.jumps = max_of(taps, kFlatK);
+  const int64_t rest = ceil_div(op.c_channels, lanes<T>) % s.width;
+  s.flat = s.packed && !s.late && has_flat_tiles(s.width) && rest == 0;
   if (s.copy) {
     Windows all(size, share.rows);
     const auto fits = [&](const Window& x) { return fits_window(op, s, x); };
@@ -222,7 +225,7 @@ void run_window(const Correlation<T>& op, const Scheme<T>& scheme, const Window&
       Pass<T> s = {};
       op.axes(i, w, s.axis);
       place(op, w, input, group, s);
-      cut_segments(s, input, op.a_channels, jumps);
+      cut_segments(s, input, op.a_channels, scheme.flat, jumps);
       Panels<T> panels = {packed, 0, scheme.width, &weights, nullptr};
       if (scheme.in_place) panels.b = weights.data, panels.ld = weights.row;
       if (scheme.late) panels.buffer = packed;

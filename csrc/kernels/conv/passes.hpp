@@ -3,6 +3,7 @@
 // tiles. A row of the kernel is a segment of k, between which A jumps.
 #pragma once
 
+#include "kernels/conv/flat.hpp"
 #include "kernels/conv/weights.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -18,9 +19,14 @@ inline constexpr int64_t kLongSegment = 1536;
 inline constexpr int64_t kShortK = 64;
 inline constexpr int64_t kShortSegments = 3;
 inline constexpr int64_t kShortTile = 18;  // vectors
-// Sums shorter than this take less time than memory: lines of C so far ahead are
-// fetched (1 -> 32 channels, 3x3, C in memory: 0.74 ms instead of 0.97).
-inline constexpr int64_t kFetchingK = 16;
+// Sums up to this length go element by element (flat.hpp) where rows of taps are
+// shorter than kShortRow.
+inline constexpr int64_t kFlatK = 160;
+inline constexpr int64_t kShortRow = 24;
+// Sums up to this length may take less time than memory: lines of C so far ahead are
+// fetched (C in memory; 1 -> 32 channels, 3x3: 0.74 ms instead of 0.97; 1 -> 64, 7x7:
+// a tenth less).
+inline constexpr int64_t kFetchingK = 64;
 inline constexpr int64_t kFetchedLines = 32;
 
 // A window of the input: where it begins and how far apart its elements are.
@@ -43,6 +49,7 @@ struct Pass {
   int64_t images;
   int64_t length, segments;
   const int64_t* jumps;
+  bool flat;  // segments are elements
 };
 
 // A panel of columns and a block of k of one pass.
@@ -72,7 +79,11 @@ FASTNN_INLINE void run_row(const Pass<T>& s, Panel<T>& panel, const T* a, T* c,
     t.a = a + begin * t.rsa;
     t.c = c + begin * t.ldc;
     if (y && panel.last && !second_pass) t.y = y + begin * t.ldy;
-    tile_table<T>().fn[panel.source][panel.width][rows](t);
+    if (s.flat && has_flat_tiles(panel.width)) {
+      kFlatTiles<T>.fn[panel.width][rows](t);
+    } else {
+      tile_table<T>().fn[panel.source][panel.width][rows](t);
+    }
     if (panel.source == kCopy) {  // the others read the copy
       panel.source = kPanel;
       panel.tile.b = t.b = t.copy;
@@ -191,20 +202,26 @@ void run_pass(const Pass<T>& s, const Panels<T>& b, const Epilogue<T>& e, Range 
 // Cuts a pass over `input` into segments: rows of taps where these are contiguous,
 // else single taps.
 template <class T>
-void cut_segments(Pass<T>& s, const Input<T>& input, int64_t channels, int64_t* jumps) {
+void cut_segments(Pass<T>& s, const Input<T>& input, int64_t channels, bool flat,
+                  int64_t* jumps) {
   const Axis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   const bool joined = (w.taps <= 1 || w.tap_step * input.axis[2] == channels) &&
                       w.taps * channels <= kLongSegment;
   const int64_t per_row = joined ? min_of(w.taps, 1) : w.taps;
-  s.length = joined ? w.taps * channels : channels;
+  const int64_t run = joined ? w.taps * channels : channels, rows = d.taps * h.taps;
+  s.flat =
+      flat && run < kShortRow && rows * per_row > 1 && run * rows * per_row <= kFlatK;
+  s.length = s.flat ? 1 : run;
   s.segments = 0;
   s.jumps = jumps;
   for (int64_t i = 0; i < d.taps; ++i) {
     for (int64_t j = 0; j < h.taps; ++j) {
       for (int64_t q = 0; q < per_row; ++q) {
-        jumps[s.segments++] = i * d.tap_step * input.axis[0] +
-                              j * h.tap_step * input.axis[1] +
-                              q * w.tap_step * input.axis[2];
+        const int64_t at = i * d.tap_step * input.axis[0] +
+                           j * h.tap_step * input.axis[1] +
+                           q * w.tap_step * input.axis[2];
+        for (int64_t c = 0; c < run; c += s.length)
+          jumps[s.segments++] = at + c;
       }
     }
   }
