@@ -215,8 +215,6 @@ op(
         (uniform(rng, (512, 1000), dtype, -3, 3), _state(rng)), (1,)
     ),
     tol=EXACT,
-    cost=lambda ins, outs, attrs: (
-        3.0 * prod(ins[0].shape) + 40.0 * prod(outs[0].shape)
-    ),
+    cost=lambda ins, outs, attrs: 3.0 * prod(ins[0].shape) + 40.0 * prod(outs[0].shape),
     doc="classes drawn from softmax(logits), by inversion of the running sums",
 )

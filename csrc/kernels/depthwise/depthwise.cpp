@@ -243,8 +243,7 @@ void forward(const KernelArgs& args) {
   }
 }
 
-// Lines of inputs that a pair of them shares its outputs with: the windows that begin
-// in row `before` + 1 of the outputs and the ones before them.
+// Two lines of inputs and the two rows of outputs that both belong to (doubled.hpp).
 struct Pair {
   int64_t row, columns;  // of outputs: the later row; columns with one before them
 };
@@ -276,6 +275,30 @@ FASTNN_INLINE void run_pair(const Geometry& g, const Pair& pair, Line<T> line,
   }
 }
 
+// Lines of inputs from `line` on, at most `most`: how many were done. `line` is that of
+// the first phase.
+template <class T>
+FASTNN_INLINE int64_t run_inputs(const Geometry& g, const Line<T>& line,
+                                 const Columns* columns, int64_t phases,
+                                 const Place& at, int64_t most, Row* space) {
+  const Rows rows = rows_of_input(g, at, space);
+  const Axis& h = g.axis[1];
+  if (g.multiplier == 1 && h.stride == 1 && is_three(g) && rows.count == 3) {
+    const int64_t inside = h.out - h.low - at.height;
+    return run_some<Convolve, 1>(line, columns[0], rows,
+                                 {g.out.line_size(), g.in.line_size()},
+                                 most < inside ? most : inside, space + 3);
+  }
+  const Pair pair = most > 1 ? pair_of(g, at) : Pair{};
+  if (pair.columns > 0) return run_pair(g, pair, line, columns, at, space), 2;
+  for (int64_t r = 0; r < phases; ++r) {
+    Line<T> of_phase = line;
+    of_phase.y += r * line.channels, of_phase.phase = r;
+    run_line<Convolve>(of_phase, columns[r], rows);
+  }
+  return 1;
+}
+
 template <class T>
 void grad_input(const KernelArgs& args) {
   const TensorView &dy = args.in[0], &w = args.in[1], &dx = args.out[0];
@@ -302,51 +325,14 @@ void grad_input(const KernelArgs& args) {
   T* wide = repeated ? pieces.take<T>(line_size) : nullptr;
   for (int64_t at = lines.begin; at < lines.end;) {
     const Place place = place_of(g.in, at);
-    const Rows rows = rows_of_input(g, place, space);
     T* out = dx.ptr<T>() + at * g.in.line_size();
-    T* to = repeated ? wide : out;
-    if (!repeated && stride == 1 && is_three(g) && rows.count == 3) {
-      const Line<T> line = {images[place.image],
-                            weights,
-                            to,
-                            channels,
-                            channels,
-                            1,
-                            g.out.line_size(),
-                            next_line<T>(g.in),
-                            {0, channels}};
-      const int64_t inside = g.axis[1].out - g.axis[1].low - place.height;
-      const int64_t most = lines.end - at < inside ? lines.end - at : inside;
-      at += run_some<Convolve, 1>(line, columns[0], rows,
-                                  {g.out.line_size(), line_size}, most, space + 3);
-      continue;
-    }
-    const Pair pair = at + 1 < lines.end ? pair_of(g, place) : Pair{};
-    if (pair.columns > 0) {
-      const Line<T> line = {images[place.image],
-                            weights,
-                            to,
-                            channels,
-                            2 * channels,
-                            1,
-                            g.out.line_size(),
-                            next_line<T>(g.in),
-                            {0, channels}};
-      run_pair(g, pair, line, columns, place, space);
-      at += 2;
-      continue;
-    }
-    ++at;
-    for (int64_t r = 0; r < phases; ++r) {
-      const Line<T> line = {images[place.image], weights,
-                            to + r * channels,   channels,
-                            stride * channels,   1,
-                            g.out.line_size(),   repeated ? 0 : next_line<T>(g.in),
-                            {0, channels},       r};
-      run_line<Convolve>(line, columns[r], rows);
-    }
-    if (!repeated) continue;
-    for (int64_t k = 0; k < g.in.line_size(); ++k) {
+    const Line<T> line = {images[place.image],   weights,
+                          repeated ? wide : out, channels,
+                          stride * channels,     1,
+                          g.out.line_size(),     repeated ? 0 : next_line<T>(g.in),
+                          {0, channels}};
+    at += run_inputs(g, line, columns, phases, place, lines.end - at, space);
+    for (int64_t k = 0; repeated && k < g.in.line_size(); ++k) {
       T sum = 0;
       for (int64_t m = 0; m < g.multiplier; ++m)
         sum += wide[k * g.multiplier + m];

@@ -150,75 +150,91 @@ FASTNN_INLINE void correlate_column(const V (&g)[lines], const V (&v)[rows],
   }
 }
 
-// Adds to the sums of the filter, which lie like w.
+// A vector of channels on its way along some lines: where it reads, and its sums.
 template <int lines, int step, class T>
-FASTNN_INLINE void correlate_vector(const Plane<T>& p, const T* dy, int64_t y_ahead,
-                                    T* sums, int64_t at, int n) {
-  constexpr int rows = (lines - 1) * step + 3;
-  Vec<T> sum[3][3] = {}, v[rows], g[3][lines];
-  const T* x = p.x + at;
-  const Soon<T> xs = soon_of<step>(p, p.soon), ys = soon_of<1>(p, dy + y_ahead);
-  const T *x_soon = xs.at(at), *y_soon = ys.at(at);
-  dy += at;
-  const auto take = [&](Vec<T>(&to)[lines]) FASTNN_LAMBDA_INLINE {
+struct Correlation {
+  using V = Vec<T>;
+  const Plane<T>& p;
+  int n;
+  const T *x, *dy, *x_soon, *y_soon;
+  int64_t x_apart, y_apart;  // of what is fetched
+  V sum[3][3] = {}, v[(lines - 1) * step + 3] = {}, g[3][lines] = {};
+
+  // The gradients of the next windows.
+  FASTNN_INLINE void take(V (&to)[lines]) {
 #pragma GCC unroll 3
     for (int r = 0; r < lines; ++r)
       to[r] = in_register(load_part(dy + r * p.y_row, n));
     dy = next(dy, p.y_step);
-    fetch_column<lines>(y_soon, ys.step, p.y_row);
-    fetch_column<lines * step>(x_soon, xs.step, p.x_row);
-    if constexpr (step > 1) fetch_column<lines * step>(x_soon, xs.step, p.x_row);
-  };
-  take(g[0]);
-  load_column(x, p, n, v);
-  correlate_column<lines, step, 0>(g[0], v, sum);
-  if constexpr (step == 1) {
-    // g[0] and g[1] are the gradients of the two windows before the next column's.
-    const auto shift = [&]() FASTNN_LAMBDA_INLINE {
-#pragma GCC unroll 3
-      for (int r = 0; r < lines; ++r)
-        g[0][r] = g[1][r], g[1][r] = g[2][r];
-    };
-    if (p.outputs > 1) {
-      take(g[1]);
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 1>(g[0], v, sum);
-      correlate_column<lines, step, 0>(g[1], v, sum);
-      for (int64_t left = p.outputs - 2; left > 0; --left) {
-        take(g[2]);
-        load_column(x, p, n, v);
-        correlate_column<lines, step, 2>(g[0], v, sum);
-        correlate_column<lines, step, 1>(g[1], v, sum);
-        correlate_column<lines, step, 0>(g[2], v, sum);
-        shift();
-      }
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 2>(g[0], v, sum);
-      correlate_column<lines, step, 1>(g[1], v, sum);
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 2>(g[1], v, sum);
-    } else {
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 1>(g[0], v, sum);
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 2>(g[0], v, sum);
+    fetch_column<lines>(y_soon, y_apart, p.y_row);
+    fetch_column<lines * step>(x_soon, x_apart, p.x_row);
+    if constexpr (step > 1) fetch_column<lines * step>(x_soon, x_apart, p.x_row);
+  }
+  FASTNN_INLINE void column() { load_column(x, p, n, v); }
+  template <int tap>
+  FASTNN_INLINE void add(const V (&of)[lines]) {
+    correlate_column<lines, step, tap>(of, v, sum);
+  }
+};
+
+// From the second column on, where windows are a column apart: g[0] and g[1] belong to
+// the two windows before the next column's.
+template <class C>
+FASTNN_INLINE void correlate_neighbours(C& c, int64_t outputs) {
+  if (outputs > 1) {
+    c.take(c.g[1]), c.column();
+    c.template add<1>(c.g[0]), c.template add<0>(c.g[1]);
+    for (int64_t left = outputs - 2; left > 0; --left) {
+      c.take(c.g[2]), c.column();
+      c.template add<2>(c.g[0]), c.template add<1>(c.g[1]), c.template add<0>(c.g[2]);
+      __builtin_memcpy(c.g[0], c.g[1], sizeof c.g[0]);
+      __builtin_memcpy(c.g[1], c.g[2], sizeof c.g[1]);
     }
+    c.column();
+    c.template add<2>(c.g[0]), c.template add<1>(c.g[1]);
+    c.column();
+    c.template add<2>(c.g[1]);
   } else {
-    for (int64_t left = p.outputs; left > 0; --left) {
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 1>(g[0], v, sum);
-      load_column(x, p, n, v);
-      correlate_column<lines, step, 2>(g[0], v, sum);
-      if (left > 1) {
-        take(g[0]);
-        correlate_column<lines, step, 0>(g[0], v, sum);
-      }
+    c.column();
+    c.template add<1>(c.g[0]);
+    c.column();
+    c.template add<2>(c.g[0]);
+  }
+}
+
+// The same where they are two apart and share every second column.
+template <class C>
+FASTNN_INLINE void correlate_seconds(C& c, int64_t outputs) {
+  for (int64_t left = outputs; left > 0; --left) {
+    c.column();
+    c.template add<1>(c.g[0]);
+    c.column();
+    c.template add<2>(c.g[0]);
+    if (left > 1) {
+      c.take(c.g[0]);
+      c.template add<0>(c.g[0]);
     }
+  }
+}
+
+// Adds to the sums of the filter, which lie like w.
+template <int lines, int step, class T>
+FASTNN_INLINE void correlate_vector(const Plane<T>& p, const T* dy, int64_t y_ahead,
+                                    T* sums, int64_t at, int n) {
+  const Soon<T> xs = soon_of<step>(p, p.soon), ys = soon_of<1>(p, dy + y_ahead);
+  Correlation<lines, step, T> c = {p,         n,         p.x + at, dy + at,
+                                   xs.at(at), ys.at(at), xs.step,  ys.step};
+  c.take(c.g[0]), c.column();
+  c.template add<0>(c.g[0]);
+  if constexpr (step == 1) {
+    correlate_neighbours(c, p.outputs);
+  } else {
+    correlate_seconds(c, p.outputs);
   }
 #pragma GCC unroll 9
   for (int k = 0; k < 9; ++k) {
     T* to = sums + at + k / 3 * p.w_row + k % 3 * p.w_column;
-    store_part(to, load_part(to, n) + sum[k / 3][k % 3], n);
+    store_part(to, load_part(to, n) + c.sum[k / 3][k % 3], n);
   }
 }
 
