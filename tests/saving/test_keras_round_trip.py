@@ -36,7 +36,7 @@ def model_of(case: Case):
     rng = case.rng()
     dtype = "int32" if case.classes else "float32"
     inputs = [own.Input(shape[1:], dtype=dtype) for shape in case.shapes]
-    layer = getattr(own.layers, case.layer)(**case.arguments)
+    layer = case.make(own.layers)
     output = layer(inputs if len(inputs) > 1 else inputs[0])
     model = own.Model(inputs if len(inputs) > 1 else inputs[0], output)
     for w in model.weights:
