@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from fastnn import config as config
     from fastnn import constraints as constraints
     from fastnn import datasets as datasets
+    from fastnn import dtype_policies as dtype_policies
     from fastnn import initializers as initializers
     from fastnn import keras as keras
     from fastnn import layers as layers
     from fastnn import losses as losses
     from fastnn import metrics as metrics
+    from fastnn import mixed_precision as mixed_precision
     from fastnn import models as models
     from fastnn import ops as ops
     from fastnn import optimizers as optimizers
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor as Tensor
     from fastnn.autodiff.tensor import Variable as Variable
     from fastnn.autodiff.tensor import convert_to_tensor as convert_to_tensor
+    from fastnn.dtype_policies import DTypePolicy as DTypePolicy
+    from fastnn.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from fastnn.graph.compile import function as function
     from fastnn.graph.signatures import TensorSpec as TensorSpec
     from fastnn.initializers import Initializer as Initializer
@@ -59,9 +63,9 @@ if TYPE_CHECKING:
     from fastnn.symbolic.tensor import KerasTensor as KerasTensor
 
 _MODULES = frozenset(
-    """activations backend callbacks classic config constraints datasets initializers
-    keras layers losses metrics models ops optimizers preprocessing random regularizers
-    saving tf tree utils""".split()
+    """activations backend callbacks classic config constraints datasets dtype_policies
+    initializers keras layers losses metrics mixed_precision models ops optimizers
+    preprocessing random regularizers saving tf tree utils""".split()
 )
 _NAMES = {
     "GradientTape": "fastnn.autodiff.grad",
@@ -76,6 +80,8 @@ _NAMES = {
     "Tensor": "fastnn.autodiff.tensor",
     "Variable": "fastnn.autodiff.tensor",
     "convert_to_tensor": "fastnn.autodiff.tensor",
+    "DTypePolicy": "fastnn.dtype_policies",
+    "FloatDTypePolicy": "fastnn.dtype_policies",
     "function": "fastnn.graph.compile",
     "TensorSpec": "fastnn.graph.signatures",
     "Initializer": "fastnn.initializers",

@@ -7,6 +7,7 @@ Written by tools/gen_stubs.py from `__all__` and `@export`; do not edit.
 # fmt: off
 NAMES: dict[str, dict[str, str]] = {
     "keras": {
+        "dtype_policies": "DTypePolicy FloatDTypePolicy",
         "initializers": "Initializer",
         "layers.layer": "Layer",
         "losses.base": "Loss",
@@ -47,6 +48,12 @@ NAMES: dict[str, dict[str, str]] = {
             "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm "
             "non_neg nonneg unit_norm",
     },
+    "keras.dtype_policies": {
+        "dtype_policies":
+            "AWQDTypePolicy DTypePolicy DTypePolicyMap FloatDTypePolicy "
+            "GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy "
+            "QuantizedFloat8DTypePolicy TernaryDTypePolicy",
+    },
     "keras.initializers": {
         "initializers":
             "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity "
@@ -63,6 +70,7 @@ NAMES: dict[str, dict[str, str]] = {
             "AdaptiveAveragePooling1D AdaptiveAveragePooling2D "
             "AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
             "AdaptiveMaxPooling3D",
+        "layers.attention": "AdditiveAttention Attention",
         "layers.batch_normalization": "BatchNormalization",
         "layers.bidirectional": "Bidirectional",
         "layers.borders":
@@ -79,6 +87,7 @@ NAMES: dict[str, dict[str, str]] = {
             "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D "
             "SeparableConvolution1D SeparableConvolution2D",
         "layers.dropout": "Dropout",
+        "layers.einsum_dense": "EinsumDense",
         "layers.embedding": "Embedding",
         "layers.functions": "Identity Lambda",
         "layers.global_pooling":
@@ -86,6 +95,7 @@ NAMES: dict[str, dict[str, str]] = {
             "GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D "
             "GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D "
             "GlobalMaxPooling3D",
+        "layers.group_query_attention": "GroupQueryAttention",
         "layers.gru": "GRU GRUCell",
         "layers.input": "Input InputLayer",
         "layers.input_spec": "InputSpec",
@@ -96,6 +106,7 @@ NAMES: dict[str, dict[str, str]] = {
         "layers.merging":
             "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add "
             "average concatenate dot maximum minimum multiply subtract",
+        "layers.multi_head_attention": "MultiHeadAttention",
         "layers.noise":
             "ActivityRegularization AlphaDropout GaussianDropout GaussianNoise "
             "SpatialDropout1D SpatialDropout2D SpatialDropout3D",
@@ -107,8 +118,10 @@ NAMES: dict[str, dict[str, str]] = {
             "MaxPooling3D",
         "layers.preprocessing": "Normalization Rescaling",
         "layers.reshaping": "Flatten Permute RepeatVector Reshape",
+        "layers.reversible_embedding": "ReversibleEmbedding",
         "layers.rnn": "RNN",
         "layers.simple_rnn": "SimpleRNN SimpleRNNCell",
+        "layers.spectral_normalization": "SpectralNormalization",
         "layers.stacked_rnn_cells": "StackedRNNCells",
         "layers.up_sampling": "UpSampling1D UpSampling2D UpSampling3D",
         "layers.wrapper": "TimeDistributed Wrapper",
@@ -166,6 +179,10 @@ NAMES: dict[str, dict[str, str]] = {
             "MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError "
             "PearsonCorrelation R2Score RootMeanSquaredError concordance_correlation "
             "pearson_correlation",
+    },
+    "keras.mixed_precision": {
+        "dtype_policies": "DTypePolicy Policy",
+        "optimizers.loss_scale": "LossScaleOptimizer",
     },
     "keras.models": {
         "models.cloning": "clone_model",
@@ -266,6 +283,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "keras.optimizers": {
         "optimizers.adadelta": "Adadelta",
+        "optimizers.adafactor": "Adafactor",
         "optimizers.adagrad": "Adagrad",
         "optimizers.adam": "Adam AdamW",
         "optimizers.adamax": "Adamax",
@@ -273,10 +291,13 @@ NAMES: dict[str, dict[str, str]] = {
         "optimizers.lamb": "Lamb",
         "optimizers.lion": "Lion",
         "optimizers.lookup": "deserialize get serialize",
+        "optimizers.loss_scale": "LossScaleOptimizer",
+        "optimizers.multi": "MultiOptimizer OptimizerMap",
         "optimizers.muon": "Muon",
         "optimizers.nadam": "Nadam",
         "optimizers.optimizer": "Optimizer",
         "optimizers.rmsprop": "RMSprop",
+        "optimizers.schedule_free": "ScheduleFreeAdamW",
         "optimizers.schedules": "schedules",
         "optimizers.sgd": "SGD",
     },

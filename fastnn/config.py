@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from fastnn._switches import disable_flash_attention as disable_flash_attention
 from fastnn._switches import disable_interactive_logging as disable_interactive_logging
@@ -28,7 +29,6 @@ from fastnn._switches import set_max_epochs as set_max_epochs
 from fastnn._switches import set_max_steps_per_epoch as set_max_steps_per_epoch
 
 _FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
-_POLICIES = ("float32", "float64")
 _IMAGE_FORMATS = ("channels_last", "channels_first")
 _BACKENDS = ("cpu", "reference")
 
@@ -48,7 +48,7 @@ def _backend_from_environment() -> str:
 
 
 _floatx = "float32"
-_dtype_policy = "float32"
+_dtype_policy: Any = None  # a DTypePolicy; None for that of floatx()
 _epsilon = 1e-7
 _image_data_format = "channels_last"
 _backend = _backend_from_environment()
@@ -60,38 +60,41 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Sets the default float dtype.
+    """Sets the default float dtype, and the policy of layers that have none.
 
     Args:
-        value: `"float16"`, `"bfloat16"`, `"float32"` or `"float64"`. When it is a
-            policy fastnn computes in (`"float32"`, `"float64"`), layers made later
-            compute in it as well.
+        value: `"float16"`, `"bfloat16"`, `"float32"` or `"float64"`.
 
     Raises:
         ValueError: for any other name.
     """
-    global _floatx, _dtype_policy
+    global _floatx
     _floatx = _one_of("set_floatx", value, _FLOAT_TYPES)
-    if _floatx in _POLICIES:
-        _dtype_policy = _floatx
 
 
-def dtype_policy() -> str:
-    """Name of the dtype that layers made from now on store and compute in."""
-    return _dtype_policy
+def dtype_policy() -> Any:
+    """The `DTypePolicy` of layers that are made without one.
+
+    That of `floatx()` until `set_dtype_policy` was called.
+    """
+    from fastnn.dtype_policies import DTypePolicy
+
+    return DTypePolicy(_floatx) if _dtype_policy is None else _dtype_policy
 
 
-def set_dtype_policy(policy: str) -> None:
-    """Sets the dtype that new layers store and compute in.
+def set_dtype_policy(policy: Any) -> None:
+    """Sets what layers made from now on store and compute in.
 
     Args:
-        policy: `"float32"` or `"float64"`.
+        policy: a `DTypePolicy`, its name (`"mixed_bfloat16"`, `"float64"`) or config.
 
     Raises:
         ValueError: for any other name.
     """
+    from fastnn import dtype_policies
+
     global _dtype_policy
-    _dtype_policy = _one_of("set_dtype_policy", policy, _POLICIES)
+    _dtype_policy = dtype_policies.get(policy)
 
 
 def epsilon() -> float:

@@ -15,10 +15,12 @@ from types import ModuleType
 _MODULES = {
     name: f"fastnn.{name}"
     for name in """activations backend callbacks config constraints datasets
-    initializers layers losses metrics models ops optimizers preprocessing random
-    regularizers saving tree utils""".split()
+    dtype_policies initializers layers losses metrics mixed_precision models ops
+    optimizers preprocessing random regularizers saving tree utils""".split()
 }
 _NAMES = {
+    "DTypePolicy": "fastnn.dtype_policies",
+    "FloatDTypePolicy": "fastnn.dtype_policies",
     "Initializer": "fastnn.initializers",
     "Input": "fastnn.layers",
     "InputSpec": "fastnn.layers",

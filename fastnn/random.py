@@ -19,7 +19,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
-from fastnn.opset._dtypes import INTEGERS, RANGE, is_float
+from fastnn.opset._dtypes import INTEGERS, RANGE, is_float, know
 
 
 class SeedGenerator:
@@ -122,10 +122,11 @@ def _draw(op: Any, a: float, b: float, shape: Any, dtype: Any, seed: Any) -> Ten
 
 
 def _float_dtype(name: str, dtype: Any) -> str:
-    dtype = config.floatx() if dtype is None else np.dtype(dtype).name
+    if not isinstance(dtype, str):
+        dtype = config.floatx() if dtype is None else np.dtype(dtype).name
     if not is_float(dtype):
         raise ValueError(f"[{name}] dtype must be a float type, received {dtype}")
-    return dtype
+    return know(dtype)
 
 
 def _parameter(value: Any, shape: tuple[int, ...], dtype: str) -> Tensor:

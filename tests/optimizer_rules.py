@@ -108,6 +108,33 @@ def muon(w, g, t, s, lr, mu=0.95, nesterov=True, steps=5, rms=0.2):
     return w - lr * scale * (u * values) @ v
 
 
+def _rms(x):
+    return np.sqrt(np.mean(x**2))
+
+
+def adafactor(w, g, t, s, lr, decay=-0.8, smallest=1e-3, limit=1.0):
+    b = 1 - float(t) ** decay
+    squares = g**2 + 1e-30
+    if w.ndim < 2:
+        v = s["v"] = b * s.get("v", 0) + (1 - b) * squares
+    else:
+        r = s["r"] = b * s.get("r", 0) + (1 - b) * squares.mean(-1)
+        c = s["c"] = b * s.get("c", 0) + (1 - b) * squares.mean(-2)
+        v = np.outer(r, c) / r.mean()
+    u = g / np.sqrt(v)
+    u = u / max(1, _rms(u) / limit)
+    return w - max(smallest, _rms(w)) * min(lr, t**-0.5) * u
+
+
+def schedule_free(w, g, t, s, lr, b1=0.9, b2=0.999, warm=0):
+    lr = lr * min(1, t / warm) if warm else lr
+    v = s["v"] = b2 * s.get("v", 0) + (1 - b2) * g**2
+    z, x = s.get("z", w), s.get("x", w)
+    z = s["z"] = z - lr * g / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+    x = s["x"] = x + (z - x) / t
+    return (1 - b1) * z + b1 * x
+
+
 def decayed(rule, decay):
     return lambda w, g, t, s, lr: rule(w - w * decay * lr, g, t, s, lr)
 
@@ -235,6 +262,20 @@ RULES = [
             "rms_rate": None,
         },
         partial(muon, mu=0.8, nesterov=False, steps=3, rms=None),
+        0.1,
+    ),
+    (optimizers.Adafactor, {}, adafactor, 0.001),
+    (
+        optimizers.Adafactor,
+        {"learning_rate": 0.5, "beta_2_decay": -0.6, "clip_threshold": 0.3},
+        partial(adafactor, decay=-0.6, limit=0.3),
+        0.5,
+    ),
+    (optimizers.ScheduleFreeAdamW, {}, schedule_free, 0.0025),
+    (
+        optimizers.ScheduleFreeAdamW,
+        {"learning_rate": 0.1, "beta_1": 0.7, "beta_2": 0.8, "warmup_steps": 5},
+        partial(schedule_free, b1=0.7, b2=0.8, warm=5),
         0.1,
     ),
 ]

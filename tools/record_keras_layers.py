@@ -37,31 +37,28 @@ def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     for array in case.inputs(rng):
         tensor = torch.from_numpy(array)
         inputs.append(tensor if case.classes else tensor.requires_grad_())
-    given = inputs if len(inputs) > 1 else inputs[0]
-    options: dict[str, Any] = {}
-    if case.training is not None:
-        options["training"] = case.training
-    if case.masked:
-        options["mask"] = torch.from_numpy(case.mask())
-    shapes = [tuple(x.shape) for x in inputs]
-    layer.build(shapes if len(shapes) > 1 else shapes[0])
+    masks = {k: torch.from_numpy(a) for k, a in case.drawn_masks().items()}
+    layer.build(*case.arranged([tuple(x.shape) for x in inputs]))
     layer.set_weights([weight(rng, w.name, w.shape) for w in layer.weights])
-    y = layer(given, **options)
+    before = layer.get_weights()
+    y = layer(*case.arranged(inputs), **masks, **case.keywords())
     c = torch.from_numpy(uniform(rng, y.shape))
     wanted = [] if case.classes else inputs
     trained = [w.value for w in layer.trainable_weights]
-    gradients = torch.autograd.grad((y * c).sum(), [*wanted, *trained])
+    total, sources = (y * c).sum(), [*wanted, *trained]
+    gradients = torch.autograd.grad(total, sources, allow_unused=True)
     names = [f"dx{i}" for i in range(len(wanted))]
     names += [f"d{w.name}" for w in layer.trainable_weights]
     for name, value in zip(["y", *names], [y, *gradients], strict=True):
-        arrays[f"{case.name}/{name}"] = value.detach().numpy().astype("f")
-    for w in layer.non_trainable_weights:
-        if case.training:
-            arrays[f"{case.name}/{w.name}"] = keras.ops.convert_to_numpy(w).astype("f")
-    open_shapes = [(None, *shape[1:]) for shape in shapes]
-    result = layer.compute_output_shape(
-        open_shapes if len(open_shapes) > 1 else open_shapes[0]
-    )
+        if value is not None:
+            arrays[f"{case.name}/{name}"] = value.detach().numpy().astype("f")
+    for w, old in zip(layer.weights, before, strict=True):
+        new = keras.ops.convert_to_numpy(w)
+        if not np.array_equal(new, old):  # the call assigned it
+            arrays[f"{case.name}/{w.name}"] = new.astype("f")
+    shapes = [(None, *x.shape[1:]) for x in inputs]
+    reverse = {k: v for k, v in case.options.items() if k == "reverse"}
+    result = layer.compute_output_shape(*case.arranged(shapes), **reverse)
     facts = {"weights": [[w.name, list(w.shape)] for w in layer.weights]}
     facts["output_shape"] = list(result)
     if case.name.endswith("-0"):

@@ -7,6 +7,7 @@ from fastnn.opset import OpDef
 class _State:
     tracer: Any
     tapes: list[Tape]
+    autocast: str | None
 
 class Record:
     op: Any

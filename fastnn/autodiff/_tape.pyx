@@ -15,6 +15,7 @@ from fastnn.autodiff._launch cimport (
 
 from _thread import _local
 
+from fastnn.autodiff import _autocast
 from fastnn.opset import get_op
 
 cdef extern from "Python.h":
@@ -30,9 +31,9 @@ cdef class _State:
     cdef public object tracer
     cdef public list tapes
     cdef uint64_t owner  # number of the thread
+    cdef public object autocast  # dtype that float variables are read in, or None
 
     def __init__(self):
-        self.tracer = None
         self.tapes = []
         self.owner = PyThreadState_GetID(PyThreadState_Get())
 
@@ -63,6 +64,8 @@ def state():
 cdef object apply_to(OpHandle h, tuple inputs, tuple attrs):
     cdef _State state = _current()
     cdef list outputs
+    if state.autocast is not None:
+        inputs = _autocast.read(inputs)
     if state.tracer is None:
         if h.n_out == 1:
             out = run_one(h, inputs, attrs)

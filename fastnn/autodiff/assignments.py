@@ -12,6 +12,7 @@ from fastnn.autodiff._launch import TensorBase
 from fastnn.autodiff._memory import Memory
 from fastnn.autodiff._tape import state
 from fastnn.errors import DTypeError, ShapeError
+from fastnn.opset._dtypes import is_float
 
 if TYPE_CHECKING:
     from typing import Self
@@ -199,11 +200,15 @@ class Assignments:
 
     def _fitting(self, value: Any, method: str) -> Tensor:
         """The value as a tensor; a tensor must have the dtype of the variable."""
+        from fastnn.autodiff import raw
         from fastnn.autodiff.tensor import Tensor
 
         if not isinstance(value, Tensor):
             return Tensor(np.array(value, dtype=self._dtype))
         if value.dtype != self._dtype:
+            both = is_float(value.dtype) and is_float(self._dtype)
+            if state().autocast is not None and both:
+                return raw.cast(value, self._dtype)  # computed from what was read
             raise DTypeError(
                 f"[Variable.{method}] {self.path} is {self._dtype}, received a "
                 f'{value.dtype} tensor: cast(value, "{self._dtype}") first'

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fastnn import config
+from fastnn.autodiff import _autocast
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import set_tensor_class
@@ -343,6 +344,7 @@ class Variable(Assignments, Tensor):
     """
 
     changes = 0  # of the settings of any variable
+    autocast = True  # whether layers with mixed precision read it in 16 bits
     regularizer = _noted("regularizer")
     constraint = _noted("constraint")
 
@@ -382,9 +384,14 @@ class Variable(Assignments, Tensor):
         self._watch = self._trainable and _dtypes.is_float(self._dtype)
 
     @property
+    def dtype(self) -> str:
+        """What it is read in: its own dtype, but in calls of mixed-precision layers."""
+        return _autocast.dtype_of(self)
+
+    @property
     def value(self) -> Tensor:
         """The current value as a Tensor; later assignments do not change it."""
-        return self._snapshot()
+        return _autocast.as_read(self, self._snapshot())
 
     def _snapshot(self) -> Tensor:
         tracer = state().tracer
@@ -436,7 +443,7 @@ class Variable(Assignments, Tensor):
 
     def __reduce__(self) -> Any:
         state = {k: v for k, v in self.__dict__.items() if k != "_shared"}
-        return Variable, (self.numpy(), self.trainable, self.dtype, self.name), state
+        return Variable, (self.numpy(), self.trainable, self._dtype, self.name), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -444,9 +451,10 @@ class Variable(Assignments, Tensor):
     def __deepcopy__(self, memo: Any) -> Variable:
         from copy import deepcopy
 
-        copy = Variable(self.numpy(), self.trainable, self.dtype, self.name)
+        copy = Variable(self.numpy(), self.trainable, self._dtype, self.name)
         memo[id(self)] = copy
         copy.path = self.path
+        copy.autocast = self.autocast
         copy.regularizer = deepcopy(self.regularizer, memo)
         copy.constraint = deepcopy(self.constraint, memo)
         return copy

@@ -19,6 +19,8 @@ from fastnn.layers.adaptive_pooling import (
 from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling1D as AdaptiveMaxPooling1D
 from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling2D as AdaptiveMaxPooling2D
 from fastnn.layers.adaptive_pooling import AdaptiveMaxPooling3D as AdaptiveMaxPooling3D
+from fastnn.layers.attention import AdditiveAttention as AdditiveAttention
+from fastnn.layers.attention import Attention as Attention
 from fastnn.layers.batch_normalization import BatchNormalization as BatchNormalization
 from fastnn.layers.bidirectional import Bidirectional as Bidirectional
 from fastnn.layers.borders import Cropping1D as Cropping1D
@@ -60,6 +62,7 @@ from fastnn.layers.depthwise_conv import (
     SeparableConvolution2D as SeparableConvolution2D,
 )
 from fastnn.layers.dropout import Dropout as Dropout
+from fastnn.layers.einsum_dense import EinsumDense as EinsumDense
 from fastnn.layers.embedding import Embedding as Embedding
 from fastnn.layers.functions import Identity as Identity
 from fastnn.layers.functions import Lambda as Lambda
@@ -81,6 +84,9 @@ from fastnn.layers.global_pooling import GlobalMaxPool3D as GlobalMaxPool3D
 from fastnn.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from fastnn.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from fastnn.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
+from fastnn.layers.group_query_attention import (
+    GroupQueryAttention as GroupQueryAttention,
+)
 from fastnn.layers.gru import GRU as GRU
 from fastnn.layers.gru import GRUCell as GRUCell
 from fastnn.layers.input import Input as Input
@@ -108,6 +114,7 @@ from fastnn.layers.merging import maximum as maximum
 from fastnn.layers.merging import minimum as minimum
 from fastnn.layers.merging import multiply as multiply
 from fastnn.layers.merging import subtract as subtract
+from fastnn.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from fastnn.layers.noise import ActivityRegularization as ActivityRegularization
 from fastnn.layers.noise import AlphaDropout as AlphaDropout
 from fastnn.layers.noise import GaussianDropout as GaussianDropout
@@ -137,9 +144,15 @@ from fastnn.layers.reshaping import Flatten as Flatten
 from fastnn.layers.reshaping import Permute as Permute
 from fastnn.layers.reshaping import RepeatVector as RepeatVector
 from fastnn.layers.reshaping import Reshape as Reshape
+from fastnn.layers.reversible_embedding import (
+    ReversibleEmbedding as ReversibleEmbedding,
+)
 from fastnn.layers.rnn import RNN as RNN
 from fastnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from fastnn.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from fastnn.layers.spectral_normalization import (
+    SpectralNormalization as SpectralNormalization,
+)
 from fastnn.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
 from fastnn.layers.up_sampling import UpSampling1D as UpSampling1D
 from fastnn.layers.up_sampling import UpSampling2D as UpSampling2D
@@ -157,7 +170,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -192,6 +207,7 @@ __all__ = [
     "Dot",
     "Dropout",
     "ELU",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRU",
@@ -211,6 +227,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
@@ -230,6 +247,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -241,6 +259,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -251,6 +270,7 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "SpectralNormalization",
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",

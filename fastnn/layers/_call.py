@@ -120,23 +120,38 @@ def to_tensors(layer: Layer, value: Any) -> Any:
         value, "__array__"
     )
     array = np.asarray(value) if is_array else None
-    if array is None or array.dtype.kind not in "biuf":
+    numbers = array is not None and (
+        array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
+    )
+    if array is None or not numbers:
         received = type(value).__name__ if array is None else f"dtype {array.dtype}"
         raise DTypeError(
             f"[{type(layer).__name__}] layer '{layer.name}' expects arrays or tensors "
             f"of numbers; received {received}. Give options such as `training` "
             "by keyword."
         )
-    if array.dtype.kind == "f":
-        return convert_to_tensor(array, dtype=layer.compute_dtype)
-    return convert_to_tensor(array)
+    dtype = layer.compute_dtype
+    if array.dtype.kind == "f" and layer.autocast and dtype in _FLOATS:
+        return convert_to_tensor(array, dtype=dtype)
+    return _autocast(layer, convert_to_tensor(array))
+
+
+def to_argument(layer: Layer, value: Any) -> Any:
+    """A keyword argument of a call: arrays become tensors, other values stay."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return to_tensors(layer, value)
+    if type(value) in (list, tuple):
+        return type(value)([to_argument(layer, item) for item in value])
+    return value
 
 
 def _autocast(layer: Layer, tensor: Any) -> Any:
-    dtype = tensor.dtype
-    if dtype == layer.compute_dtype or dtype not in _FLOATS:
+    dtype, wanted = tensor.dtype, layer.compute_dtype
+    if dtype == wanted or dtype not in _FLOATS or wanted not in _FLOATS:
         return tensor
-    converted = ops.cast(tensor, layer.compute_dtype)
+    if not layer.autocast:
+        return tensor
+    converted = ops.cast(tensor, wanted)
     if tensor._keras_mask is not None:
         converted._keras_mask = tensor._keras_mask
     return converted
@@ -161,6 +176,35 @@ def shapes_of(inputs: Any) -> Any:
     if isinstance(inputs, Tensor):
         return open_shape(inputs)
     return tree.map_structure(open_shape, inputs)
+
+
+class Shapes(dict[str, Any]):
+    """Shapes by the names of `build`'s parameters, where it has several."""
+
+
+def bound_shapes(build: Any, shapes: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a `build` was called with: one shape, or several by their names."""
+    if len(shapes) + len(named) <= 1:
+        return next(iter((*shapes, *named.values())), None)
+    given = zip(parameters(build)[1:], shapes, strict=False)
+    return Shapes({**dict(given), **named})
+
+
+def build_for(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Builds a layer for a call; `build(query_shape, value_shape)` gets the shapes of
+    the arguments `query` and `value`.
+    """
+    names = parameters(type(layer).build)[1:]
+    if len(names) < 2:
+        layer.build(shapes_of(args[0]))
+        return
+    called = dict(zip(parameters(type(layer).call)[1:], args, strict=False)) | kwargs
+    shapes = {names[0]: shapes_of(args[0])}
+    for name in names:
+        tensor = called.get(name.removesuffix("_shape"))
+        if tensor is not None:
+            shapes[name] = shapes_of(tensor)
+    layer.build(**shapes)
 
 
 def is_shape(node: Any) -> bool:

@@ -5,26 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from fastnn import config
 from fastnn._registry import suggest
 from fastnn.serialization import serialize_keras_object
-
-
-def policy_name(dtype: Any) -> str:
-    """A dtype given as a name, a NumPy dtype, or Keras's serialized DTypePolicy."""
-    if dtype is None:
-        return config.dtype_policy()
-    if isinstance(dtype, dict):
-        dtype = dtype["config"]["name"]
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    if name not in ("float32", "float64"):
-        raise ValueError(
-            f"[Layer] dtype {name!r} is not supported; layers compute in "
-            "'float32' or 'float64'."
-        )
-    return name
 
 
 def unknown_arguments(function: Any, received: dict[str, Any]) -> str:

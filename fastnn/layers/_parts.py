@@ -53,7 +53,9 @@ def config_of(layer: Any, names: str) -> dict[str, Any]:
     return config
 
 
-def add_weight(layer: Any, name: str, shape: Any, part: str | None = None) -> Any:
+def add_weight(
+    layer: Any, name: str, shape: Any, part: str | None = None, autocast: bool = True
+) -> Any:
     """A weight with the initializer, regularizer and constraint kept for it.
 
     Args:
@@ -61,15 +63,31 @@ def add_weight(layer: Any, name: str, shape: Any, part: str | None = None) -> An
         name: the weight's name.
         shape: its shape.
         part: what the arguments' names begin with, `name` by default.
+        autocast: whether calls read it in the compute dtype.
     """
     part = part or name
     return layer.add_weight(
         shape,
         getattr(layer, f"{part}_initializer"),
+        autocast=autocast,
         regularizer=getattr(layer, f"{part}_regularizer"),
         constraint=getattr(layer, f"{part}_constraint"),
         name=name,
     )
+
+
+def refuse(layer: Any, **options: Any) -> None:
+    """Arguments of Keras that fastnn does not have must be off.
+
+    Raises:
+        NotImplementedError: for one that is not.
+    """
+    for name, value in options.items():
+        if value:
+            raise NotImplementedError(
+                f"[{type(layer).__name__}] {name}={value!r} is not supported: leave it "
+                "out."
+            )
 
 
 def positive(layer: str, name: str, value: Any) -> int:

@@ -29,7 +29,7 @@ def call(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     inputs = args[0] if args else None
     try:
         if not layer.built:
-            layer._build_for(inputs)
+            layer._build_for(args, kwargs)
         if layer.input_spec is not None:
             check_inputs(layer, layer.input_spec, tree.flatten(inputs))
         # Masks are no arguments of the recorded call: a model finds them anew.
@@ -50,13 +50,13 @@ def specs_by_rule(layer: Layer, args: tuple[Any, ...], kwargs: Any) -> Any:
     """Outputs by the layer's `compute_output_shape`.
 
     The dtype is the one the layer computes in. None where that may be wrong: for
-    inputs that are no floats, several arguments, and layers of users, which may do
+    inputs that are no floats, further arguments, and layers of users, which may do
     anything.
     """
     tensors = symbolic_leaves(args, kwargs)
     own = type(layer).__module__.startswith("fastnn.")
     floats = all(tensor.dtype in _FLOATS for tensor in tensors)
-    if not (own and floats and len(args) == 1 and not holds_symbols(kwargs)):
+    if not (own and floats and len(args) == 1 and not set(kwargs) - {"training"}):
         return None
     return by_rule(layer, args[0])
 

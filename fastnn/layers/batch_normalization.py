@@ -12,12 +12,15 @@ from fastnn.errors import ShapeError
 from fastnn.layers import _parts
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
+from fastnn.opset._dtypes import HALVES
 
 Shape = tuple[int | None, ...]
 
 
 def _follow(moving: Any, batch: Any, momentum: float) -> None:
-    moving.assign(raw.moving_average(moving.value, batch, momentum))
+    old = ops.cast(moving.value, batch.dtype)
+    new = raw.moving_average(old, batch, momentum)
+    moving.assign(ops.cast(new, moving.dtype))
 
 
 def _bounds(given: dict[str, float] | None) -> dict[str, float]:
@@ -126,8 +129,11 @@ class BatchNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         channels = _parts.known_size(self, input_shape, self.axis)
         shape = (channels,)
-        self.gamma = _parts.add_weight(self, "gamma", shape) if self.scale else None
-        self.beta = _parts.add_weight(self, "beta", shape) if self.center else None
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = _parts.add_weight(self, "gamma", shape, autocast=False)
+        if self.center:
+            self.beta = _parts.add_weight(self, "beta", shape, autocast=False)
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
         self.moving_mean = self._statistic("moving_mean", shape, mean)
         self.moving_variance = self._statistic("moving_variance", shape, variance)
@@ -142,17 +148,28 @@ class BatchNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
     def _statistic(self, name: str, shape: Any, initializer: Any) -> Any:
-        return self.add_weight(shape, initializer, trainable=False, name=name)
+        return self.add_weight(
+            shape, initializer, trainable=False, autocast=False, name=name
+        )
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        x = ops.cast(inputs, self.compute_dtype)
+        # Sums of 16-bit floats are kept in float32, as the moving averages are.
+        dtype = self.compute_dtype
+        x = ops.cast(inputs, "float32" if dtype in HALVES else dtype)
+        return ops.cast(self._normalized(x, training, mask), self.compute_dtype)
+
+    def _normalized(self, x: Any, training: bool | None, mask: Any) -> Any:
         axis = self.axis % len(x.shape)
         size = (x.shape[axis],)
         gamma = ops.ones(size, x.dtype) if self.gamma is None else self.gamma
         beta = ops.zeros(size, x.dtype) if self.beta is None else self.beta
+        gamma, beta = ops.cast(gamma, x.dtype), ops.cast(beta, x.dtype)
         moving = (self.moving_mean, self.moving_variance)
         if not (training and self.trainable):
-            return raw.batch_norm_apply(x, *moving, gamma, beta, axis, self.epsilon)
+            mean, variance = (ops.cast(value, x.dtype) for value in moving)
+            return raw.batch_norm_apply(
+                x, mean, variance, gamma, beta, axis, self.epsilon
+            )
         if self.renorm:
             gamma, beta = self._renormalized(x, axis, mask, gamma, beta)
         if mask is None:

@@ -110,10 +110,10 @@ class Bidirectional(Layer):
 
     # -- build and call --------------------------------------------------------------
 
-    def _build_for(self, inputs: Any) -> None:
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self.stateful:
-            return super()._build_for(inputs)
-        self.build(tuple(inputs.shape))
+            return super()._build_for(args, kwargs)
+        self.build(tuple(args[0].shape))
         return None
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:

@@ -54,15 +54,11 @@ class Embedding(Layer):
     ) -> None:
         kwargs.pop("input_length", None)
         super().__init__(**kwargs)
-        absent = {
-            "lora_rank": lora_rank,
-            "quantization_config": quantization_config,
-        }
-        for option, value in absent.items():
-            if value:
-                raise NotImplementedError(
-                    f"[Embedding] {option}={value!r} is not supported: leave it out."
-                )
+        _parts.refuse(
+            self,
+            lora_rank=lora_rank,
+            quantization_config=quantization_config,
+        )
         self.input_dim = _parts.positive("Embedding", "input_dim", input_dim)
         self.output_dim = _parts.positive("Embedding", "output_dim", output_dim)
         self.mask_zero = self.supports_masking = bool(mask_zero)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _names, initializers, tree
+from fastnn import _names, dtype_policies, initializers, tree
 from fastnn._registry import export
 from fastnn._switches import learning_phase
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
 from fastnn.layers import _call, _changes, _configs, _masks, _parts, _symbolic
+from fastnn.layers._policy import PolicyMixin
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
@@ -33,14 +34,14 @@ def _remat_scope() -> Any:
 
 def _wrap_build(build: Any) -> Any:
     @functools.wraps(build)
-    def wrapper(self: Layer, input_shape: Any = None) -> None:
-        self._run_build(build, input_shape)
+    def wrapper(self: Layer, *shapes: Any, **named: Any) -> None:
+        self._run_build(build, shapes, named)
 
     return wrapper
 
 
 @export("keras.layers", "keras")
-class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
+class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
     """Base class: make weights in `build`, compute in `call`.
 
     Layers, variables, metrics and seed generators that are attributes (also inside
@@ -50,7 +51,9 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         activity_regularizer: regularizer of the outputs; what it gives, divided by the
             batch size, is added to `losses`.
         trainable: whether `trainable_weights` lists the weights.
-        dtype: `"float32"` or `"float64"`, what weights are stored and computed in.
+        dtype: a dtype, `"mixed_bfloat16"` or another `DTypePolicy`: what weights are
+            stored in, and what inputs and weights are cast to in calls.
+        autocast: whether they are cast.
         name: unique name; by default the class's name in snake case, numbered.
         input_shape: shape of one sample, for the first layer of a Sequential.
 
@@ -82,6 +85,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -90,7 +94,6 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         batch_shape = kwargs.pop("batch_input_shape", None)
         if (size := kwargs.pop("input_dim", None)) is not None:
             shape = (size,)
-        kwargs.pop("autocast", None)  # inputs always get the compute dtype
         if kwargs.pop("dynamic", False):
             warn_renamed("dynamic=True", "compile(run_eagerly=True)")
         for option in ("lora_rank", "lora_alpha", "quantization_config"):
@@ -107,7 +110,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         self.supports_masking = self._makes_masks
         self.input_spec: Any = None
         self.activity_regularizer = _parts.find("regularizer", activity_regularizer)
-        self._dtype = _configs.policy_name(dtype)
+        self.autocast = bool(autocast)
+        self._dtype_policy = dtype_policies.get(dtype)
         self._trainable = bool(trainable)
         self._path = self.name
         self._build_shape: Any = None
@@ -152,21 +156,6 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
     # -- state -----------------------------------------------------------------------
-
-    @property
-    def dtype(self) -> str:
-        """Dtype of the weights; the same as `compute_dtype`."""
-        return self._dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        """Dtype that float inputs are cast to."""
-        return self._dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """Dtype of new float weights."""
-        return self._dtype
 
     @property
     def path(self) -> str:
@@ -260,37 +249,43 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         self._build_shape = input_shape
         self.built = True
 
-    def _run_build(self, build: Any, input_shape: Any) -> None:
+    def _run_build(
+        self, build: Any, shapes: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
         """Runs a `build` method; when it fails, the weights it made are dropped."""
         if self._building:  # super().build() of a subclass
-            build(self, input_shape)
+            build(self, *shapes, **named)
             return
         kept = len(self._weights)
         self._building = True
         try:
             with _call.inside(self), init_scope():
                 self._path = _call.state.path()
-                build(self, input_shape)
+                build(self, *shapes, **named)
         except BaseException:
             del self._weights[kept:]
             self.built = False
             raise
         finally:
             self._building = False
-        self._build_shape = input_shape
+        self._build_shape = _call.bound_shapes(build, shapes, named)
         self.built = True
         self._changed()
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Input shape that rebuilds the weights, None while there are none."""
-        if self._build_shape is None:
+        shape = self._build_shape
+        if shape is None:
             return None
-        return {"input_shape": self._build_shape}
+        if isinstance(shape, _call.Shapes):
+            return {"shapes_dict": dict(shape)}
+        return {"input_shape": shape}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer for the shape that `get_build_config` gave."""
         if "shapes_dict" in config:
-            self.build(**config["shapes_dict"])
+            shapes = config["shapes_dict"].items()
+            self.build(**{name: _as_shapes(shape) for name, shape in shapes})
             return
         shape = config.get("input_shape")
         self.build(_as_shapes(shape))
@@ -301,8 +296,11 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         initializer: Any = None,
         dtype: str | None = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
         name: str | None = None,
         **old: Any,
     ) -> Variable:
@@ -313,8 +311,10 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             initializer: name or object; Glorot uniform for floats, else zeros.
             dtype: the layer's dtype by default.
             trainable: whether training changes it.
+            autocast: whether calls read it in the compute dtype.
             regularizer: adds `regularizer(variable)` to `losses`.
             constraint: replaces the value after each update.
+            aggregation, overwrite_with_gradient: accepted; there is one device.
             name: last part of its path.
 
         Returns:
@@ -342,6 +342,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         name = name or _names.auto_name("variable")
         variable = Variable(value, trainable=trainable, dtype=dtype, name=name)
         variable.path = f"{self._path}/{name}"
+        variable.autocast = autocast
         variable.regularizer = _parts.find("regularizer", regularizer)
         variable.constraint = _parts.find("constraint", constraint)
         self._weights.append(variable)
@@ -371,6 +372,8 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         except SymbolicTensorError:  # one in a list
             return _symbolic.call(self, args, kwargs)
         inputs = args[0] if args else None
+        if kwargs:
+            kwargs = {k: _call.to_argument(self, v) for k, v in kwargs.items()}
         state = _call.state
         outer_training = state.training
         training = kwargs.pop("training", None)
@@ -387,13 +390,14 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         if training is not None and _call.takes_argument(call, "training"):
             kwargs["training"] = training
         if not self.built:
-            self._build_for(inputs)
+            self._build_for(args, kwargs)
         if self.input_spec is not None:
             check_inputs(self, self.input_spec, tree.flatten(inputs))
         if not state.stack:
             self._clear_losses()
         state.stack.append(self)
         state.training = training
+        engine, outer_cast = self._read_weights_in_compute_dtype()
         try:
             if self._remat_mode is None:
                 outputs = self.call(*args, **kwargs)
@@ -407,6 +411,7 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
             error.add_note(_call.describe(self, inputs))
             raise
         finally:
+            engine.autocast = outer_cast
             state.stack.pop()
             state.training = outer_training
         if mask is not None or self._makes_masks:
@@ -417,11 +422,11 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
         first = _call.parameters(call)[1:2]
         return tuple(kwargs.pop(name) for name in first if name in kwargs)
 
-    def _build_for(self, inputs: Any) -> None:
-        if inputs is not None:
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if args and args[0] is not None:
             if self.input_spec is not None:
-                check_inputs(self, self.input_spec, tree.flatten(inputs))
-            self.build(_call.shapes_of(inputs))
+                check_inputs(self, self.input_spec, tree.flatten(args[0]))
+            _call.build_for(self, args, kwargs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Masks of the outputs: a bool tensor, a structure of them, or None.
@@ -456,7 +461,11 @@ class Layer(WeightsMixin, CallsMixin, _changes.ChangesMixin):
 
         A subclass whose own arguments are plain values needs no `get_config`.
         """
-        base = {"name": self.name, "trainable": self.trainable, "dtype": self._dtype}
+        base = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_policies.serialize(self._dtype_policy),
+        }
         cls = type(self)
         if cls.get_config is not Layer.get_config or cls.__init__ is Layer.__init__:
             return base

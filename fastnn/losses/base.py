@@ -36,7 +36,13 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 def as_tensor(x: Any, dtype: str) -> Tensor:
     """`x` as a tensor of `dtype`; a tensor that has it already is returned as it is."""
     x = ops.convert_to_tensor(x)
-    return x if x.dtype == dtype else ops.cast(x, dtype)
+    if x.dtype == dtype:
+        return x
+    y = ops.cast(x, dtype)
+    if (kept := getattr(x, "_logits", None)) is not None:
+        # Probabilities in 16 bits are 0 or 1 too soon: the loss takes their logits.
+        y._logits = (kept[0], ops.cast(kept[1], dtype))
+    return y
 
 
 def as_float(x: Any) -> Tensor:

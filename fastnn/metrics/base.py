@@ -91,6 +91,7 @@ class Metric:
         else:
             value = initializers.get(initializer)(shape, dtype=dtype)
         variable = Variable(value, trainable=False, dtype=dtype, name=name)
+        variable.autocast = False
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable

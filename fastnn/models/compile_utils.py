@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses, metrics, ops, tree
+from fastnn import losses, metrics, ops, optimizers, tree
 from fastnn.errors import ShapeError
 
 ACCURACY = ("accuracy", "acc")
@@ -287,3 +287,13 @@ class CompileLoss:
                 value = value * factor
             total = value if total is None else total + value
         return total
+
+
+def optimizer_for(model: Any, identifier: Any, auto_scale_loss: bool) -> Any:
+    """The optimizer of `compile`; it scales the loss where float16 asks for it."""
+    found = optimizers.get(identifier)
+    scales = isinstance(found, optimizers.LossScaleOptimizer)
+    policy = model.dtype_policy.name
+    if not auto_scale_loss or found is None or scales or policy != "mixed_float16":
+        return found
+    return optimizers.LossScaleOptimizer(found)

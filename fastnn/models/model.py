@@ -167,11 +167,11 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
             self.built = False
             raise
 
-    def _build_for(self, inputs: Any) -> None:
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).call is Model.call or self._builds_itself():
-            super()._build_for(inputs)
+            super()._build_for(args, kwargs)
         else:  # `call`, which runs next, makes the weights of the layers it uses
-            Layer.build(self, _call.shapes_of(inputs))
+            Layer.build(self, _call.shapes_of(args[0] if args else None))
 
     def _builds_itself(self) -> bool:
         return type(self).build is not Model.build

@@ -102,7 +102,7 @@ class RunnerCache:
         training: list[tuple[Any, ...]] = [
             (w, w.constraint, w.regularizer) for w in model.trainable_weights
         ]
-        training += [(x, x._version) for x in tracked(model, optimizers.Optimizer)]
+        training += [(x, x._versions()) for x in tracked(model, optimizers.Optimizer)]
         if not _same(structure, self._structure):
             if self._structure:
                 self.runner = make_runner(model)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fastnn import dtype_policies
 from fastnn._registry import export
 from fastnn.errors import NOT_BUILT, NotBuiltError, ShapeError
 from fastnn.layers import _call, _masks
@@ -209,11 +210,11 @@ class Sequential(Model):
     def _builds_itself(self) -> bool:
         return True
 
-    def _build_for(self, inputs: Any) -> None:
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self.layers:
             self.built = True  # an empty stack is the identity
             return
-        super()._build_for(inputs)
+        super()._build_for(args, kwargs)
         self._build_shape = self._layers[0].batch_shape
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -351,7 +352,7 @@ class Sequential(Model):
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": self.dtype,
+            "dtype": dtype_policies.serialize(self.dtype_policy),
             "layers": [serialize_keras_object(layer) for layer in self._layers],
         }
         if self.built and self._layers:

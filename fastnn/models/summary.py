@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import tree
 from fastnn._switches import output_stream, show
+from fastnn.layers import _call
 from fastnn.layers.input_spec import format_shape
 from fastnn.symbolic.operation import Operation, class_name
 
@@ -78,12 +79,16 @@ def _output_shape(layer: Any, shape: Any) -> Any:
         shape = layer._build_shape
     if shape is None or not layer.built:
         return None
+    if isinstance(shape, _call.Shapes):
+        return layer.compute_output_shape(**shape)
     return layer.compute_output_shape(shape)
 
 
 def _format_shapes(shape: Any) -> str:
     if shape is None:
         return "?"
+    if isinstance(shape, dict):
+        shape = list(shape.values())
     if shape and isinstance(shape[0], (list, tuple)):
         return ", ".join(format_shape(one) for one in shape)
     return format_shape(shape)

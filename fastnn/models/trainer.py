@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn import optimizers, tree
+from fastnn import tree
 from fastnn._switches import filtered, learning_phase
 from fastnn.autodiff.grad import GradientTape
 from fastnn.data import adapt, unpack_x_y_sample_weight
@@ -15,7 +15,7 @@ from fastnn.metrics.mean import Mean
 from fastnn.models import loops
 from fastnn.models.checks import check_count, warn_of_one_softmax
 from fastnn.models.compile_metrics import CompileMetrics
-from fastnn.models.compile_utils import CompileLoss
+from fastnn.models.compile_utils import CompileLoss, optimizer_for
 from fastnn.models.prepare import PrepareMixin
 from fastnn.models.quick import signature
 from fastnn.models.results import as_logs
@@ -78,14 +78,14 @@ class Trainer(PrepareMixin):
                 and outputs ask for.
             weighted_metrics: the same, computed with sample weights.
             run_eagerly: run every step in Python, where it can be debugged.
-            steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's
-                signature; a whole epoch runs natively anyway.
+            steps_per_execution, jit_compile: accepted; a whole epoch runs natively.
+            auto_scale_loss: scale the loss of models with the policy mixed_float16.
 
         Raises:
             ValueError: for an unknown name, with near ones; nothing is changed then.
         """
         check_count("compile", "steps_per_execution", steps_per_execution)
-        made = optimizers.get(optimizer)
+        made = optimizer_for(self, optimizer, auto_scale_loss)
         warn_of_one_softmax(self.layers)  # type: ignore[attr-defined]
         names = self._known_output_names()
         compile_loss = CompileLoss(loss, loss_weights, names)
@@ -212,9 +212,10 @@ class Trainer(PrepareMixin):
         with GradientTape() as tape:
             y_pred = self(x, training=True)  # type: ignore[operator]
             loss = self.compute_loss(x, y, y_pred, sample_weight)
+            scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_weights
         if variables:
-            gradients = tape.gradient(loss, variables)
+            gradients = tape.gradient(scaled, variables)
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)

@@ -43,6 +43,10 @@ class ChangesMixin:
             fields["_version"] = self._version + 1
             count += 1
 
+    def _versions(self) -> Any:
+        """The version, with those of optimizers inside."""
+        return self._version
+
     def _note_slots(self) -> None:
         """The optimizer is being built: options that are off now must stay off."""
         self._without_slots = tuple(

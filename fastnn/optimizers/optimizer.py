@@ -402,18 +402,18 @@ class Optimizer(UpdatesMixin, ChangesMixin):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Assigns all variables, in the order of `variables`."""
-        if len(weights) != len(self._variables):
+        if len(weights) != len(self.variables):
             raise ValueError(
-                f"[{self.name}] has {len(self._variables)} variables "
+                f"[{self.name}] has {len(self.variables)} variables "
                 f"(built: {self.built}), received {len(weights)} arrays."
             )
-        for variable, weight in zip(self._variables, weights, strict=True):
+        for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
         self._after_loading()
 
     def saved_values(self) -> list[tuple[str, np.ndarray]]:
         """(path, value) of the variables, as Keras keeps them: it counts in int32."""
-        values = [(variable.path, variable.numpy()) for variable in self._variables]
+        values = [(variable.path, variable.numpy()) for variable in self.variables]
         if values and int(values[0][1]) < 2**31:
             values[0] = values[0][0], values[0][1].astype("int32")
         return values
@@ -433,7 +433,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         and the rate are read then. Other numbers of variables are skipped with a
         warning, as in Keras.
         """
-        variables = self._variables
+        variables = self.variables
         count, plain = len(store.keys()), 1 + isinstance(self._learning_rate, Variable)
         if count == plain:
             variables = variables[:plain]

@@ -77,8 +77,8 @@ def test_every_layer_gives_the_same_bits_for_any_number_of_rows(case: Case) -> N
     shapes = [(12, *shape[1:]) for shape in case.shapes]
     batch = case._replace(shapes=tuple(shapes)).inputs(rng)
     given = [keras.Input(a.shape[1:], dtype=a.dtype.name) for a in batch]
-    layer = getattr(layers, case.layer)(**case.arguments)
-    model = keras.Model(given, layer(given if len(given) > 1 else given[0]))
+    layer = case.make(layers)
+    model = keras.Model(given, layer(*case.arranged(given), **case.options))
     x = batch if len(batch) > 1 else batch[0]
     np.testing.assert_array_equal(predict_twice(model, x, 3), in_batches(model, x, 3))
 

@@ -20,7 +20,7 @@ def restored():
 
 def test_defaults():
     assert config.floatx() == "float32"
-    assert config.dtype_policy() == "float32"
+    assert config.dtype_policy().name == "float32"
     assert config.epsilon() == 1e-7
     assert config.image_data_format() == "channels_last"
     assert config.backend() in ("cpu", "reference")
@@ -30,7 +30,6 @@ def test_defaults():
     ("setting", "value"),
     [
         ("floatx", "float64"),
-        ("dtype_policy", "float64"),
         ("epsilon", 1e-5),
         ("image_data_format", "channels_first"),
         ("backend", "reference"),
@@ -45,7 +44,7 @@ def test_set_and_get(setting, value):
     ("setting", "value", "known"),
     [
         ("floatx", "int8", "float32"),
-        ("dtype_policy", "mixed_float16", "float64"),
+        ("dtype_policy", "mixed_float8", "mixed_bfloat16"),
         ("epsilon", 0.0, "positive"),
         ("epsilon", float("nan"), "positive"),
         ("image_data_format", "nchw", "channels_last"),
@@ -57,11 +56,15 @@ def test_wrong_value_names_the_right_ones(setting, value, known):
         getattr(config, f"set_{setting}")(value)
 
 
-def test_floatx_moves_the_policy_only_where_fastnn_computes():
+def test_the_policy_follows_floatx_until_it_is_set():
     config.set_floatx("float64")
-    assert config.dtype_policy() == "float64"
+    assert config.dtype_policy().name == "float64"
+    config.set_dtype_policy("mixed_bfloat16")
     config.set_floatx("bfloat16")
-    assert (config.floatx(), config.dtype_policy()) == ("bfloat16", "float64")
+    assert (config.floatx(), config.dtype_policy().name) == (
+        "bfloat16",
+        "mixed_bfloat16",
+    )
 
 
 @pytest.mark.parametrize(("name", "known"), [("reference", True), ("jax", False)])

@@ -55,7 +55,10 @@ def assert_close(got, want, rtol=2e-5):
 
 def test_no_optimizer_is_forgotten():
     classes = set(exported("keras.optimizers").values())
-    assert classes - {case[0] for case in RULES} == {Optimizer}
+    # test_wrapping_optimizers.py has those that update nothing themselves.
+    others = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"}
+    missing = classes - {case[0] for case in RULES}
+    assert {cls.__name__ for cls in missing} == others
 
 
 @pytest.mark.parametrize("planned", [False, True])
