@@ -3,8 +3,9 @@
 
     python -m benchmarks.eager [--quick] [--threads 1]
 
-Results are compared with torch's before times. The loops also run with their step under
-`@function`, beside `fit` on the same model. Writes benchmarks/results/eager.json.
+Results are compared with torch's before times. The loops also run with their step, and
+as a whole, under `@function`, beside `fit` on the same model. Writes
+benchmarks/results/eager.json.
 """
 
 from __future__ import annotations

@@ -144,7 +144,8 @@ def _kernels(document: dict[str, Any]) -> str:
 def _eager(document: dict[str, Any]) -> str:
     """A row per task; the loops have two more columns."""
     head = ["", "fastnn, us", "torch, us", "ratio [95 %]", "at best", "must"]
-    head += ["under @function, us", "fit, us", "function / fit", "must at most"]
+    head += ["step under @function, us", "loop under @function, us", "fit, us"]
+    head += ["function / fit", "must at most"]
     rows = []
     for result in document["results"]:
         cells = result["libraries"]
@@ -153,7 +154,8 @@ def _eager(document: dict[str, Any]) -> str:
         line.append(_at_best(cells, "fastnn", ["torch"]))
         line.append(number(result["must"]) if result["must"] else "-")
         over = cells.get("fastnn_function", {}).get("over_fit")
-        line += [_eager_us(cells, "fastnn_function"), _eager_us(cells, "fastnn_fit")]
+        ways = ("fastnn_step", "fastnn_function", "fastnn_fit")
+        line += [_eager_us(cells, way) for way in ways]
         line += [ratio_text(over, False), number(FUNCTION_MUST) if over else "-"]
         rows.append(line)
     threads = document["machine"]["threads"]

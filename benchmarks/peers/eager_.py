@@ -82,8 +82,7 @@ def rows(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Fastnn:
-    """Eager calls. `way`: the loop under `@function`, a step or an epoch a call, or
-    `fit`."""
+    """Eager calls; `way`: or "step" or "epoch" under `@function`, or "fit"."""
 
     def __init__(self, way: str = "eager") -> None:
         self.way = way
@@ -179,14 +178,36 @@ class Fastnn:
             optimizer.apply_gradients(zip(grads, variables, strict=True))
             return loss
 
+        steps = task.work
+        if self.way == "epoch":
+            return self._in_one(step, xs, ys, steps, variables[0])
         if self.way == "step":
             step = fastnn.function(step)
-        steps = task.work
 
         def epoch() -> Any:
             for i in range(steps):
                 step(xs[i * batch : (i + 1) * batch], ys[i * batch : (i + 1) * batch])
             return variables[0]
+
+        return epoch
+
+    @staticmethod
+    def _in_one(step: Any, xs: Any, ys: Any, steps: int, result: Any) -> Call:
+        """The loop itself under `@function`, over the batches of a tensor."""
+        import fastnn
+        from fastnn import ops
+
+        @fastnn.function
+        def loop(xs: Any, ys: Any, n: Any) -> None:
+            for i in range(n):
+                step(xs[i], ys[i])
+
+        given = [ops.reshape(t, (steps, -1, *t.shape[1:])) for t in (xs, ys)]
+        count = ops.convert_to_tensor(steps)
+
+        def epoch() -> Any:
+            loop(*given, count)
+            return result
 
         return epoch
 
@@ -266,12 +287,9 @@ class Torch:
         import torch
 
         workload = WORKLOADS[task.what]
-        x, y, _ = load(workload)
-        weights, batch, steps = (
-            initial_weights(workload),
-            workload.batch,
-            workload.steps,
-        )
+        x, y = rows(task)
+        weights = initial_weights(workload)
+        batch, steps = workload.batch, task.work
         variables = [torch.from_numpy(w).requires_grad_() for w in weights]
         pairs = list(zip(variables[::2], variables[1::2], strict=True))
         optimizer = torch.optim.SGD(variables, workload.optimizer.learning_rate)
@@ -303,13 +321,15 @@ class Torch:
 
 LIBRARIES: dict[str, Callable[[], Any]] = {
     "fastnn": Fastnn,
-    "fastnn_function": lambda: Fastnn("step"),
+    "fastnn_step": lambda: Fastnn("step"),
+    "fastnn_function": lambda: Fastnn("epoch"),
     "fastnn_fit": lambda: Fastnn("fit"),
     "torch": Torch,
 }
 LABELS = {
     "fastnn": "fastnn",
-    "fastnn_function": "under @function",
+    "fastnn_step": "step under @function",
+    "fastnn_function": "loop under @function",
     "fastnn_fit": "fit",
     "torch": "torch",
 }
