@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from fastnn.graph.signatures import TensorSpec as TensorSpec
     from fastnn.initializers import Initializer as Initializer
     from fastnn.layers import Input as Input
+    from fastnn.layers import InputSpec as InputSpec
     from fastnn.layers import Layer as Layer
     from fastnn.losses import Loss as Loss
     from fastnn.metrics import Metric as Metric
@@ -86,6 +87,7 @@ _NAMES = {
     "TensorSpec": "fastnn.graph.signatures",
     "Initializer": "fastnn.initializers",
     "Input": "fastnn.layers",
+    "InputSpec": "fastnn.layers",
     "Layer": "fastnn.layers",
     "Loss": "fastnn.losses",
     "Metric": "fastnn.metrics",
