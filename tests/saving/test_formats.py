@@ -118,10 +118,11 @@ def test_layers_and_their_paths(case, tmp_path):
         assert_same(model, again[ending], optimizer=False)
     x = [a.astype(dtype) for a in case.inputs(case.rng())]
     for other in again.values():
-        # The weights are the same bits; kernels may add up in another order.
+        # `implementation`, the order in which gates add up, is not in Keras's config.
+        rtol = 1e-6 if "implementation" in case.arguments else 0
         pairs = (one.predict(x, verbose=0) for one in (model, other))
         for a, b in zip(*map(fastnn.tree.flatten, pairs), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
     model.save_weights(tmp_path / "m.weights.h5")
     # The specification has each layer once, without what these arguments add.
     more = {"renorm", "use_gate", "tie_weights"} & set(case.arguments)
