@@ -10,8 +10,12 @@ time.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from _thread import get_ident
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -38,6 +42,7 @@ PACKAGES = (
 )
 
 _homes: dict[str, dict[str, str]] = {}
+_importing: dict[int, int] = {}  # thread -> how deep it is in `load_module`
 
 
 def homes(module: str) -> dict[str, str]:
@@ -53,8 +58,46 @@ def homes(module: str) -> dict[str, str]:
 
 def load_module(name: str) -> ModuleType:
     """Imports a module, with all that it imports."""
-    with Uncollected():
-        return import_module(name)
+    me = get_ident()
+    outer = _importing.get(me, 0)
+    _importing[me] = outer + 1
+    try:
+        with Uncollected():
+            return import_module(name)
+    finally:
+        _importing[me] = outer
+        if not outer:
+            del _importing[me]
+
+
+def _await_imports() -> None:
+    """Before a fork: a module that another thread is importing would stay locked in the
+    child, whose first use of it would wait for ever.
+    """
+    _own.append((get_ident(), _importing.pop(get_ident(), 0)))
+    end = time.monotonic() + 5
+    # The test is a jump without a call: no other thread comes between it and the fork.
+    while _importing:
+        if time.monotonic() > end:
+            break
+        time.sleep(1e-4)
+
+
+def _after_fork(child: bool) -> None:
+    if child:
+        _importing.clear()
+    me, depth = _own.pop()
+    if depth:
+        _importing[me] = depth
+
+
+_own: list[tuple[int, int]] = []  # what the thread that forks is importing itself
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_await_imports,
+        after_in_parent=partial(_after_fork, False),
+        after_in_child=partial(_after_fork, True),
+    )
 
 
 def load(module: str, name: str) -> None:

@@ -123,6 +123,12 @@ def own_signature(value: Any) -> str:
     """As `inspect` writes it, without annotations; "?" where it has none."""
     try:
         given = inspect.signature(value)
+        if inspect.isclass(value) and _depth(value, "__init__") < _depth(
+            value, "__new__"
+        ):
+            # Python before 3.11.4 shows a base's __new__ all the same.
+            _, *taken = inspect.signature(value.__init__).parameters.values()
+            given = given.replace(parameters=taken)
     except (TypeError, ValueError):
         return UNKNOWN
     plain = [
@@ -130,6 +136,11 @@ def own_signature(value: Any) -> str:
         for p in given.parameters.values()
     ]
     return str(given.replace(parameters=plain, return_annotation=given.empty))
+
+
+def _depth(cls: type, method: str) -> int:
+    """How far up the class that defines a method stands."""
+    return next(i for i, base in enumerate(cls.__mro__) if method in vars(base))
 
 
 class _Text:

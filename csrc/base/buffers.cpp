@@ -258,6 +258,9 @@ Buffers& buffers() {
   return *all;
 }
 
+// While the library loads: a fork beside the first use would miss the handlers.
+[[maybe_unused]] const bool made = (buffers(), true);
+
 }  // namespace
 
 Buffer* acquire_buffer(size_t bytes) {

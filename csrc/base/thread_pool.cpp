@@ -69,6 +69,7 @@ class Pool {
     Pool* pool = current().load(std::memory_order_acquire);
     return pool->busy_.try_lock() ? pool : nullptr;
   }
+  static void make() { current(); }
   void release() { busy_.unlock(); }
 
   int grow(int threads) {
@@ -179,6 +180,10 @@ class Pool {
   int count_ = 0;
   alignas(64) std::atomic<uint32_t> pending_{0};
 };
+
+// While the library loads: a fork in the middle of another thread's first use of the
+// pool would miss the handler, and the child wait for workers it does not have.
+[[maybe_unused]] const bool made = (Pool::make(), true);
 
 }  // namespace
 

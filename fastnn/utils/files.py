@@ -238,14 +238,30 @@ def _extract_whole(form: str, archive: Path, place: Path) -> None:
 
 
 def _extract_tar(archive: Path, part: Path) -> None:
+    # Python's own "data" filter came in 3.11.4: the same rules, for all versions.
     with tarfile.open(archive) as opened:
-        for member in opened.getmembers():
-            if member.name.startswith("/"):
+        members = opened.getmembers()
+        for member in members:
+            if _leads_out(member) or not (
+                member.isfile() or member.isdir() or member.islnk() or member.issym()
+            ):
                 raise _unsafe(archive, member.name)
-        try:
-            opened.extractall(part, filter="data")
-        except tarfile.FilterError as error:
-            raise _unsafe(archive, error.tarinfo.name) from error
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.uid = member.gid = os.getuid() if hasattr(os, "getuid") else 0
+            member.uname = member.gname = ""
+        trusted = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}
+        opened.extractall(part, members, **trusted)  # type: ignore[arg-type]
+
+
+def _leads_out(member: tarfile.TarInfo) -> bool:
+    """Whether a member, or the link it is, may lie outside of the archive's folder.
+
+    Links may lead down only: any ".." could be undone by a link before it.
+    """
+    names = [member.name]
+    if member.islnk() or member.issym():
+        names.append(member.linkname)
+    return any(n.startswith("/") or ".." in PurePosixPath(n).parts for n in names)
 
 
 def _extract_zip(archive: Path, part: Path) -> None:

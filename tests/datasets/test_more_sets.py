@@ -63,7 +63,7 @@ def test_cifar10(tmp_path) -> None:
     np.testing.assert_array_equal(x_test, images(parts[5:]))
     assert y.shape == (20, 1) and y[4:8, 0].tolist() == parts[1][b"labels"]
     with tarfile.open(path) as tar:
-        tar.extractall(tmp_path / "unpacked", filter="data")
+        tar.extractall(tmp_path / "unpacked")
     for folder in (tmp_path / "unpacked", tmp_path / "unpacked/cifar-10-batches-py"):
         again = cifar10.load_data(folder)
         np.testing.assert_array_equal(again[0][0], x)

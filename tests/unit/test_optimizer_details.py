@@ -18,6 +18,8 @@ from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
 
+# Computed by several ops each: a plan has no groups of them.
+COMPOSED = (optimizers.Adafactor, optimizers.ScheduleFreeAdamW)
 CLASSES = list(dict.fromkeys(case[0] for case in RULES))
 IDS = {"ids": lambda cls: cls.__name__}
 
@@ -190,7 +192,9 @@ def test_zero_gradients_move_nothing(cls):
         w = run(
             cls(0.1, **options), Variable(start.reshape(shape)), [np.zeros(shape)] * 3
         )
-        np.testing.assert_array_equal(w, start.reshape(shape))
+        # 0.1 z + 0.9 x of equal z and x rounds.
+        rtol = 1e-7 if cls is optimizers.ScheduleFreeAdamW else 0
+        np.testing.assert_allclose(w, start.reshape(shape), rtol=rtol)
 
 
 def test_ftrl_starts_from_no_gradients_at_zero():
@@ -339,7 +343,7 @@ def test_groups_give_the_bits_of_single_updates(cls, threads):
     finally:
         _core.set_num_threads(before)
     sizes = [row["group"] for row in plan._native.instructions()]
-    assert max(sizes) >= 6  # the vectors at least
+    assert cls in COMPOSED or max(sizes) >= 6  # the vectors at least
     assert sum(sizes) == len(sizes)
     for w, want in zip(ws, alone, strict=True):
         np.testing.assert_array_equal(w.numpy(), want)

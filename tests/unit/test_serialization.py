@@ -43,6 +43,7 @@ ARGUMENTS = {
     "MultiOptimizer": (
         optimizers.OptimizerMap(optimizers.SGD(), {"a": optimizers.Adam()}),
     ),
+    "OneCycle": (0.1, 10),
     "OneHotIoU": (3, [0]),
     "OneHotMeanIoU": (3,),
     "OptimizerMap": (optimizers.Adam(), {"b.*": optimizers.SGD()}),
