@@ -158,20 +158,18 @@ class Heads(Layer):
         """Which sources count for which targets, broadcast to (batch, targets,
         sources); None for all.
         """
-        masks = [
+        return _all_of(
             None if query_mask is None else ops.expand_dims(query_mask, -1),
             None if value_mask is None else ops.expand_dims(value_mask, -2),
             None if key_mask is None else ops.expand_dims(key_mask, -2),
             self._compute_causal_mask(query, value) if use_causal_mask else None,
             None if self._window is None else self._band(query, value, self._window),
             attention_mask,
-        ]
-        whole = None
-        for mask in masks:
-            if mask is not None:
-                kept = ops.cast(mask, "bool")
-                whole = kept if whole is None else ops.logical_and(whole, kept)
-        return whole
+        )
+
+    def _causal(self, query: Any, value: Any, mask: Any) -> Any:
+        """`mask`, which may be None, without later sources."""
+        return _all_of(mask, self._compute_causal_mask(query, value))
 
     def _compute_causal_mask(self, query: Any, value: Any = None) -> Tensor:
         """(1, targets, sources), true where the source is not later."""
@@ -196,6 +194,16 @@ class Heads(Layer):
         _bias_regularizer _activity_regularizer _kernel_constraint _bias_constraint"""
         found = _parts.config_of(self, names)
         return {name[1:]: value for name, value in found.items()}
+
+
+def _all_of(*masks: Any) -> Any:
+    """True where all masks are; None when all are None."""
+    whole = None
+    for mask in masks:
+        if mask is not None:
+            kept = ops.cast(mask, "bool")
+            whole = kept if whole is None else ops.logical_and(whole, kept)
+    return whole
 
 
 def _clone(initializer: Any) -> Any:

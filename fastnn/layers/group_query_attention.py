@@ -141,7 +141,7 @@ class GroupQueryAttention(Heads):
             )
             return fused, None
         if use_causal_mask:
-            attention_mask = self._compute_causal_mask(query, value)
+            attention_mask = self._causal(query, value, attention_mask)
         key, value = (ops.repeat(x, self.num_repeats, axis=2) for x in (key, value))
         query = ops.multiply(query, 1 / sqrt(size))
         scores = ops.einsum("bquh,bkuh->buqk", query, key)

@@ -214,12 +214,7 @@ class MultiHeadAttention(Heads):
             )
             return fused, None
         if use_causal_mask:
-            causal = self._compute_causal_mask(query, value)
-            attention_mask = (
-                causal
-                if attention_mask is None
-                else ops.logical_and(ops.cast(attention_mask, "bool"), causal)
-            )
+            attention_mask = self._causal(query, value, attention_mask)
         query = ops.multiply(query, 1 / sqrt(self._key_dim))
         scores = ops.einsum(self._score_equation, key, query)
         scores = self._masked_softmax(scores, attention_mask)

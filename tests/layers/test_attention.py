@@ -77,6 +77,25 @@ def test_masks_are_combined(make: Any) -> None:
 
 
 @every_kind
+def test_a_given_mask_stays_beside_the_causal_one(make: Any) -> None:
+    layer = make()
+    layer.build(Q.shape, V.shape)
+    pairs = 2
+    heads = 4 if isinstance(layer, layers.GroupQueryAttention) else pairs
+    query = RNG.normal(size=(2, 3, heads, 3)).astype("float32")
+    value = RNG.normal(size=(2, 5, pairs, 3)).astype("float32")
+    kept = np.array([True, False, True, True, False])[None, None]
+
+    def scores(mask: Any, causal: bool) -> Any:
+        projected = query, value, value, mask, False, True, causal
+        return layer._compute_attention(*projected)[1].numpy()
+
+    together = kept & np.tri(3, 5, dtype=bool)
+    np.testing.assert_array_equal(scores(kept, True), scores(together, False))
+    assert scores(kept, True)[..., ~together[0]].max() == 0
+
+
+@every_kind
 def test_causal_outputs_do_not_see_what_comes(make: Any) -> None:
     layer = make()
     changed = V.copy()
