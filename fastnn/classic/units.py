@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -39,12 +39,6 @@ class Unit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return X, numbers
 
-    def _goals(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """For each unit whether a row belongs to its class."""
-        if len(self.classes_) == 2:
-            return [numbers == 1]
-        return [numbers == k for k in range(len(self.classes_))]
-
     def _keep(self, weights: list[np.ndarray]) -> None:
         """Weights (1 + features) per unit, the bias first."""
         table = np.stack(weights)
@@ -64,7 +58,34 @@ class Unit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.classes_[heaviside(z) if z.ndim == 1 else z.argmax(axis=1)]
 
 
-class Perceptron(Unit):
+class LoneUnit(Unit):
+    """Units that learn each by itself, without the others."""
+
+    def _fit_units(self, X: Any, y: Any, other: float) -> Self:
+        """Each unit learns to answer 1 for the rows of its class, else `other`."""
+        X, numbers = self._prepare(X, y)
+        random = check_random_state(self.random_state)
+        rows = np.column_stack([np.ones(len(X)), X])
+        # Two classes need one unit, whose class is the second.
+        classes = [1] if len(self.classes_) == 2 else range(len(self.classes_))
+        goals = [np.where(numbers == k, 1.0, other) for k in classes]
+        weights, self.errors_ = [], []
+        for goal in goals:
+            w, errors = self._fit_unit(rows, goal, random)
+            weights.append(w)
+            self.errors_.append(errors)
+        self._keep(weights)
+        self.n_iter_ = max(map(len, self.errors_))
+        return self
+
+    def _fit_unit(
+        self, rows: np.ndarray, goal: np.ndarray, random: Any
+    ) -> tuple[np.ndarray, list[Any]]:
+        """The rule: weights (1 + features), the bias first, and errors by pass."""
+        raise NotImplementedError
+
+
+class Perceptron(LoneUnit):
     """Rosenblatt's rule: w <- w + eta0 (y - step(w x)) x, one row at a time.
 
     F. Rosenblatt, "The Perceptron" (1957). It finds a line that separates two classes
@@ -98,18 +119,7 @@ class Perceptron(Unit):
 
     def fit(self, X: Any, y: Any) -> Perceptron:
         """Learns from rows X (n, features) with classes y (n,)."""
-        X, numbers = self._prepare(X, y)
-        random = check_random_state(self.random_state)
-        rows = np.column_stack([np.ones(len(X)), X])
-        weights = []
-        self.errors_ = []
-        for goal in self._goals(numbers):
-            w, errors = self._fit_unit(rows, goal.astype("float64"), random)
-            weights.append(w)
-            self.errors_.append(errors)
-        self._keep(weights)
-        self.n_iter_ = max(len(errors) for errors in self.errors_)
-        return self
+        return self._fit_units(X, y, other=0.0)
 
     def _fit_unit(
         self, rows: np.ndarray, goal: np.ndarray, random: Any
@@ -130,7 +140,7 @@ class Perceptron(Unit):
         return w, errors
 
 
-class Adaline(Unit):
+class Adaline(LoneUnit):
     """ADALINE: the line with least squares, by the Delta rule of Widrow and Hoff.
 
     With u = w x - theta and goals d = -1 or 1, either batch, w <- w + eta sum (d - u) x
@@ -189,18 +199,7 @@ class Adaline(Unit):
             raise ValueError(
                 f"[Adaline] eta must be between 0 and 1, received {self.eta!r}."
             )
-        X, numbers = self._prepare(X, y)
-        random = check_random_state(self.random_state)
-        rows = np.column_stack([np.ones(len(X)), X])
-        weights = []
-        self.errors_ = []
-        for goal in self._goals(numbers):
-            w, errors = self._fit_unit(rows, np.where(goal, 1.0, -1.0), random)
-            weights.append(w)
-            self.errors_.append(errors)
-        self._keep(weights)
-        self.n_iter_ = max(len(errors) for errors in self.errors_)
-        return self
+        return self._fit_units(X, y, other=-1.0)
 
     def _fit_unit(
         self, rows: np.ndarray, goal: np.ndarray, random: Any
@@ -223,7 +222,7 @@ class Adaline(Unit):
             f"[Adaline] the error still changes after {self.max_iter} passes: take a "
             "larger max_iter, eta or eps.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of `fit`
         )
         return w, errors[1:]
 
