@@ -26,9 +26,8 @@ class RunnerCache:
     def __init__(self) -> None:
         self.runner: Any = None
         self._eagerly = False
-        self._counts: tuple[
-            int, ...
-        ] = ()  # of changes, when the model was last looked at
+        # Of changes, when the model was last looked at; () before.
+        self._counts: tuple[int, ...] = ()
         self._optimizer: Any = None
         # Layers, then what is trained: versioned objects and their versions.
         self._structure: list[tuple[Any, ...]] = []

@@ -197,10 +197,10 @@ class StepRunner:
 
     def _windows(self, kind: str, data: Any) -> tuple[list[Window], dict[Any, Program]]:
         """The arrays as the gather reads them; converted once for all epochs."""
-        leaves = [a for a in tree.flatten(data) if a is not None]
+        leaves = tree.flatten(data)  # with their Nones: programs depend on the places
         known, windows, programs = self._dense.get(kind, ([], [], {}))
         if len(known) != len(leaves) or not all(map(operator.is_, known, leaves)):
-            windows, programs = [Window(a) for a in leaves], {}
+            windows, programs = [Window(a) for a in leaves if a is not None], {}
             self._dense[kind] = leaves, windows, programs
         return windows, programs
 
