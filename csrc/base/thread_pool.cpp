@@ -24,6 +24,10 @@ namespace {
 // Sleeping and waking costs ~5-50 us, a barrier inside a training step well under one:
 // spinning this long covers the gaps between phases without burning a shared core.
 constexpr int64_t kSpinNs = 20'000;
+// Between pieces of work: Python takes 10 to 30 us from one `predict` to the next.
+constexpr int64_t kLingerNs = 60'000;
+// Short runs that begin within this time of each other are a row of them.
+constexpr int64_t kRowNs = 300'000;
 constexpr int kMaxThreads = 1024;
 
 std::atomic<int> known_cpus{0};  // 0: not asked yet
@@ -55,12 +59,32 @@ thread_local int64_t waited = 0;
 
 struct alignas(64) Worker {
   // One word per worker: a job wakes only its members, and a worker that sits out
-  // never reads the job of others.
+  // never reads the job of others. A job adds 2; the lowest bit changes when the worker
+  // shall only wake up.
   std::atomic<uint32_t> ticket{0};
+  std::atomic<bool> asleep{true};
   bool stop = false;
   std::exception_ptr error;
   std::thread thread;
 };
+
+// False when the word did not change within `spin_ns`.
+bool spin_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
+                      int64_t spin_ns) {
+  if (word.load(std::memory_order_acquire) != old) return true;
+  const int64_t begin = now_ns();
+  for (int64_t now = begin; now - begin < spin_ns; now = now_ns()) {
+    for (int i = 0; i < 16; ++i) {
+      if (word.load(std::memory_order_acquire) != old) {
+        waited += now - begin;  // up to 16 pauses too few: not worth another call
+        return true;
+      }
+      cpu_relax();
+    }
+  }
+  waited += spin_ns;
+  return false;
+}
 
 class Pool {
  public:
@@ -80,6 +104,24 @@ class Pool {
       // The system refuses more threads: work with those that exist.
     }
     return std::min(threads, static_cast<int>(workers_.size()) + 1);
+  }
+
+  int at_hand(int wanted) {
+    const int64_t now = now_ns();
+    const bool close = now - last_short_ < kRowNs;
+    last_short_ = now;
+    int ready = 1;
+    const int there = std::min(wanted, static_cast<int>(workers_.size()) + 1);
+    for (int i = 1; i < there; ++i) {
+      Worker& worker = *workers_[i - 1];
+      if (!worker.asleep.load(std::memory_order_relaxed)) {
+        ready += ready == i;
+      } else if (close) {
+        worker.ticket.fetch_xor(1, std::memory_order_relaxed);
+        worker.ticket.notify_one();
+      }
+    }
+    return ready;
   }
 
   void shrink(int threads) {
@@ -142,7 +184,7 @@ class Pool {
   }
 
   static void wake(Worker& worker) {
-    worker.ticket.fetch_add(1, std::memory_order_release);
+    worker.ticket.fetch_add(2, std::memory_order_release);
     worker.ticket.notify_one();
   }
 
@@ -155,15 +197,29 @@ class Pool {
     workers_.push_back(std::move(worker));
   }
 
+  // The next ticket after `done`.
+  static uint32_t await(Worker& self, uint32_t done, int64_t spin) {
+    if (!spin_while_equal(self.ticket, done, spin)) {
+      self.asleep.store(true, std::memory_order_relaxed);
+      self.ticket.wait(done, std::memory_order_acquire);
+    }
+    self.asleep.store(false, std::memory_order_relaxed);
+    return self.ticket.load(std::memory_order_acquire);
+  }
+
   void serve(Worker& self, int index) {
     inside_team = true;
-    uint32_t seen = 0;
-    int64_t spin = kSpinNs;
-    for (;;) {
-      wait_while_equal(self.ticket, seen, spin);
-      seen = self.ticket.load(std::memory_order_acquire);
+    uint32_t done = 0;  // the ticket of the last job
+    for (int64_t spin = kLingerNs;;) {
+      const uint32_t next = await(self, done, spin);
+      if (next >> 1 == done >> 1) {
+        done = next;
+        spin = kRowNs;  // until the next run of the row, if it comes
+        continue;
+      }
+      done = next;
       if (self.stop) return;
-      spin = spin_budget_ns(count_);
+      spin = spin_budget_ns(count_) ? kLingerNs : 0;
       try {
         fn_(context_, index, count_);
       } catch (...) {
@@ -178,6 +234,7 @@ class Pool {
   TeamFunction fn_ = nullptr;
   void* context_ = nullptr;
   int count_ = 0;
+  int64_t last_short_ = 0;
   alignas(64) std::atomic<uint32_t> pending_{0};
 };
 
@@ -205,18 +262,8 @@ int64_t spin_budget_ns(int threads) { return threads > cpus() ? 0 : kSpinNs; }
 
 void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t old,
                       int64_t spin_ns) {
-  if (word.load(std::memory_order_acquire) != old) return;
+  if (spin_while_equal(word, old, spin_ns)) return;
   const int64_t begin = now_ns();
-  for (int64_t now = begin; now - begin < spin_ns;) {
-    for (int i = 0; i < 16; ++i) {
-      if (word.load(std::memory_order_acquire) != old) {
-        waited += now - begin;  // up to 16 pauses too few: not worth another call
-        return;
-      }
-      cpu_relax();
-    }
-    now = now_ns();
-  }
   word.wait(old, std::memory_order_acquire);
   waited += now_ns() - begin;
 }
@@ -245,6 +292,15 @@ void run_team(int wanted, TeamFunction fn, void* context) {
   } else {
     fn(context, 0, 1);
   }
+}
+
+int threads_at_hand(int wanted) {
+  wanted = std::min(wanted, num_threads());
+  Pool* pool = wanted > 1 && !inside_team ? Pool::try_acquire() : nullptr;
+  if (!pool) return 1;
+  const int ready = pool->at_hand(wanted);
+  pool->release();
+  return ready;
 }
 
 void prepare_threads(int threads) {

@@ -43,6 +43,13 @@ void run_team(int wanted, F&& fn) {
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
+// How many threads of a team of `wanted` could begin at once: the caller and the
+// workers that still spin after their last work. Waking one costs as much as a short
+// plan takes (20 to 100 us), so a single short run takes those that it finds. Where
+// such runs follow each other closely, this call also tells the others to be there for
+// the next.
+FASTNN_API int threads_at_hand(int wanted);
+
 // Calls fn(part) once for each part in [0, count), on up to `count` threads.
 template <class F>
 void run_parts(int count, F&& fn) {

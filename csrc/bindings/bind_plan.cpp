@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/error.hpp"
+#include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
 #include "runtime/plan.hpp"
 
@@ -102,8 +103,9 @@ void unbind_slot(PyPlan& self, int slot) {
 }
 
 // One step on these arrays in the slots from `first` on, which are unbound again: what
-// `bind`, `run` and `unbind` do, in one call.
-void run_on(PyPlan& self, int first, const py::list& arrays, int threads) {
+// `bind`, `run` and `unbind` do, in one call. On `threads`, or on up to `at_hand` of
+// them that can begin at once.
+void run_on(PyPlan& self, int first, const py::list& arrays, int threads, int at_hand) {
   struct Lent {
     PyPlan& plan;
     int first, next;
@@ -121,6 +123,7 @@ void run_on(PyPlan& self, int first, const py::list& arrays, int threads) {
     ++lent.next;
   }
   const py::gil_scoped_release release;
+  if (at_hand > threads) threads = std::max(threads, threads_at_hand(at_hand));
   self.plan.run(1, threads);
 }
 
@@ -199,9 +202,11 @@ void bind_plan(py::module_& m) {
       .def("bind", &bind_array, py::arg("slot"), py::arg("array"))
       .def("unbind", &unbind_slot, py::arg("slot"))
       .def("run", &run, py::arg("steps") = 1, py::arg("threads") = 1)
-      .def("run_on", &run_on, py::arg("first_slot"), py::arg("arrays"),
-           py::arg("threads") = 1,
-           "One step on these arrays in the slots from there on.")
+      .def(
+          "run_on", &run_on, py::arg("first_slot"), py::arg("arrays"),
+          py::arg("threads") = 1, py::arg("at_hand") = 1,
+          "One step on these arrays in the slots from there on; on `threads`, or on up "
+          "to `at_hand` of those that can begin at once.")
       .def("run_timed", &run_timed, py::arg("steps") = 1, py::arg("threads") = 1,
            "(times, allocations): nanoseconds (thread, step, instruction, [arrived, "
            "began, done]), the barrier between steps last; allocations meanwhile.")

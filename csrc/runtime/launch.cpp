@@ -23,6 +23,10 @@ namespace {
 constexpr double kSerialCost = 20'000;
 constexpr double kCostPerPart = 10'000;
 
+// Below this, only threads that are awake help: 32x300x100 takes 15 us alone, and
+// waking another thread as long or longer.
+constexpr double kWakeCost = 150'000;
+
 // Calls this large gain from a team however long its members must be waited for: a
 // time slice of the system is a few milliseconds.
 constexpr double kAlwaysParallel = 5e6;
@@ -40,6 +44,7 @@ void run_paced(int parts, double cost, F&& part_fn) {
     run_team(parts, part_fn);
     return;
   }
+  if (cost < kWakeCost) parts = threads_at_hand(parts);
   const int64_t begin = now_ns();
   const int64_t waited_before = waited_ns();
   bool alone;

@@ -17,6 +17,7 @@ from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storag
 from fastnn.graph.schedule import kernel_table, schedule
 from fastnn.opset import Spec
 from fastnn.opset._dtypes import CODES, ITEMSIZE, NAMES
+from fastnn.opset._opdef import CONTRACT
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,6 +33,7 @@ MIN_NS_PER_THREAD = 12_000.0
 # A call of one step has to wake the others as well, who may have lost their core: 32
 # rows of 784-300-100-10 take 165 us on one thread and took 170 to 300 on two.
 MIN_NS_ONCE = 150_000.0
+NS_PER_BYTE = 0.025  # one core reads weights from its second cache at 40 GB/s
 
 
 class Plan:
@@ -236,7 +238,7 @@ class Plan:
                     self._bind(slot, array)
             for slot in range(first, first + len(arrays)):
                 bound.pop(slot, None)
-            self._native.run_on(first, arrays, self._worth_once)
+            self._native.run_on(first, arrays, self._worth_once, self._worth)
             return [self._read(o) for o in self._outputs]
 
     @property
@@ -357,6 +359,11 @@ def node_cost(node: Node) -> float:
     """Work of a node in nanoseconds on one core, as its record estimates it."""
     cost = node.op.cost
     outs = [Spec(v.shape, v.dtype) for v in node.outputs]
-    if callable(cost):
-        return cost([Spec(v.shape, v.dtype) for v in node.inputs], outs, node.attrs)
-    return cost * sum(v.size for v in node.outputs)
+    if not callable(cost):
+        return cost * sum(v.size for v in node.outputs)
+    work = cost([Spec(v.shape, v.dtype) for v in node.inputs], outs, node.attrs)
+    if node.op.kind == CONTRACT:  # of one row: the weights take longer to arrive
+        operands = [*node.inputs, *node.outputs]
+        most = max(v.size * ITEMSIZE[v.dtype] for v in operands)
+        work = max(work, most * NS_PER_BYTE)
+    return work

@@ -74,6 +74,33 @@ TEST("workers wake after they went to sleep") {
   }
 }
 
+TEST("workers that were told to be there are at hand") {
+  using fastnn::threads_at_hand;
+  set_num_threads(1);
+  REQUIRE(threads_at_hand(2) == 1);
+  set_num_threads(2);
+  REQUIRE(size_of_meeting(2) == 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  REQUIRE(threads_at_hand(2) == 1);  // it sleeps, and the call before was long ago
+  if (fastnn::available_cpus() > 1) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (threads_at_hand(2) == 1)
+      REQUIRE(std::chrono::steady_clock::now() < end);
+  }
+  run_team(2, [&](int, int) { REQUIRE(threads_at_hand(2) == 1); });
+}
+
+TEST("a worker that is told to be there does no work twice and misses none") {
+  set_num_threads(3);
+  for (int round = 0; round < 1000; ++round) {
+    fastnn::threads_at_hand(3);
+    std::atomic<int> calls{0};
+    run_team(3, [&](int, int) { ++calls; });
+    REQUIRE(calls == 3);
+    if (round % 200 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 TEST("nested calls run inline") {
   set_num_threads(2);
   std::atomic<int> largest{0};
