@@ -231,11 +231,8 @@ class Plan:
         so.
         """
         with self._lock:
+            self._bind_variables()
             bound, first = self._bound, 2 + len(self._variables)
-            for slot, var, written in self._places:
-                array = var._buffer() if written else var._array
-                if bound.get(slot) is not array:
-                    self._bind(slot, array)
             for slot in range(first, first + len(arrays)):
                 bound.pop(slot, None)
             self._native.run_on(first, arrays, self._worth_once, self._worth)
@@ -256,8 +253,14 @@ class Plan:
     def _bind_all(self, inputs: list[np.ndarray] | None) -> None:
         for i, array in enumerate(inputs or ()):
             self.bind_input(i, array)
+        self._bind_variables()
+
+    def _bind_variables(self) -> None:
+        bound = self._bound
         for slot, var, written in self._places:
-            self._bind(slot, var._buffer() if written else var._array)
+            array = var._buffer() if written else var._array
+            if bound.get(slot) is not array:
+                self._bind(slot, array)
 
     def _read(self, output: Any) -> np.ndarray:
         if isinstance(output, np.ndarray):

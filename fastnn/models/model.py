@@ -141,8 +141,12 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics, and metrics held by the layers."""
-        held = self._runners.held_metrics(self)
-        return unique([*self._compiled_metrics(), *held])
+        known = self._runners.within_pass(
+            "metrics",
+            lambda: unique([*self._compiled_metrics(), *self._held_metrics()]),
+            *self._compiled_parts(),
+        )
+        return known.copy()
 
     @property
     def metrics_names(self) -> list[str]:

@@ -55,7 +55,10 @@ class Program:
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
         """Run on arrays of the traced specs; returns arrays in the traced structure."""
-        values = iter(self.plan.run(arrays, steps))
+        found = self.plan.run(arrays, steps)
+        if not found:
+            return self.result
+        values = iter(found)
         return tree.map_structure(
             lambda t: None if t is None else next(values), self.result
         )
@@ -197,11 +200,11 @@ class StepRunner:
 
     def _windows(self, kind: str, data: Any) -> tuple[list[Window], dict[Any, Program]]:
         """The arrays as the gather reads them; converted once for all epochs."""
-        leaves = tree.flatten(data)  # with their Nones: programs depend on the places
-        known, windows, programs = self._dense.get(kind, ([], [], {}))
-        if len(known) != len(leaves) or not all(map(operator.is_, known, leaves)):
+        known, windows, programs = self._dense.get(kind, ((), [], {}))
+        if len(known) != len(data) or not all(map(operator.is_, known, data)):
+            leaves = tree.flatten(data)
             windows, programs = [Window(a) for a in leaves if a is not None], {}
-            self._dense[kind] = leaves, windows, programs
+            self._dense[kind] = data, windows, programs
         return windows, programs
 
     def release(self, kind: str | None = None) -> None:
