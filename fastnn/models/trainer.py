@@ -147,7 +147,7 @@ class Trainer(PrepareMixin):
         The compiled ones stand together, in their own order, where the first is listed.
         """
         metrics = self.metrics
-        return self._runners.within_pass(  # type: ignore[no-any-return]
+        return self._runners.within_pass(
             "reported",
             lambda: self._find_reported(metrics),
             *metrics,
