@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastnn import metrics as metrics
     from fastnn import mixed_precision as mixed_precision
     from fastnn import models as models
+    from fastnn import onnx as onnx
     from fastnn import ops as ops
     from fastnn import optimizers as optimizers
     from fastnn import random as random
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 _MODULES = frozenset(
     """activations backend callbacks classic config constraints datasets dtype_policies
-    initializers keras layers losses metrics mixed_precision models ops optimizers
+    initializers keras layers losses metrics mixed_precision models onnx ops optimizers
     preprocessing random regularizers saving tf tree utils""".split()
 )
 _NAMES = {
