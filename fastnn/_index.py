@@ -317,6 +317,8 @@ NAMES: dict[str, dict[str, str]] = {
             "CustomObjectScope ModelFileError custom_object_scope "
             "deserialize_keras_object get_custom_objects get_registered_name "
             "get_registered_object register_keras_serializable serialize_keras_object",
+        "saving.file_editor": "KerasFileEditor",
+        "saving.formats": "load_arrays save_arrays",
     },
     "keras.src.models.functional": {
         "models.model": "Functional",

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastnn.errors import ModelFileError
-from fastnn.saving.hdf5 import Hdf5Reader
-from fastnn.saving.keras_files import read_config, weights_of
+from fastnn.saving.formats import weights_of
+from fastnn.saving.keras_files import read_config
 from fastnn.saving.legacy_configs import modernized
 from fastnn.saving.limits import parse_json, reading
+from fastnn.saving.reader import Reader
 from fastnn.serialization import unknown_objects
 
 _USAGE = "usage: python -m fastnn.inspect [--json] FILE"
@@ -39,6 +40,7 @@ def describe(path: str) -> dict[str, Any]:
             found["config"], found["metadata"] = read_config(path)
         with weights_of(path) as reader:
             found["attributes"] = _attributes(reader)
+            found["metadata"] = found["metadata"] or getattr(reader, "metadata", {})
             text = found["attributes"].pop("model_config", None)
             if text is not None and found["config"] is None:
                 found["config"] = parse_json(text.encode(), path, "model_config")
@@ -59,7 +61,7 @@ def describe(path: str) -> dict[str, Any]:
     return found
 
 
-def _attributes(reader: Hdf5Reader) -> dict[str, Any]:
+def _attributes(reader: Reader) -> dict[str, Any]:
     names = ("keras_version", "backend", "model_config", "training_config")
     values = {name: reader.attribute("", name) for name in names}
     return {name: value for name, value in values.items() if value is not None}

@@ -72,7 +72,6 @@ _NAMES = {
     "mixed precision " + _LATER: "optimizers: LossScaleOptimizer",
     "after Keras's first optimizers": """optimizers: Adafactor MultiOptimizer
         OptimizerMap ScheduleFreeAdamW""",
-    "edits files by hand": "saving: KerasFileEditor",
 }
 REASONS |= {
     f"keras.{names.partition(':')[0]}.{name}": why

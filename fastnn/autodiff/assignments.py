@@ -105,6 +105,13 @@ class Assignments:
         """Subtracts `delta`."""
         return self.assign(self - delta)
 
+    def _load(self, store: Any, key: str) -> None:
+        """Takes its value from a mapping of arrays, of a file without a copy."""
+        if hasattr(store, "assign"):
+            store.assign(key, self)
+        else:
+            self.assign(np.asarray(store[key]).astype(self._dtype, copy=False))
+
     def _clear(self) -> None:
         """Zeros; in the memory that plans have bound, where nobody else holds it."""
         if state().tracer is not None:

@@ -146,7 +146,7 @@ class WeightsMixin:
     def save_own_variables(self, store: Any) -> None:
         """Writes the own variables to a mapping, keyed `"0"`, `"1"`, ..."""
         for i, variable in enumerate(self._saved_variables()):
-            store[str(i)] = variable.numpy()
+            store[str(i)] = variable
 
     def load_own_variables(self, store: Any) -> None:
         """Reads what `save_own_variables` wrote.
@@ -161,13 +161,8 @@ class WeightsMixin:
                 f"[load_own_variables] layer '{self.name}'{built} has {len(own)} "
                 f"variables, received {len(store.keys())}."
             )
-        assign = getattr(store, "assign", None)  # of files: without a copy
         for i, variable in enumerate(own):
-            if assign is not None:
-                assign(str(i), variable)
-            else:
-                value = np.asarray(store[str(i)])
-                variable.assign(value.astype(variable.dtype, copy=False))
+            variable._load(store, str(i))
 
     def count_params(self) -> int:
         """Number of scalars in all weights.

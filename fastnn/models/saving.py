@@ -10,6 +10,12 @@ from fastnn import saving
 from fastnn.errors import warn_user
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
+_FORMATS = """[export] format={format!r} is not written here, "onnx" is.
+
+    model.export("{name}.onnx", format="onnx")     # for ONNX Runtime and others
+    model.save("{name}.keras")                     # then, in a program with Keras:
+    keras.models.load_model("{name}.keras").export("{name}", format={format!r})"""
+
 
 class SavingMixin:
     """Mixed into Model; `fastnn.saving` does the work."""
@@ -20,6 +26,7 @@ class SavingMixin:
         _loss_tracker _runners history""".split()
     )
 
+    name: str
     compiled: bool
     compile: Any
     _compile_arguments: dict[str, Any]
@@ -72,6 +79,39 @@ class SavingMixin:
     ) -> None:
         """Loads what `save_weights` or `save` wrote; see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the model for programs that only predict.
+
+        Args:
+            filepath: where.
+            format: `"onnx"`, which ONNX Runtime and others run. The
+                other formats of Keras are those of the libraries whose graphs they
+                hold; `model.save("model.keras")` and Keras make them.
+            verbose: whether to print where the file is.
+            input_signature: shapes and dtypes of the inputs, where the model leaves
+                them open.
+            **kwargs: of `fastnn.onnx.export_model`, such as `opset_version`.
+
+        Raises:
+            ValueError: for other formats.
+        """
+        if format != "onnx":
+            raise ValueError(_FORMATS.format(format=format, name=self.name))
+        from fastnn._lazy import load_module
+
+        if input_signature is not None:
+            kwargs["input_signature"] = input_signature
+        load_module("fastnn.onnx").export_model(self, filepath, **kwargs)
+        if verbose:
+            print(f"Saved artifact at '{os.fspath(filepath)}'.")
 
     def to_json(self, **kwargs: Any) -> str:
         """The config as JSON text, without weights; `model_from_json` reads it.

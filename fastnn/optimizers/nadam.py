@@ -97,7 +97,7 @@ class Nadam(Optimizer):
         t = np.arange(1, int(np.asarray(self.iterations)) + 1)
         self._product.assign(np.prod(self.beta_1 * (1.0 - 0.5 * 0.96**t)))
 
-    def saved_values(self) -> list[tuple[str, np.ndarray]]:
+    def saved_values(self) -> list[tuple[str, Any]]:
         """With the product of momenta at the end, as Keras writes it."""
         values = super().saved_values()
         if self.built:

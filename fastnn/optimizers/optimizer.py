@@ -411,11 +411,11 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             variable.assign(weight)
         self._after_loading()
 
-    def saved_values(self) -> list[tuple[str, np.ndarray]]:
-        """(path, value) of the variables, as Keras keeps them: it counts in int32."""
-        values = [(variable.path, variable.numpy()) for variable in self.variables]
+    def saved_values(self) -> list[tuple[str, Any]]:
+        """(path, variable or array), as Keras keeps them: it counts in int32."""
+        values: list[tuple[str, Any]] = [(v.path, v) for v in self.variables]
         if values and int(values[0][1]) < 2**31:
-            values[0] = values[0][0], values[0][1].astype("int32")
+            values[0] = values[0][0], values[0][1].numpy().astype("int32")
         return values
 
     def _after_loading(self) -> None:
@@ -444,8 +444,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             )
             return
         for i, variable in enumerate(variables):
-            value = np.asarray(store[str(i)])
-            variable.assign(value.astype(variable.dtype, copy=False))
+            variable._load(store, str(i))
         self._after_loading()
 
     def get_config(self) -> dict[str, Any]:

@@ -15,18 +15,24 @@ from fastnn.saving.elsewhere import (
     register_keras_serializable as register_keras_serializable,
 )
 from fastnn.saving.elsewhere import serialize_keras_object as serialize_keras_object
+from fastnn.saving.file_editor import KerasFileEditor as KerasFileEditor
+from fastnn.saving.formats import load_arrays as load_arrays
+from fastnn.saving.formats import save_arrays as save_arrays
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "ModelFileError",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "load_arrays",
     "load_model",
     "load_weights",
     "register_keras_serializable",
+    "save_arrays",
     "save_model",
     "save_weights",
     "serialize_keras_object",

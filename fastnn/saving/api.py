@@ -108,34 +108,38 @@ def save_weights(
 
     Args:
         model: a built model.
-        filepath: ends with `.weights.h5`.
+        filepath: ends with `.weights.h5`; with `.safetensors` or `.npz`, which Keras
+            does not read; or with `.weights.json`, which lists several files.
         overwrite: False asks before an existing file is replaced.
-        max_shard_size: not supported yet.
+        max_shard_size: GiB that each of several `.weights.h5` files has at most; the
+            list of them goes to `.weights.json`.
         **kwargs: `objects_to_skip`, layers or optimizers to leave out.
 
     Raises:
         NotBuiltError: when there are no weights yet.
-        ValueError: for other endings.
+        ValueError: for other endings, and variables larger than `max_shard_size`.
     """
-    from fastnn.saving.variables import write_variables
-    from fastnn.saving.windows import new_hdf5
+    from fastnn.saving.formats import WEIGHTS_ENDINGS, write_weights
+    from fastnn.saving.sharded import index_path
 
     path = os.fspath(filepath)
     skip = kwargs.pop("objects_to_skip", None) or ()
     if kwargs:
         raise ValueError(f"[save_weights] unknown arguments {sorted(kwargs)}.")
+    known = WEIGHTS_ENDINGS
     if max_shard_size is not None:
-        raise NotImplementedError(
-            "[save_weights] max_shard_size: weights in several files are not written "
-            "yet; leave it out."
-        )
-    if not path.endswith(".weights.h5"):
+        known = ("weights.json", "weights.h5")
+    if not path.endswith(known):
+        given = "" if max_shard_size is None else " with max_shard_size"
         raise ValueError(
-            f"[save_weights] the path must end with .weights.h5, received {path!r}."
+            f"[save_weights] the path{given} must end with {', '.join(known)}; "
+            f"received {path!r}."
         )
     _require_built(model, "save_weights")
+    if max_shard_size is not None:
+        path = index_path(path)
     if atomic.ask(path, overwrite):
-        new_hdf5(path, lambda file: write_variables(model, file, skip))
+        write_weights(model, path, max_shard_size, skip)
 
 
 def load_weights(
@@ -145,8 +149,8 @@ def load_weights(
 
     Args:
         model: the model.
-        filepath: a `.weights.h5` or `.keras` file, or an older `.h5` one of a whole
-            model or of weights.
+        filepath: what `save_weights` wrote, in any format; a `.keras` file; or an
+            older `.h5` one of a whole model or of weights.
         skip_mismatch: warn of layers that do not fit, and load the others.
         **kwargs: `by_name=True` loads layers of the same names (older files only);
             `objects_to_skip`.
@@ -156,13 +160,14 @@ def load_weights(
         ModelFileError: naming every object that does not fit; the model is unchanged.
     """
     from fastnn.saving import keras_files, legacy_h5
+    from fastnn.saving.formats import WEIGHTS_ENDINGS, weights_of
 
     path = os.fspath(filepath)
     by_name = kwargs.pop("by_name", None)
     skip = kwargs.pop("objects_to_skip", None) or ()
     if kwargs:
         raise ValueError(f"[load_weights] unknown arguments {sorted(kwargs)}.")
-    new = path.endswith((".keras", ".weights.h5"))
+    new = path.endswith((".keras", *WEIGHTS_ENDINGS))
     if new and by_name:
         raise ValueError(
             "[load_weights] by_name=True is for older .h5 files, in which weights go "
@@ -170,11 +175,11 @@ def load_weights(
         )
     if not new and not path.endswith(_H5):
         raise ValueError(
-            "[load_weights] the path must end with .weights.h5, .keras or .h5, "
-            f"received {path!r}."
+            "[load_weights] the path must end with "
+            f"{', '.join(WEIGHTS_ENDINGS)}, .keras or .h5; received {path!r}."
         )
     _require_built(model, "load_weights")
-    with reading(path), keras_files.weights_of(path) as reader:
+    with reading(path), weights_of(path) as reader:
         if new:
             keras_files.read_model(model, reader, skip_mismatch, skip)
         else:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastnn.errors import ModelFileError
 from fastnn.saving import limits
@@ -43,13 +43,14 @@ class ArchiveReader:
 
     Raises:
         ModelFileError: for names that lead elsewhere or stand twice, links, encryption,
-            other methods than stored and deflate, and members that grow more than 100
-            times.
+            other methods than stored and deflate, and members that grow more than
+            `ratio` times.
     """
 
-    def __init__(self, path: str, handle: int) -> None:
+    def __init__(self, path: str, handle: int, ratio: int = limits.RATIO) -> None:
         self.path = path
         self.handle = handle
+        self._ratio = ratio
         file = os.fdopen(os.dup(handle), "rb")
         try:
             self._zip = zipfile.ZipFile(file)
@@ -86,7 +87,7 @@ class ArchiveReader:
             raise ModelFileError(self.path, f"{len(entries)} archive members.")
         found: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
-            problem = _problem(entry)
+            problem = _problem(entry, self._ratio)
             if not problem and entry.filename in found:
                 problem = "this name stands twice."
             if problem:
@@ -116,6 +117,12 @@ class ArchiveReader:
             raise ModelFileError(self.path, problem, name)
         return self.members[name]
 
+    def open(self, name: str) -> zipfile.ZipExtFile:
+        """A member to be read in pieces; at its end its checksum is compared."""
+        found = self._zip.open(self._entry(name))
+        assert isinstance(found, zipfile.ZipExtFile)
+        return found
+
     def window(self, name: str) -> Window:
         """A stored member where it lies, or a deflated one in memory; verified."""
         entry = self._entry(name)
@@ -135,7 +142,7 @@ class ArchiveReader:
         return window
 
 
-def _problem(entry: zipfile.ZipInfo) -> str:
+def _problem(entry: zipfile.ZipInfo, ratio: int) -> str:
     name = entry.filename
     # `orig_filename` keeps what follows a NUL, which `filename` loses.
     parts = name.split("/")
@@ -149,10 +156,10 @@ def _problem(entry: zipfile.ZipInfo) -> str:
         return "encrypted."
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"compressed by method {entry.compress_type}."
-    if entry.file_size > limits.RATIO * max(entry.compress_size, 1):
+    if entry.file_size > ratio * max(entry.compress_size, 1):
         return (
             f"{entry.compress_size} bytes claim to hold {entry.file_size}, more than "
-            f"{limits.RATIO} times as many."
+            f"{ratio} times as many."
         )
     return ""
 
@@ -199,12 +206,17 @@ class ArchiveWriter:
         self._end = 0
         self._members: list[_Member] = []
 
-    def add(self, name: str, data: bytes) -> None:
+    def add(self, name: str, *parts: Any) -> None:
         """A member from bytes, dated as Keras dates them."""
+        checksum = 0
+        for part in parts:
+            checksum = zlib.crc32(part, checksum)
+        size = sum(map(len, parts))
         member = _Member(
-            name.encode(), _ORIGIN, zlib.crc32(data), len(data), self._end, False
+            name.encode(), _ORIGIN, checksum, size, self._end, size > _LIMIT
         )
-        self._append(_local(member) + data)
+        for part in (_local(member), *parts):
+            self._append(part)
         self._members.append(member)
 
     def add_written(
@@ -249,7 +261,7 @@ class ArchiveWriter:
             _END.pack(b"PK\x05\x06", 0, 0, count, count, min(size, _FULL), start, 0)
         )
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: Any) -> None:
         write_all(self.handle, data, self._end)
         self._end += len(data)
 

@@ -10,40 +10,26 @@ the numbers itself where they lie in one piece.
 from __future__ import annotations
 
 import math
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from fastnn.errors import ModelFileError
 from fastnn.saving import limits
+from fastnn.saving.reader import Reader, Stored
 from fastnn.saving.windows import Window, read_into
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-class Stored:
-    """One dataset: what it declares, and its numbers on demand.
+class Hdf5Stored(Stored):
+    """One dataset."""
 
-    Attributes:
-        path: where it stands.
-        shape, dtype: of the array; dtype None for what is no array of numbers.
-        problem: why it cannot be read, empty when it can.
-    """
+    _reader: Hdf5Reader
 
     def __init__(self, reader: Hdf5Reader, path: str, dataset: Any) -> None:
-        self._reader = reader
+        super().__init__(reader, path)
         self._id = dataset
-        self.path = path
-        self.shape: tuple[int, ...] = ()
-        self.dtype: np.dtype | None = None
-        self.problem = ""
         self._examine(dataset)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the array."""
-        return 0 if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
     def _examine(self, dataset: Any) -> None:
         import h5py
@@ -114,20 +100,13 @@ class Stored:
             )
 
     def read_into(self, array: np.ndarray) -> bool:
-        """Reads into an array; False where the numbers do not lie there as in it."""
         offset = self._id.get_offset()
-        fits = self.dtype == array.dtype and self.shape == array.shape
-        if self.problem or offset is None or not fits or not array.flags.c_contiguous:
+        if offset is None or not self.fits(array):
             return False
         view = memoryview(array.reshape(-1).view(np.uint8).data)
         return self._reader.read_into(view, offset) == array.nbytes
 
     def read(self) -> np.ndarray:
-        """The array.
-
-        Raises:
-            ModelFileError: when `problem` says so, or bytes are missing.
-        """
         import h5py
 
         if self.problem or self.dtype is None:
@@ -146,18 +125,13 @@ class Stored:
         return array.view(self.dtype)
 
 
-class Hdf5Reader:
+class Hdf5Reader(Reader):
     """An HDF5 file, or one inside an archive, whose links have all been checked.
 
     Args:
         window: the bytes.
         path: of the file, for messages.
         where: archive member, for messages.
-
-    Attributes:
-        datasets: path -> Stored, of all.
-        groups: paths of all groups.
-        total: bytes of all arrays, each counted once.
 
     Raises:
         ModelFileError: for links and storage that lead out of the file.
@@ -166,12 +140,8 @@ class Hdf5Reader:
     def __init__(self, window: Window, path: object, where: str = "") -> None:
         import h5py
 
-        self.path = path
-        self.where = where
+        super().__init__(path, where)
         self._window = window
-        self.datasets: dict[str, Stored] = {}
-        self.groups: dict[str, Any] = {}
-        self.total = 0
         self._heap: int | None = None
         window.seek(0)
         if window.read(8) != _SIGNATURE:
@@ -186,28 +156,11 @@ class Hdf5Reader:
             self.close()
             raise
 
-    def __enter__(self) -> Hdf5Reader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
-        """No dataset can be read after this."""
         for stored in self.datasets.values():
-            stored._id = None
+            stored._id = None  # type: ignore[attr-defined]
         self.groups.clear()
         self.file.close()
-
-    def fail(self, problem: str, place: str = "") -> ModelFileError:
-        """The error that names file, archive member and HDF5 path."""
-        where = ":".join(part for part in (self.where, place) if part)
-        return ModelFileError(self.path, problem, where)
 
     def has(self, offset: int, size: int) -> bool:
         """Whether the HDF5 file has `size` bytes from an offset on."""
@@ -240,7 +193,7 @@ class Hdf5Reader:
                     seen.add(info.addr)
                     stack.append((place, h5py.h5g.open(group, name), depth + 1))
                 elif info.type == h5py.h5o.TYPE_DATASET:
-                    stored = Stored(self, place, h5py.h5d.open(group, name))
+                    stored = Hdf5Stored(self, place, h5py.h5d.open(group, name))
                     self.datasets[place] = stored
                     if info.addr not in seen:
                         seen.add(info.addr)
@@ -249,7 +202,6 @@ class Hdf5Reader:
                     raise self.fail(f"more than {limits.HDF5_OBJECTS} objects.")
 
     def names(self, path: str) -> list[str]:
-        """Names of the datasets in a group."""
         prefix = f"{path}/" if path else ""
         group = self.groups.get(path)
         if group is None:

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fastnn.errors import ModelFileError, warn_user
-from fastnn.saving import atomic, limits
+from fastnn.saving import assets, atomic, limits
 from fastnn.saving.archive import (
     CONFIG,
     METADATA,
@@ -18,7 +16,8 @@ from fastnn.saving.archive import (
     ArchiveWriter,
 )
 from fastnn.saving.building import build_model
-from fastnn.saving.hdf5 import Hdf5Reader
+from fastnn.saving.formats import opened, weights_of
+from fastnn.saving.reader import Reader
 from fastnn.saving.variables import read_variables, size_of, write_variables
 from fastnn.saving.windows import Window, new_hdf5, write_hdf5
 from fastnn.serialization import ObjectSharingScope, serialize_keras_object
@@ -67,6 +66,7 @@ def write_archive(model: Any, path: str, include_optimizer: bool = True) -> None
             for name, data in members.items():
                 archive.add(name, data)
             archive.add_written(WEIGHTS, write, size_of(model))
+            assets.add_members(model, archive)
             archive.finish()
         finally:
             os.close(handle)
@@ -96,40 +96,10 @@ def write_folder(model: Any, path: str, include_optimizer: bool = True) -> None:
         os.path.join(temporary, WEIGHTS),
         lambda file: write_variables(model, file, skip),
     )
+    assets.write_folder(model, temporary)
     os.chmod(temporary, 0o755)
     os.rename(temporary, path)
     atomic.synchronize(parent)
-
-
-@contextmanager
-def opened(path: str) -> Iterator[int]:
-    """The file's descriptor.
-
-    Raises:
-        IsADirectoryError, PermissionError, ModelFileMissingError: when there is none.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def weights_of(path: str) -> Iterator[Hdf5Reader]:
-    """The variables in a `.keras` archive or folder, or in an HDF5 file."""
-    if os.path.isdir(path):
-        path = os.path.join(path, WEIGHTS)
-    with opened(path) as handle:
-        if os.pread(handle, 4, 0)[:2] == b"PK":
-            with ArchiveReader(path, handle) as archive:
-                window = archive.window(WEIGHTS)
-                with window, Hdf5Reader(window, path, WEIGHTS) as reader:
-                    yield reader
-            return
-        size = os.fstat(handle).st_size
-        with Hdf5Reader(Window(handle, 0, size), path) as reader:
-            yield reader
 
 
 def read_config(path: str) -> tuple[Any, Any]:
@@ -160,11 +130,16 @@ def read_archive(path: str, custom_objects: Any, compile: bool, safe_mode: bool)
     with weights_of(path) as reader:
         model = build_model(config, custom_objects, reader.total, path, CONFIG)
         read_model(model, reader)
+        if os.path.isdir(path):
+            assets.load(model, path, None, reader)
+        else:
+            with opened(path) as handle:
+                assets.load(model, path, handle, reader)
     return model
 
 
 def read_model(
-    model: Any, reader: Hdf5Reader, skip_mismatch: bool = False, skip: Any = ()
+    model: Any, reader: Reader, skip_mismatch: bool = False, skip: Any = ()
 ) -> None:
     """Loads the variables, and those of the optimizer when there is one."""
     optimizer = getattr(model, "optimizer", None)

@@ -15,10 +15,11 @@ from fastnn import losses
 from fastnn.errors import ModelFileError, warn_user
 from fastnn.saving import limits
 from fastnn.saving.building import build_model
-from fastnn.saving.hdf5 import Hdf5Reader, Stored
-from fastnn.saving.keras_files import KERAS_VERSION, weights_of
+from fastnn.saving.formats import weights_of
+from fastnn.saving.keras_files import KERAS_VERSION
 from fastnn.saving.legacy_configs import modernized
-from fastnn.saving.variables import Problems, compare
+from fastnn.saving.reader import Reader, Stored
+from fastnn.saving.variables import Problems, compare, plain_array
 from fastnn.saving.windows import new_hdf5
 from fastnn.serialization import CustomObjectScope, serialize_keras_object
 
@@ -84,13 +85,13 @@ def write_layers(group: Any, model: Any) -> None:
     group.attrs["keras_version"] = KERAS_VERSION
     for layer in sorted(model.layers, key=lambda layer: layer.name):
         inner = group.create_group(layer.name)
-        _write_group(inner, [(w.path, w.numpy()) for w in _weights(layer)])
-    own = [(w.path, w.numpy()) for w in model._saved_variables()]
+        _write_group(inner, [(w.path, w) for w in _weights(layer)])
+    own = [(w.path, w) for w in model._saved_variables()]
     _write_group(group.create_group(_TOP), own)
 
 
-def _write_group(group: Any, values: list[tuple[str, np.ndarray]]) -> None:
-    names: dict[str, np.ndarray] = {}
+def _write_group(group: Any, values: list[tuple[str, Any]]) -> None:
+    names: dict[str, Any] = {}
     for path, value in values:
         name, count = path, 0
         while name in names:  # a name is a key only, but it is one
@@ -99,7 +100,7 @@ def _write_group(group: Any, values: list[tuple[str, np.ndarray]]) -> None:
         names[name] = value
     _write_names(group, "weight_names", list(names))
     for name, value in names.items():
-        group.create_dataset(name, data=value)
+        group.create_dataset(name, data=plain_array(value))
 
 
 def _write_names(group: Any, name: str, names: list[str]) -> None:
@@ -148,7 +149,7 @@ def read_h5(path: str, custom_objects: Any, compile: bool) -> Any:
     return model
 
 
-def _json(reader: Hdf5Reader, name: str) -> Any:
+def _json(reader: Reader, name: str) -> Any:
     text = reader.attribute("", name)
     if text is None:
         return None
@@ -164,7 +165,7 @@ def _compile(model: Any, training: dict[str, Any], custom_objects: Any) -> None:
         model.compile_from_config(modernized(given))
 
 
-def _read_optimizer(model: Any, reader: Hdf5Reader) -> None:
+def _read_optimizer(model: Any, reader: Reader) -> None:
     if "optimizer_weights" not in reader.groups:
         return
     stored = _listed(reader, "optimizer_weights")
@@ -174,7 +175,7 @@ def _read_optimizer(model: Any, reader: Hdf5Reader) -> None:
     )
 
 
-def root_of(reader: Hdf5Reader) -> str:
+def root_of(reader: Reader) -> str:
     """Path of the group that holds the layers' weights."""
     names = reader.attribute("", "layer_names")
     if names is None and "model_weights" in reader.groups:
@@ -182,7 +183,7 @@ def root_of(reader: Hdf5Reader) -> str:
     return ""
 
 
-def _names(reader: Hdf5Reader, path: str, name: str) -> list[str]:
+def _names(reader: Reader, path: str, name: str) -> list[str]:
     found = reader.attribute(path, name)
     if found is not None:
         return [str(item) for item in found] if isinstance(found, list) else [found]
@@ -195,7 +196,7 @@ def _names(reader: Hdf5Reader, path: str, name: str) -> list[str]:
     return names
 
 
-def _listed(reader: Hdf5Reader, path: str) -> list[Stored]:
+def _listed(reader: Reader, path: str) -> list[Stored]:
     """The datasets of a group, in the order of its weight_names."""
     found = []
     for name in _names(reader, path, "weight_names"):
@@ -208,7 +209,7 @@ def _listed(reader: Hdf5Reader, path: str) -> list[Stored]:
 
 def read_layers(
     model: Any,
-    reader: Hdf5Reader,
+    reader: Reader,
     by_name: bool = False,
     skip_mismatch: bool = False,
 ) -> None:
@@ -243,7 +244,7 @@ def _pairs(
     model: Any,
     groups: dict[str, list[Stored]],
     by_name: bool,
-    reader: Hdf5Reader,
+    reader: Reader,
     root: str,
 ) -> list[tuple[Any, str, list[Stored]]]:
     """(layer, its name in the file, its weights there)."""

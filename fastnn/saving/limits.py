@@ -2,7 +2,7 @@
 """What a file may ask for: the loader's limits, and JSON that keeps them.
 
 docs/saving.md has the whole contract. Everything else in the package that reads a file
-goes through here, `archive.py` and `hdf5.py`.
+goes through here, `archive.py` and the readers (`reader.py`) of each format.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ JSON_BYTES = 64 << 20
 JSON_DEPTH = 256
 MEMBERS = 100_000
 RATIO = 100  # of a compressed archive member; deflate reaches 1032
+NPZ_RATIO = 1032  # of a member of an npz file: zeros reach it,
+NPZ_FREE = 64 << 20  # and above this, all together RATIO
+NPY_HEADER = 10_000
+# A table of n bytes of JSON takes up to 24 n as objects; real ones have 100 per array.
+SAFETENSORS_TABLE = 8 << 20
+SHARDS = 500
 HDF5_OBJECTS = 1_000_000
 HDF5_DEPTH = 256
 HDF5_RATIO = 1032  # of a compressed dataset above HDF5_FREE bytes

@@ -17,7 +17,7 @@ from fastnn import seeds
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import ModelFileError
 from fastnn.saving import limits
-from fastnn.saving.keras_files import weights_of
+from fastnn.saving.formats import weights_of
 from fastnn.saving.limits import reading
 from fastnn.saving.paths import saveables
 from fastnn.saving.variables import read_variables, write_variables

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Variables of a model to and from HDF5, in the layout of Keras 3."""
+"""Variables of a model to and from files, in the layout of Keras 3."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.errors import ModelFileError, warn_user
-from fastnn.saving.hdf5 import Hdf5Reader, Stored
 from fastnn.saving.paths import saveables
+from fastnn.saving.reader import Reader, Stored
 
 _SHOWN = 20
 
@@ -18,14 +18,30 @@ _SHOWN = 20
 # ---- writing -----------------------------------------------------------------------
 
 
-class _Group(MutableMapping[str, Any]):
+def plain_array(value: Any) -> np.ndarray:
+    """The numbers of a variable, tensor or array; no copy, to be read at once."""
+    concrete = getattr(value, "_concrete", None)
+    if concrete is not None:
+        return concrete("save")
+    return np.asarray(value)
+
+
+class Hdf5Group(MutableMapping[str, Any]):
     """The group of one object's variables, as `save_own_variables` fills it."""
 
     def __init__(self, group: Any) -> None:
         self._group = group
 
+    @classmethod
+    def made(cls, file: Any, path: str, name: str | None) -> Hdf5Group:
+        """A new group for the variables of the object at a path."""
+        group = file.create_group(f"{path}/vars" if path else "vars")
+        if name is not None:
+            group.attrs["name"] = name
+        return cls(group)
+
     def __setitem__(self, key: str, value: Any) -> None:
-        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        array = plain_array(value)
         stored = self._group.create_dataset(key, data=array)
         if array.dtype.name == "bfloat16":
             stored.attrs["dtype"] = "bfloat16"
@@ -43,6 +59,15 @@ class _Group(MutableMapping[str, Any]):
         return len(self._group)
 
 
+def _saved(root: Any, skip: Any) -> Iterator[tuple[str, str | None, Any]]:
+    """(path, name, object) of what is written."""
+    skipped = {id(obj) for obj in skip}
+    for path, obj in saveables(root).items():
+        if id(obj) not in skipped:
+            name = getattr(obj, "name", None)
+            yield path, name if isinstance(name, str) else None, obj
+
+
 def write_variables(root: Any, file: Any, skip: Any = ()) -> None:
     """Writes the variables of `root` and all below it.
 
@@ -51,15 +76,36 @@ def write_variables(root: Any, file: Any, skip: Any = ()) -> None:
         file: an open h5py.File.
         skip: objects to leave out.
     """
-    skipped = {id(obj) for obj in skip}
-    for path, obj in saveables(root).items():
-        if id(obj) in skipped:
-            continue
+    for path, name, obj in _saved(root, skip):
+        obj.save_own_variables(Hdf5Group.made(file, path, name))
+
+
+def named_variables(
+    root: Any, skip: Any = ()
+) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    """(path, name, {key: variable or array}) of `root` and all below it."""
+    for path, name, obj in _saved(root, skip):
+        store: dict[str, Any] = {}
+        obj.save_own_variables(store)
+        yield path, name, store
+
+
+def flat_variables(
+    root: Any, skip: Any = ()
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The same as one mapping, with the names that HDF5 would give its datasets.
+
+    Returns:
+        (path -> array, path of an object's variables -> name of the object).
+    """
+    arrays: dict[str, np.ndarray] = {}
+    names: dict[str, str] = {}
+    for path, name, values in named_variables(root, skip):
         place = f"{path}/vars" if path else "vars"
-        group = file.create_group(place)
-        if isinstance(getattr(obj, "name", None), str):
-            group.attrs["name"] = obj.name
-        obj.save_own_variables(_Group(group))
+        if name is not None and values:
+            names[f"{place}/name"] = name
+        arrays |= {f"{place}/{key}": plain_array(x) for key, x in values.items()}
+    return arrays, names
 
 
 def size_of(root: Any) -> int:
@@ -67,7 +113,7 @@ def size_of(root: Any) -> int:
     total = 1 << 16
     for obj in saveables(root).values():
         own: list[Any] = getattr(obj, "_saved_variables", list)()
-        total += 4096 + sum(2048 + v.numpy().nbytes for v in own)
+        total += 4096 + sum(2048 + plain_array(v).nbytes for v in own)
     return total
 
 
@@ -77,7 +123,7 @@ def size_of(root: Any) -> int:
 class Store(MutableMapping[str, Any]):
     """The variables of one object in a file, for `load_own_variables`."""
 
-    def __init__(self, reader: Hdf5Reader, path: str | None) -> None:
+    def __init__(self, reader: Reader, path: str | None) -> None:
         self._reader = reader
         self.path = path
         self._names = [] if path is None else reader.names(path)
@@ -110,7 +156,7 @@ class Store(MutableMapping[str, Any]):
         return len(self._names)
 
 
-def _store(reader: Hdf5Reader, path: str) -> Store:
+def _store(reader: Reader, path: str) -> Store:
     for candidate in _spellings(path):
         place = f"{candidate}/vars" if candidate else "vars"
         if place in reader.groups:
@@ -140,7 +186,7 @@ class Problems:
         kind = type(obj).__name__
         self.found.append((path, f"{kind} '{name}' ({path or '/'}): {problem}"))
 
-    def report(self, reader: Hdf5Reader, only_warn: bool) -> None:
+    def report(self, reader: Reader, only_warn: bool) -> None:
         """Raises, or warns of, all of them at once."""
         if not self.found:
             return
@@ -157,7 +203,7 @@ class Problems:
 
 
 def read_variables(
-    root: Any, reader: Hdf5Reader, skip_mismatch: bool = False, skip: Any = ()
+    root: Any, reader: Reader, skip_mismatch: bool = False, skip: Any = ()
 ) -> None:
     """Loads the variables of `root` and all below it.
 

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every file of arrays looks like to those who load from it.
+
+A format's reader checks all that a file declares before it reads any numbers; what it
+found stands in `datasets`. Loaders know no format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn.errors import ModelFileError
+
+_AXES = 64  # NumPy has no more
+
+
+class Stored:
+    """One array of a file: what is declared of it, and its numbers on demand.
+
+    Attributes:
+        path: its name; `/` separates groups.
+        shape, dtype: of the array; dtype None for what is no array of numbers.
+        problem: why it cannot be read, empty when it can.
+    """
+
+    def __init__(self, reader: Reader, path: str) -> None:
+        self._reader = reader
+        self.path = path
+        self.shape: tuple[int, ...] = ()
+        self.dtype: np.dtype | None = None
+        self.problem = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return 0 if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
+
+    def fits(self, array: np.ndarray) -> bool:
+        """Whether the bytes in the file may be the bytes of an array."""
+        same = self.dtype == array.dtype and self.shape == array.shape
+        return not self.problem and same and array.flags.c_contiguous
+
+    def read_into(self, array: np.ndarray) -> bool:
+        """Reads into an array; False where the numbers do not lie there as in it."""
+        raise NotImplementedError
+
+    def read(self) -> np.ndarray:
+        """The array.
+
+        Raises:
+            ModelFileError: when `problem` says so, or bytes are missing.
+        """
+        raise NotImplementedError
+
+    def _new(self) -> np.ndarray:
+        if self.problem or self.dtype is None:
+            raise self._reader.fail(self.problem, self.path)
+        return np.empty(self.shape, self.dtype)
+
+
+class Reader:
+    """A file of arrays, all of whose declarations have been checked.
+
+    Attributes:
+        path: of the file, for messages.
+        where: archive member, for messages.
+        datasets: path -> Stored, of all.
+        groups: paths that have arrays below them, or could have.
+        total: bytes of all arrays.
+    """
+
+    def __init__(self, path: object, where: str = "") -> None:
+        self.path = path
+        self.where = where
+        self.datasets: dict[str, Stored] = {}
+        self.groups: dict[str, Any] = {}
+        self.total = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No array can be read after this."""
+
+    def fail(self, problem: str, place: str = "") -> ModelFileError:
+        """The error that names file, archive member and path."""
+        where = ":".join(part for part in (self.where, place) if part)
+        return ModelFileError(self.path, problem, where)
+
+    def names(self, path: str) -> list[str]:
+        """Names of the arrays in a group."""
+        raise NotImplementedError
+
+    def attribute(self, owner: Any, name: str, place: str = "") -> Any:
+        """What is noted of a group; None when there is nothing."""
+        del owner, name, place
+
+
+class FlatReader(Reader):
+    """A file whose arrays only have names; `a/b/0` is taken to be in the group `a/b`.
+
+    Attributes:
+        metadata: texts that belong to the whole file.
+    """
+
+    def __init__(self, path: object, where: str = "") -> None:
+        super().__init__(path, where)
+        self.metadata: dict[str, str] = {}
+
+    def _index(self, found: Iterable[Stored]) -> None:
+        for stored in found:
+            group, _, name = stored.path.rpartition("/")
+            self.datasets[stored.path] = stored
+            self.groups.setdefault(group, []).append(name)
+            self.total += 0 if stored.problem else stored.nbytes
+
+    def names(self, path: str) -> list[str]:
+        return list(self.groups.get(path, ()))
+
+    def attribute(self, owner: Any, name: str, place: str = "") -> Any:
+        del place
+        return self.metadata.get(f"{owner}/{name}" if owner else name)
+
+
+def sound_shape(shape: Any, itemsize: int) -> bool:
+    """Whether an array may have this shape: at most 64 axes, less than 2**63 bytes."""
+    if not isinstance(shape, (list, tuple)) or len(shape) > _AXES:
+        return False
+    if any(type(n) is not int or n < 0 for n in shape):
+        return False
+    return math.prod(n for n in shape if n) * itemsize < 1 << 63
