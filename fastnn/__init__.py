@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastnn import tf as tf
     from fastnn import tree as tree
     from fastnn import utils as utils
+    from fastnn._names import name_scope as name_scope
     from fastnn.autodiff.grad import GradientTape as GradientTape
     from fastnn.autodiff.grad import custom_gradient as custom_gradient
     from fastnn.autodiff.grad import grad as grad
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from fastnn.autodiff.jacobians import hessian as hessian
     from fastnn.autodiff.remat import RematScope as RematScope
     from fastnn.autodiff.remat import remat as remat
+    from fastnn.autodiff.scopes import SymbolicScope as SymbolicScope
+    from fastnn.autodiff.scopes import device as device
+    from fastnn.autodiff.stateless import StatelessScope as StatelessScope
     from fastnn.autodiff.tensor import Tensor as Tensor
     from fastnn.autodiff.tensor import Variable as Variable
     from fastnn.autodiff.tensor import convert_to_tensor as convert_to_tensor
@@ -62,6 +66,8 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer as Optimizer
     from fastnn.random import SeedGenerator as SeedGenerator
     from fastnn.regularizers import Regularizer as Regularizer
+    from fastnn.symbolic.base import Operation as Operation
+    from fastnn.symbolic.function import Function as Function
     from fastnn.symbolic.tensor import KerasTensor as KerasTensor
 
 _MODULES = frozenset(
@@ -70,6 +76,7 @@ _MODULES = frozenset(
     preprocessing random regularizers saving tf tree utils""".split()
 )
 _NAMES = {
+    "name_scope": "fastnn._names",
     "GradientTape": "fastnn.autodiff.grad",
     "custom_gradient": "fastnn.autodiff.grad",
     "grad": "fastnn.autodiff.grad",
@@ -79,6 +86,9 @@ _NAMES = {
     "hessian": "fastnn.autodiff.jacobians",
     "RematScope": "fastnn.autodiff.remat",
     "remat": "fastnn.autodiff.remat",
+    "SymbolicScope": "fastnn.autodiff.scopes",
+    "device": "fastnn.autodiff.scopes",
+    "StatelessScope": "fastnn.autodiff.stateless",
     "Tensor": "fastnn.autodiff.tensor",
     "Variable": "fastnn.autodiff.tensor",
     "convert_to_tensor": "fastnn.autodiff.tensor",
@@ -97,10 +107,17 @@ _NAMES = {
     "Optimizer": "fastnn.optimizers",
     "SeedGenerator": "fastnn.random",
     "Regularizer": "fastnn.regularizers",
+    "Operation": "fastnn.symbolic.base",
+    "Function": "fastnn.symbolic.function",
     "KerasTensor": "fastnn.symbolic.tensor",
 }
 
-__all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]
+__all__ = ["__version__", *sorted(_MODULES), *sorted([*_NAMES, "version"])]
+
+
+def version() -> str:
+    """The version of fastnn, as `__version__`."""
+    return __version__
 
 
 def __getattr__(name: str) -> object:

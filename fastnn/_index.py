@@ -7,6 +7,9 @@ Written by tools/gen_stubs.py from `__all__` and `@export`; do not edit.
 # fmt: off
 NAMES: dict[str, dict[str, str]] = {
     "keras": {
+        "_names": "name_scope",
+        "autodiff.scopes": "SymbolicScope device",
+        "autodiff.stateless": "StatelessScope",
         "dtype_policies": "DTypePolicy FloatDTypePolicy",
         "initializers": "Initializer",
         "layers.layer": "Layer",
@@ -16,6 +19,8 @@ NAMES: dict[str, dict[str, str]] = {
         "models.sequential": "Sequential",
         "optimizers.optimizer": "Optimizer",
         "regularizers": "Regularizer",
+        "symbolic.base": "Operation",
+        "symbolic.function": "Function",
         "symbolic.tensor": "KerasTensor",
     },
     "keras.activations": {
@@ -58,11 +63,11 @@ NAMES: dict[str, dict[str, str]] = {
         "initializers":
             "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity "
             "IdentityInitializer Initializer LecunNormal LecunUniform Ones Orthogonal "
-            "OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal "
-            "VarianceScaling Zeros constant glorot_normal glorot_uniform he_normal "
-            "he_uniform identity lecun_normal lecun_uniform normal one ones "
-            "orthogonal random_normal random_uniform truncated_normal uniform "
-            "variance_scaling zero zeros",
+            "OrthogonalInitializer RandomNormal RandomUniform STFT STFTInitializer "
+            "TruncatedNormal VarianceScaling Zeros constant glorot_normal "
+            "glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform "
+            "normal one ones orthogonal random_normal random_uniform stft "
+            "truncated_normal uniform variance_scaling zero zeros",
     },
     "keras.layers": {
         "layers.activation": "Activation ELU LeakyReLU PReLU RReLU ReLU Softmax",
@@ -121,6 +126,7 @@ NAMES: dict[str, dict[str, str]] = {
         "layers.reversible_embedding": "ReversibleEmbedding",
         "layers.rnn": "RNN",
         "layers.simple_rnn": "SimpleRNN SimpleRNNCell",
+        "layers.spectral": "MelSpectrogram STFTSpectrogram",
         "layers.spectral_normalization": "SpectralNormalization",
         "layers.stacked_rnn_cells": "StackedRNNCells",
         "layers.up_sampling": "UpSampling1D UpSampling2D UpSampling3D",

@@ -379,8 +379,87 @@ class Orthogonal(RandomInitializer):
         return {**super().get_config(), "gain": self.gain}
 
 
+def _window(window: Any, length: int, periodic: bool) -> Any:
+    from fastnn.ops.spectral import named_window
+
+    return named_window(window, length, periodic) if isinstance(window, str) else window
+
+
+@export(_MODULE, names=("stft", "STFTInitializer"))
+class STFT(Initializer):
+    """Kernel of a convolution that is a short-time Fourier transform.
+
+    `w[t] cos(2 pi f t / n)`, or `-w[t] sin(...)`, for the frequencies f = 0..n/2.
+
+    Args:
+        side: `"real"` or `"imag"`.
+        window: `"hann"`, `"hamming"`, another name that SciPy has, an array, or None.
+        scaling: `"density"` divides by the window's root of squares, `"spectrum"` by
+            its sum, None by nothing.
+        periodic: whether the window is periodic instead of symmetric.
+
+    Raises:
+        ValueError: for another side, scaling or window.
+    """
+
+    def __init__(
+        self,
+        side: str = "real",
+        window: Any = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ValueError(
+                f"[STFT] side must be 'real' or 'imag', received {side!r}."
+            )
+        if isinstance(window, str):
+            _window(window, 1, periodic)
+        if scaling not in (None, "density", "spectrum"):
+            raise ValueError(
+                "[STFT] scaling must be None, 'density' or 'spectrum', received "
+                f"{scaling!r}."
+            )
+        self.side = side
+        self.window = window
+        self.scaling = scaling
+        self.periodic = periodic
+
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Tensor:
+        """Values of shape (frame length, 1, n // 2 + 1)."""
+        length, _, frequencies = shape
+        size = max(2 * (frequencies - 1), 1)
+        places = np.arange(length)[:, None] * np.arange(frequencies) % size
+        turns = 2 * np.pi * places / size
+        kernel = np.cos(turns) if self.side == "real" else -np.sin(turns)
+        if self.window is not None:
+            window = np.asarray(_window(self.window, length, self.periodic), "float64")
+            if window.shape != (length,):
+                raise ValueError(
+                    f"[STFT] the window must have shape ({length},), received "
+                    f"{window.shape}."
+                )
+            scale = {
+                None: 1.0,
+                "density": np.sqrt(np.sum(window**2)),
+                "spectrum": np.sum(np.abs(window)),
+            }[self.scaling]
+            kernel = kernel * (window / scale)[:, None]
+        return ops.convert_to_tensor(kernel[:, None], dtype=dtype or _config.floatx())
+
+    def get_config(self) -> dict[str, Any]:
+        window = self.window
+        return {
+            "side": self.side,
+            "window": window if isinstance(window, (str, type(None))) else list(window),
+            "periodic": self.periodic,
+            "scaling": self.scaling,
+        }
+
+
 zeros, ones, constant, identity = Zeros, Ones, Constant, Identity
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+stft = STFTInitializer = STFT
 random_normal, random_uniform = RandomNormal, RandomUniform
 truncated_normal, variance_scaling = TruncatedNormal, VarianceScaling
 glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal

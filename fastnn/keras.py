@@ -21,6 +21,7 @@ _MODULES = {
 _NAMES = {
     "DTypePolicy": "fastnn.dtype_policies",
     "FloatDTypePolicy": "fastnn.dtype_policies",
+    "Function": "fastnn.symbolic.function",
     "Initializer": "fastnn.initializers",
     "Input": "fastnn.layers",
     "InputSpec": "fastnn.layers",
@@ -29,13 +30,19 @@ _NAMES = {
     "Loss": "fastnn.losses",
     "Metric": "fastnn.metrics",
     "Model": "fastnn.models",
+    "Operation": "fastnn.symbolic.base",
     "Optimizer": "fastnn.optimizers",
     "Regularizer": "fastnn.regularizers",
     "RematScope": "fastnn.autodiff.remat",
     "Sequential": "fastnn.models",
+    "StatelessScope": "fastnn.autodiff.stateless",
+    "SymbolicScope": "fastnn.autodiff.scopes",
     "Variable": "fastnn.autodiff.tensor",
     "__version__": "fastnn",
+    "device": "fastnn.autodiff.scopes",
+    "name_scope": "fastnn._names",
     "remat": "fastnn.autodiff.remat",
+    "version": "fastnn",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])

@@ -197,4 +197,24 @@ case(
     scale=False,
 )
 
+# Spectrograms
+for _mode in ("log", "magnitude", "psd", "real", "imag", "angle", "stft"):
+    case("STFTSpectrogram", (2, 36, 2), mode=_mode, frame_length=8)
+case("STFTSpectrogram", (2, 41, 2), frame_length=9, frame_step=3, padding="same")
+case("STFTSpectrogram", (2, 40, 2), mode="psd", frame_length=8, expand_dims=True)
+case(
+    "STFTSpectrogram",
+    (2, 2, 40),
+    mode="stft",
+    frame_length=8,
+    window="hamming",
+    expand_dims=True,
+    **FIRST,
+)
+case("STFTSpectrogram", (2, 2, 40), mode="real", frame_length=8, scaling=None, **FIRST)
+_MEL = {"fft_length": 64, "sequence_stride": 20, "num_mel_bins": 6, "min_freq": 0.0}
+case("MelSpectrogram", (2, 150), **_MEL)
+case("MelSpectrogram", (2, 150), sequence_length=50, power_to_db=False, **_MEL)
+case("MelSpectrogram", (2, 151), mag_exp=1.0, ref_power=0.5, top_db=20.0, **_MEL)
+
 import sequence_cases  # noqa: E402, F401  (adds its rows)

@@ -23,33 +23,22 @@ _FOREIGN = "belongs to another framework"
 _LATER = "has an issue of its own"
 # Module, or module.name -> why it is absent. The longest that fits counts.
 REASONS = {
-    "keras.DTypePolicy": "dtype policies " + _LATER,
-    "keras.FloatDTypePolicy": "dtype policies " + _LATER,
-    "keras.Function": "Keras's inner class of functional models",
-    "keras.Operation": "Keras's inner class of operations; layers and ops do its work",
     "keras.Quantizer": "quantization " + _LATER,
-    "keras.StatelessScope": "is for JAX; variables hold their values here",
-    "keras.SymbolicScope": "is for tracing by Keras's backends",
     "keras.applications": "pretrained networks " + _LATER,
     "keras.callbacks.OrbaxCheckpoint": f"Orbax {_FOREIGN} (JAX)",
-    "keras.device": "there is one device so far",
     "keras.distillation": "distillation " + _LATER,
     "keras.distribution": "training on several machines " + _LATER,
-    "keras.dtype_policies": "dtype policies " + _LATER,
     "keras.export": "exports " + _LATER,
     "keras.layers.FlaxLayer": f"Flax {_FOREIGN}",
     "keras.layers.JaxLayer": f"JAX {_FOREIGN}",
     "keras.layers.TFSMLayer": f"TensorFlow's SavedModel {_FOREIGN}",
     "keras.layers.TorchModuleWrapper": f"PyTorch {_FOREIGN}",
     "keras.legacy": "formats of Keras 1 and 2",
-    "keras.mixed_precision": "dtype policies " + _LATER,
-    "keras.name_scope": "names of operations in a graph have no scopes",
     "keras.optimizers.legacy": "empty shells in Keras 3 that only raise an error",
     "keras.quantizers": "quantization " + _LATER,
     "keras.utils.FeatureSpace": "preprocessing layers " + _LATER,
     "keras.utils.bounding_boxes": "object detection " + _LATER,
     "keras.utils.legacy": "formats of Keras 1 and 2",
-    "keras.version": "write keras.__version__",
     "keras.visualization": "galleries of images " + _LATER,
     "keras.wrappers": "wrappers for scikit-learn " + _LATER,
 }
@@ -57,18 +46,17 @@ _NAMES = {
     "preprocessing layers " + _LATER: """layers: AugMix AutoContrast CategoryEncoding
         CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Discretization
         Equalization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes
-        MelSpectrogram MixUp Pipeline RandAugment RandomBrightness
+        MixUp Pipeline RandAugment RandomBrightness
         RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
         RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur
         RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization
         RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation
-        RandomZoom Resizing STFTSpectrogram Solarization StringLookup
+        RandomZoom Resizing Solarization StringLookup
         TextVectorization""",
     "attention " + _LATER: """layers: AdditiveAttention Attention EinsumDense
         GroupQueryAttention MultiHeadAttention ReversibleEmbedding""",
     "quantization " + _LATER: "layers: TernaryDense",
     "being built": "layers: SpectralNormalization",
-    "spectral layers " + _LATER: "initializers: STFT STFTInitializer stft",
     "mixed precision " + _LATER: "optimizers: LossScaleOptimizer",
     "after Keras's first optimizers": """optimizers: Adafactor MultiOptimizer
         OptimizerMap ScheduleFreeAdamW""",

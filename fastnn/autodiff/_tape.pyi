@@ -8,6 +8,7 @@ class _State:
     tracer: Any
     tapes: list[Tape]
     autocast: str | None
+    stateless: Any
 
 class Record:
     op: Any

@@ -32,6 +32,7 @@ cdef class _State:
     cdef public list tapes
     cdef uint64_t owner  # number of the thread
     cdef public object autocast  # dtype that float variables are read in, or None
+    cdef public object stateless  # the open StatelessScope, or None
 
     def __init__(self):
         self.tapes = []

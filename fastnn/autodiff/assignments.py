@@ -47,12 +47,27 @@ def own_array(array: np.ndarray, of_variable: bool = False) -> tuple[np.ndarray,
     return np.array(array, order="C"), False
 
 
+def noted(name: str) -> Any:
+    """An attribute whose changes are counted: plans are traced from its value."""
+
+    def get(self: Assignments) -> Any:
+        return self.__dict__[name]
+
+    def put(self: Assignments, value: Any) -> None:
+        if self.__dict__.get(name) is not value:
+            Assignments.changes += 1
+        self.__dict__[name] = value
+
+    return property(get, put)
+
+
 class Assignments:
     """The part of Variable that writes. All methods return the variable.
 
     Nothing here is differentiated: a tape records what is read from a variable.
     """
 
+    changes = 0  # of the settings of any variable
     _shape: tuple[int, ...]
     _dtype: str
     _array: Any
@@ -68,6 +83,7 @@ class Assignments:
         Raises:
             ShapeError: for another shape. DTypeError: for a tensor of another dtype.
         """
+        current = state()
         if isinstance(value, np.ndarray) and self._overwritten(value):
             return self
         fits = isinstance(value, TensorBase) and value._dtype == self._dtype
@@ -77,9 +93,10 @@ class Assignments:
                 f"[Variable.assign] {self.path} has shape {self._shape}, received "
                 f"{tensor.shape}"
             )
-        tracer = state().tracer
-        if tracer is not None:
-            tracer.assign_variable(self, tensor)
+        if current.stateless is not None and current.stateless.takes(self, tensor):
+            return self
+        if current.tracer is not None:
+            current.tracer.assign_variable(self, tensor)
         else:
             array = tensor._concrete("assign()")
             self._array, self._shared = own_array(array, tensor._is_variable)
@@ -90,7 +107,9 @@ class Assignments:
         would cost as much again (`set_weights` of a new model).
         """
         fits = value.shape == self._shape and value.dtype.kind in "biuf"
-        if not fits or state().tracer is not None or sys.getrefcount(self._array) > 2:
+        current = state()
+        watched = current.tracer is not None or current.stateless is not None
+        if not fits or watched or sys.getrefcount(self._array) > 2:
             return False
         if not self._array.flags.writeable:
             return False
@@ -114,7 +133,8 @@ class Assignments:
 
     def _clear(self) -> None:
         """Zeros; in the memory that plans have bound, where nobody else holds it."""
-        if state().tracer is not None:
+        current = state()
+        if current.tracer is not None or current.stateless is not None:
             self.assign(np.zeros(self._shape, self._dtype))
         else:
             self._buffer().fill(0)

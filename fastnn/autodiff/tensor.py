@@ -11,13 +11,15 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fastnn import config
+from fastnn._names import scoped
 from fastnn.autodiff import _autocast
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import set_tensor_class
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
-from fastnn.autodiff.assignments import Assignments, own_array
+from fastnn.autodiff.assignments import Assignments, noted, own_array
+from fastnn.autodiff.initial import from_keras
 from fastnn.errors import (
     DTypeError,
     PlanError,
@@ -318,43 +320,36 @@ def variables_among(ids: set[int]) -> list[Variable]:
     return [v for v in found if v is not None]
 
 
-def _noted(name: str) -> Any:
-    """An attribute whose changes are counted: plans are traced from its value."""
-
-    def get(self: Variable) -> Any:
-        return self.__dict__[name]
-
-    def put(self: Variable, value: Any) -> None:
-        if self.__dict__.get(name) is not value:
-            Variable.changes += 1
-        self.__dict__[name] = value
-
-    return property(get, put)
-
-
 class Variable(Assignments, Tensor):
     """A tensor whose value can be replaced in place.
 
     Args:
         initial_value: array-like, Tensor, or a function of no arguments returning one.
+            Keras's arguments `initializer`, `shape`, ... are taken in its place.
         trainable: whether tapes record it without being told to.
         dtype: dtype of the variable; that of the initial value when None (Python
             floats become `floatx()`).
         name: shown in `path` and in errors.
     """
 
-    changes = 0  # of the settings of any variable
     autocast = True  # whether layers with mixed precision read it in 16 bits
-    regularizer = _noted("regularizer")
-    constraint = _noted("constraint")
+    regularizer = noted("regularizer")
+    constraint = noted("constraint")
 
     def __init__(
         self,
-        initial_value: Any,
-        trainable: bool = True,
+        initial_value: Any = None,
+        trainable: Any = True,
         dtype: str | None = None,
         name: str | None = None,
+        **keras: Any,
     ) -> None:
+        plain = not isinstance(initial_value, (str, type(None)))
+        if keras or isinstance(trainable, (tuple, list)) or not plain:
+            initial_value, trainable = from_keras(
+                initial_value, trainable, dtype, keras
+            )
+            self.autocast = keras.get("autocast", True)
         value = initial_value() if callable(initial_value) else initial_value
         if isinstance(value, Variable):
             value = value._array  # what it holds now, also while tracing
@@ -365,7 +360,7 @@ class Variable(Assignments, Tensor):
         self._is_variable = True
         self.trainable = trainable
         self.name = name or "variable"
-        self.path = self.name
+        self.path = scoped(self.name)
         self.regularizer = None
         self.constraint = None
         _variables[self._id] = self
@@ -380,7 +375,7 @@ class Variable(Assignments, Tensor):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        Variable.changes += 1
+        Assignments.changes += 1
         self._watch = self._trainable and _dtypes.is_float(self._dtype)
 
     @property

@@ -126,7 +126,7 @@ class Function:
         if self.input_signature is not None:
             args = conform(self.__name__, self.input_signature, args, kwargs)
         current = state()
-        if current.tracer is not None:
+        if current.tracer is not None or current.stateless is not None:
             return self._converted()(*args, **kwargs)  # part of the outer trace
         if any(not tape.paused for tape in current.tapes):
             call = _Call(args, kwargs)

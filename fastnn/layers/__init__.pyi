@@ -150,6 +150,8 @@ from fastnn.layers.reversible_embedding import (
 from fastnn.layers.rnn import RNN as RNN
 from fastnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from fastnn.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from fastnn.layers.spectral import MelSpectrogram as MelSpectrogram
+from fastnn.layers.spectral import STFTSpectrogram as STFTSpectrogram
 from fastnn.layers.spectral_normalization import (
     SpectralNormalization as SpectralNormalization,
 )
@@ -246,6 +248,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
@@ -260,6 +263,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import ops, tree
+from fastnn._names import layer_depth, path_of
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.layers.input_spec import format_shape
@@ -40,12 +41,13 @@ class CallState(threading.local):
         """Names of the layers on the stack, as paths of variables begin."""
         names = []
         for i, layer in enumerate(self.stack):
-            if i == 0 or layer is not self.stack[i - 1]:  # once while building itself
-                names.append(layer.name)
-        return "/".join(names)
+            again = i > 0 and layer is self.stack[i - 1]  # while it builds itself
+            names.append("" if again else layer.name)
+        return path_of(names)
 
 
 state = CallState()
+layer_depth[0] = lambda: len(state.stack)
 
 
 @contextmanager

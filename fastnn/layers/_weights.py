@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.autodiff.stateless import called_with, results
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import NotBuiltError, ShapeError, warn_renamed
 from fastnn.layers._tracking import tracked, unique
@@ -130,6 +131,51 @@ class WeightsMixin:
                 )
         for weight, array in zip(own, arrays, strict=True):
             weight.assign(array.astype(weight.dtype, copy=False))
+
+    # -- without side effects --------------------------------------------------------
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Calls the layer as a function of its variables, which stay as they are.
+
+        Args:
+            trainable_variables: one value per variable of `trainable_variables`.
+            non_trainable_variables: one per variable of `non_trainable_variables`:
+                statistics, and states of random seeds.
+            args, kwargs: of the call.
+            return_losses: whether the call's losses are returned, too.
+
+        Returns:
+            (outputs, what the non-trainable variables become), and with
+            `return_losses` a list of scalars. Gradients reach the values given.
+
+        Raises:
+            ValueError: before the layer is built, and for other numbers of values.
+        """
+        if not self.built:
+            raise NotBuiltError(
+                f"[stateless_call] {type(self).__name__} '{self.name}' has no "
+                "variables yet: build it, or call it on data, first."
+            )
+        others = self.non_trainable_variables
+        scope = called_with(
+            "stateless_call",
+            {
+                "trainable_variables": (self.trainable_variables, trainable_variables),
+                "non_trainable_variables": (others, non_trainable_variables),
+            },
+        )
+        with scope:
+            outputs = self(*args, **kwargs)  # type: ignore[operator]
+            losses = list(self.losses) if return_losses else []  # type: ignore[attr-defined]
+        found = results(scope, others)
+        return (outputs, found, losses) if return_losses else (outputs, found)
 
     # -- files -----------------------------------------------------------------------
 

@@ -16,13 +16,15 @@ from fastnn._switches import learning_phase
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
-from fastnn.layers import _call, _changes, _configs, _masks, _parts, _symbolic
+from fastnn.layers import _call, _changes, _masks, _parts, _symbolic
 from fastnn.layers._policy import PolicyMixin
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
 from fastnn.saving.allowance import placeholder
-from fastnn.symbolic.node import Calls, CallsMixin
+from fastnn.symbolic import configs
+from fastnn.symbolic.base import Operation
+from fastnn.symbolic.node import Calls
 from fastnn.symbolic.tensor import KerasTensor
 
 
@@ -41,7 +43,7 @@ def _wrap_build(build: Any) -> Any:
 
 
 @export("keras.layers", "keras")
-class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
+class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
     """Base class: make weights in `build`, compute in `call`.
 
     Layers, variables, metrics and seed generators that are attributes (also inside
@@ -75,7 +77,7 @@ class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
-        self = super().__new__(cls)
+        self = super(Operation, cls).__new__(cls)
         self._init_arguments = Untracked((args, kwargs))
         return self
 
@@ -100,7 +102,7 @@ class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
             if kwargs.get(option, ...) is None:  # as Keras writes it into configs
                 del kwargs[option]
         if kwargs:
-            raise ValueError(_configs.unknown_arguments(type(self), kwargs))
+            raise ValueError(configs.unknown_arguments(type(self), kwargs))
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(
                 f"[{cls}] name must be a string without '/', received {name!r}."
@@ -326,7 +328,7 @@ class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
                 f"write add_weight(shape=..., name={shape!r})."
             )
         if old:
-            raise ValueError(_configs.unknown_arguments(type(self).add_weight, old))
+            raise ValueError(configs.unknown_arguments(type(self).add_weight, old))
         shape = tuple(() if shape is None else shape)
         if any(not isinstance(n, (int, np.integer)) or n < 0 for n in shape):
             raise ShapeError(
@@ -469,7 +471,7 @@ class Layer(PolicyMixin, WeightsMixin, CallsMixin, _changes.ChangesMixin):
         cls = type(self)
         if cls.get_config is not Layer.get_config or cls.__init__ is Layer.__init__:
             return base
-        return _configs.automatic_config(self, base)
+        return configs.automatic_config(self, self._init_arguments.value, base)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

@@ -12,6 +12,7 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff._tape import state
+from fastnn.autodiff.stateless import StatelessScope, called_with, results
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import warn_renamed
 from fastnn.opset._dtypes import FLOATS
@@ -128,6 +129,33 @@ class Metric:
         """Old spelling of `reset_state`."""
         warn_renamed("reset_states()", "reset_state()")
         self.reset_state()
+
+    # -- without side effects --------------------------------------------------------
+
+    def stateless_update_state(
+        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> list[Any]:
+        """What `update_state` makes of the values given for `variables`."""
+        scope = self._stateless("stateless_update_state", metric_variables)
+        with scope:
+            self.update_state(*args, **kwargs)
+        return results(scope, self.variables)
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """`result` for the values given for `variables`."""
+        with self._stateless("stateless_result", metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Any]:
+        """Values of `variables` to begin with."""
+        with StatelessScope() as scope:
+            self.reset_state()
+        return results(scope, self.variables)
+
+    def _stateless(self, what: str, values: Sequence[Any]) -> StatelessScope:
+        return called_with(what, {"metric_variables": (self.variables, values)})
+
+    # -- use -------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Updates the state, then returns `result()`."""

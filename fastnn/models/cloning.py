@@ -12,7 +12,7 @@ from fastnn.layers.input import Input
 from fastnn.models.graph_config import takes_ends
 from fastnn.models.model import Functional, Model
 from fastnn.models.sequential import Sequential
-from fastnn.symbolic.operation import Operation
+from fastnn.symbolic.operation import FunctionOperation
 from fastnn.symbolic.tensor import KerasTensor
 
 
@@ -78,8 +78,9 @@ class _Copies:
         return found
 
     def _make(self, operation: Any) -> Any:
-        if isinstance(operation, Operation):
-            return Operation(operation.function, operation.name, operation.options)
+        if isinstance(operation, FunctionOperation):
+            kept = operation.name, operation.options
+            return FunctionOperation(operation.function, *kept)
         if self.recursive and isinstance(operation, Sequential):
             return self.sequential(operation, None)
         if self.recursive and isinstance(operation, Model) and operation._graph:

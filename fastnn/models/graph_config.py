@@ -17,7 +17,7 @@ from fastnn.serialization import (
 )
 from fastnn.symbolic.graph import Graph, Step
 from fastnn.symbolic.operation import (
-    Operation,
+    FunctionOperation,
     is_operation_config,
     operation_from_config,
 )
@@ -81,7 +81,7 @@ def _addresses(graph: Graph) -> dict[int, Address]:
 def _operation_config(
     operation: Any, steps: list[Step], graph: Graph, addresses: dict[int, Address]
 ) -> dict[str, Any]:
-    if isinstance(operation, Operation):
+    if isinstance(operation, FunctionOperation):
         options: dict[str, Any] = {}
         calls = []
         for step in steps:
@@ -193,7 +193,9 @@ def _call_ready(
 
 
 def _is_indexing(operation: Any) -> bool:
-    return isinstance(operation, Operation) and operation.function is ops.get_item
+    return (
+        isinstance(operation, FunctionOperation) and operation.function is ops.get_item
+    )
 
 
 def _revived(node: Any, results: dict[str, Any]) -> Any:

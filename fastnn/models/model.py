@@ -11,7 +11,7 @@ import numpy as np
 from fastnn._registry import export, suggest
 from fastnn.autodiff._tape import state as trace_state
 from fastnn.autodiff.tensor import Tensor
-from fastnn.layers import _call, _configs
+from fastnn.layers import _call
 from fastnn.layers._tracking import Untracked, unique
 from fastnn.layers.input import InputLayer
 from fastnn.layers.layer import Layer
@@ -19,6 +19,7 @@ from fastnn.models.functional import FunctionalMixin, split_arguments
 from fastnn.models.old_spellings import OldSpellings
 from fastnn.models.saving import SavingMixin
 from fastnn.models.trainer import Trainer
+from fastnn.symbolic.configs import automatic_config
 
 
 @export("keras", "keras.models")
@@ -85,7 +86,7 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
     def _call_quickly(self, x: np.ndarray) -> np.ndarray | None:
         """The outputs by a plan, where nobody watches the layers: models/quick.py."""
         current = trace_state()
-        if current.tracer is not None or current.tapes or _call.state.stack:
+        if current.tracer or current.tapes or current.stateless or _call.state.stack:
             return None
         if not self.built or x.ndim == 0:
             return None
@@ -195,7 +196,7 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
             return graph_config(self)
         base = super().get_config()
         if cls.get_config is Model.get_config and cls.__init__ is not Model.__init__:
-            return _configs.automatic_config(self, base)
+            return automatic_config(self, self._init_arguments.value, base)
         return base
 
     @classmethod

@@ -13,7 +13,7 @@ from fastnn import tree
 from fastnn._switches import output_stream, show
 from fastnn.layers import _call
 from fastnn.layers.input_spec import format_shape
-from fastnn.symbolic.operation import Operation, class_name
+from fastnn.layers.layer import Layer
 
 # By (with connections, with the column of what is trained).
 _WIDTHS = {
@@ -135,8 +135,8 @@ def _graph_rows(model: Any, expand: bool) -> list[list[str]]:
     for operation in graph.operations:
         steps = [step for step in graph.steps if step.operation is operation]
         steps.sort(key=lambda step: step.rank)
-        if isinstance(operation, Operation):
-            row = [f"{operation.name} ({class_name(operation.kind)})", "", "0", "", "-"]
+        if not isinstance(operation, Layer):
+            row = [f"{operation.name} ({operation._class_name})", "", "0", "", "-"]
         else:
             row = _row(operation, operation._build_shape, "")
         if steps:

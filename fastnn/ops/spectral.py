@@ -157,6 +157,32 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Ten
     return take(t, _frames(count, length, stride), t.ndim - 1)
 
 
+_COSINES = {"hann": 0.5, "hamming": 0.54}  # windows a - (1 - a) cos
+
+
+def named_window(name: str, length: int, periodic: bool) -> np.ndarray:
+    """A window in float64, by the name that SciPy has for it.
+
+    Raises:
+        ImportError: for a window that only SciPy has, without SciPy.
+        ValueError: for one that it does not have.
+    """
+    first = _COSINES.get(name)
+    if first is not None:
+        size = length if periodic or length == 1 else length - 1
+        turn = 2 * np.pi * np.arange(length) / size
+        return np.ones(1) if length == 1 else first - (1 - first) * np.cos(turn)
+    try:
+        from scipy.signal import get_window
+    except ImportError:
+        raise ImportError(
+            f"[window] {name!r} is a window of SciPy: `pip install scipy`, or use "
+            f"{', '.join(map(repr, _COSINES))}, or give an array."
+        ) from None
+    found: np.ndarray = get_window(name, length, fftbins=periodic)
+    return found
+
+
 def _window(name: str, window: Any, length: int, fft_length: int, dtype: str) -> Tensor:
     """The window in the middle of `fft_length` places."""
     if fft_length < length:
@@ -167,14 +193,12 @@ def _window(name: str, window: Any, length: int, fft_length: int, dtype: str) ->
     if window is None:
         return Tensor(np.ones(fft_length, dtype))
     if isinstance(window, str):
-        first = {"hann": 0.5, "hamming": 0.54}.get(window)
-        if first is None:
+        if window not in _COSINES:
             raise ValueError(
                 f'[{name}] window must be "hann", "hamming", a vector or None, '
                 f"received {window!r}"
             )
-        way = np.cos(2 * np.pi * np.arange(length) / length)
-        w = Tensor((first - (1 - first) * way).astype(dtype))
+        w = Tensor(named_window(window, length, True).astype(dtype))
     else:
         w = integers.cast(convert_to_tensor(window), dtype)
     if w.shape != (length,):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
+from fastnn.autodiff.stateless import called_with, results
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor, Variable
@@ -34,8 +35,10 @@ class UpdatesMixin:
     name: str
     built: bool
     weight_decay: float | None
+    _trainable_variables: list[Variable]
     _undecayed: set[Variable]
     _undecayed_names: str | None
+    apply: Callable[[Sequence[Any]], None]
     assign: Callable[[Variable, Any], None]
     assign_sub: Callable[[Variable, Any], None]
 
@@ -63,6 +66,42 @@ class UpdatesMixin:
         values = values if isinstance(values, tuple) else (values,)
         for target, value in zip((variable, *slots), values, strict=True):
             self.assign(target, value)
+
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
+    ) -> tuple[list[Any], list[Any]]:
+        """`apply` as a function of all variables, which stay as they are.
+
+        Args:
+            optimizer_variables: one value per variable of `variables`.
+            grads: gradients.
+            trainable_variables: one value per variable the optimizer was built with.
+
+        Returns:
+            (what the trainable variables become, what the optimizer's become).
+
+        Raises:
+            ValueError: before `build`, and for other numbers of values.
+        """
+        if not self.built:
+            raise ValueError(
+                f"[{self.name}] stateless_apply needs build(trainable_variables) first."
+            )
+        trained = list(self._trainable_variables)
+        own: list[Variable] = self.variables  # type: ignore[attr-defined]
+        scope = called_with(
+            "stateless_apply",
+            {
+                "optimizer_variables": (own, optimizer_variables),
+                "trainable_variables": (trained, trainable_variables),
+            },
+        )
+        with scope:
+            self.apply(grads)
+        return results(scope, trained), results(scope, own)
 
     # -- weight decay ----------------------------------------------------------------
 

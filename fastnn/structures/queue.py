@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import ops
+from fastnn import ops, seeds
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import CancelledError, DTypeError, OutOfRangeError, ShapeError
 from fastnn.structures.string_tensor import as_tensor, wrapped
@@ -315,7 +315,10 @@ class FIFOQueue(QueueBase):
 
 
 class RandomShuffleQueue(QueueBase):
-    """Elements come out in random order; `min_after_dequeue` stay to mix with."""
+    """Elements come out in random order; `min_after_dequeue` stay to mix with.
+
+    Without a seed the order follows from `set_random_seed`.
+    """
 
     def __init__(
         self,
@@ -335,7 +338,7 @@ class RandomShuffleQueue(QueueBase):
                 f"0..{capacity - 1}, received {min_after_dequeue}"
             )
         self._reserve = int(min_after_dequeue)
-        self._random = random.Random(seed)
+        self._random = random.Random(seeds.make_seed(seed))
         self._items = []
 
     def _take(self) -> Element:

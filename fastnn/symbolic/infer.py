@@ -8,6 +8,7 @@ from typing import Any
 
 from fastnn import tree
 from fastnn.autodiff._tape import state
+from fastnn.autodiff.scopes import SymbolicScope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.graph.trace import Tracer
 from fastnn.opset import Spec
@@ -44,7 +45,7 @@ def _traced(function: Callable[..., Any], args: Any, kwargs: Any, size: int) -> 
     current = state()
     tapes, current.tapes = current.tapes, []
     try:
-        with Tracer("symbolic call") as tracer:
+        with Tracer("symbolic call") as tracer, SymbolicScope():
 
             def stand_in(leaf: Any) -> Any:
                 if not isinstance(leaf, KerasTensor):

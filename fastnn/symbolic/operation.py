@@ -12,8 +12,9 @@ from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import SerializationError
 from fastnn.serialization import deserialize_keras_object
+from fastnn.symbolic.base import Operation
 from fastnn.symbolic.infer import infer
-from fastnn.symbolic.node import Calls, CallsMixin, record
+from fastnn.symbolic.node import record
 from fastnn.symbolic.tensor import KerasTensor, symbolic_leaves
 
 # Keras's module of each operation class is `numpy` but for these.
@@ -83,7 +84,7 @@ def class_name(name: str) -> str:
     return _CLASSES.get(name) or "".join(parts)
 
 
-class Operation(CallsMixin):
+class FunctionOperation(Operation):
     """A function of fastnn.ops that a functional model calls.
 
     Args:
@@ -99,9 +100,8 @@ class Operation(CallsMixin):
         options: dict[str, Any] | None = None,
     ) -> None:
         self.function = function
-        self.name = name or auto_name(self.kind)
+        super().__init__(name or auto_name(self.kind))
         self.options = options or {}
-        self._calls = Calls()
 
     @property
     def kind(self) -> str:
@@ -109,22 +109,20 @@ class Operation(CallsMixin):
         own = self.function.__name__
         return _ALIASES.get(own, own)
 
+    @property
+    def _class_name(self) -> str:
+        """The name of Keras's class for it."""
+        return class_name(self.kind)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs = {**self.options, **kwargs}
-        if symbolic_leaves(args, kwargs):
-            return self.symbolic_call(args, kwargs)
+        return super().__call__(*args, **{**self.options, **kwargs})
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function gives."""
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<Operation {self.function.__name__} name={self.name}>"
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Symbolic tensors for the results of a call."""
-        return infer(self.function, args, {**self.options, **kwargs})
-
-    def symbolic_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Records the call; what it gives is returned."""
-        return record(self, args, kwargs, self.compute_output_spec(*args, **kwargs))
 
     # -- config ----------------------------------------------------------------------
 
@@ -153,9 +151,9 @@ class Operation(CallsMixin):
         module = f"keras.src.ops.{_MODULE_OF.get(self.kind, 'numpy')}"
         return {
             "module": module,
-            "class_name": class_name(self.kind),
+            "class_name": self._class_name,
             "config": {"name": self.name, **options},
-            "registered_name": class_name(self.kind),
+            "registered_name": self._class_name,
         }
 
 
@@ -171,8 +169,8 @@ def is_operation_config(config: dict[str, Any]) -> bool:
     return str(config.get("module")).startswith("keras.src.ops.")
 
 
-def operation_from_config(config: dict[str, Any]) -> Operation:
-    """The operation that `Operation.config_of_call`, or Keras, described."""
+def operation_from_config(config: dict[str, Any]) -> FunctionOperation:
+    """The operation that `FunctionOperation.config_of_call`, or Keras, described."""
     wanted = config["class_name"]
     spaces = (ops, ops.image)
     names = ((space, name) for space in spaces for name in space.__all__)
@@ -186,7 +184,7 @@ def operation_from_config(config: dict[str, Any]) -> Operation:
     function = getattr(*found)
     known = inspect.signature(function).parameters
     options = {key: value for key, value in options.items() if key in known}
-    return Operation(function, own_name, options)
+    return FunctionOperation(function, own_name, options)
 
 
 def call_symbolically(
@@ -207,4 +205,4 @@ def call_symbolically(
     outputs = infer(function, args, kwargs)
     if not symbolic_leaves(outputs):
         return outputs  # a shape, a number of axes
-    return record(Operation(function), args, kwargs, outputs)
+    return record(FunctionOperation(function), args, kwargs, outputs)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastnn import tf
+from fastnn import keras, tf
 from fastnn.errors import CancelledError, DTypeError, OutOfRangeError, ShapeError
 
 WAIT = 20  # seconds that nothing here comes near
@@ -141,6 +141,11 @@ def test_random_order_and_the_elements_that_stay(pool):
         return numbers(q.dequeue_many(50))
 
     assert drawn(1) == drawn(1) != drawn(2)
+    again = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        again.append([drawn(None), drawn(None)])
+    assert again[0] == again[1] and again[0][0] != again[0][1]
     assert sorted(drawn(1)) == list(range(50)) != drawn(1)
     q = tf.queue.RandomShuffleQueue(10, 2, tf.int32, shapes=[()])
     q.enqueue_many([[1, 2, 3]])

@@ -39,6 +39,7 @@ FIXED = {
     "Identity",
     "Initializer",
     "Ones",
+    "STFT",
     "Zeros",
 }
 
@@ -161,3 +162,36 @@ def test_user_subclass():
     assert initializers.get(Ramp)((2, 2))[1, 1] == 3
     with pytest.raises(NotImplementedError, match="__call__"):
         initializers.Initializer()((2,))
+
+
+# ---- STFT --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("window", ["hann", "hamming", "blackman", None, "array"])
+@pytest.mark.parametrize("scaling", [None, "density", "spectrum"])
+def test_stft_is_a_fourier_transform(window, scaling, periodic) -> None:
+    signal = pytest.importorskip("scipy.signal")
+    drawn = np.random.default_rng(0).random(12)
+    given = drawn if window == "array" else window
+    weights = np.ones(12) if window is None else drawn
+    if isinstance(given, str):
+        weights = signal.get_window(given, 12, fftbins=periodic)
+    scales = {"density": np.sqrt((weights**2).sum()), "spectrum": abs(weights).sum()}
+    scale = 1.0 if window is None else scales.get(scaling, 1.0)
+    frame = np.random.default_rng(1).normal(size=12)
+    expected = np.fft.rfft(frame * weights / scale, 16)
+    for side in ("real", "imag"):
+        kernel = initializers.STFT(side, given, scaling, periodic)(
+            (12, 1, 9), "float64"
+        )
+        found = frame @ np.asarray(kernel)[:, 0]
+        np.testing.assert_allclose(found, getattr(expected, side), atol=1e-14)
+
+
+def test_stft_refuses() -> None:
+    for arguments in (("left",), ("real", "hanning_"), ("real", "hann", "loud")):
+        with pytest.raises(ValueError):
+            initializers.STFT(*arguments)
+    with pytest.raises(ValueError, match=r"must have shape \(4,\)"):
+        initializers.STFT(window=np.ones(5))((4, 1, 3))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fastnn import tree
-from fastnn.symbolic.operation import Operation, class_name
 
 TRAINED, FROZEN = "forestgreen", "firebrick"
 
@@ -126,8 +125,7 @@ def make_box(layer: Any, options: Options, given: Any = None) -> Box:
     Args:
         given: shape of its input, where the layer itself does not know it.
     """
-    own = isinstance(layer, Operation)
-    kind = class_name(layer.kind) if own else type(layer).__name__
+    kind = layer._class_name
     title = Cell("", kind)
     if options.show_layer_names:
         title = Cell(f" ({kind})", layer.name)

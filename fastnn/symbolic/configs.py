@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constructor arguments of layers: dtype names, unknown ones, automatic configs."""
+"""Constructor arguments of layers and operations: unknown ones, automatic configs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,15 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float, bool))
 
 
-def automatic_config(layer: Any, base: dict[str, Any]) -> dict[str, Any]:
+def automatic_config(
+    layer: Any, made_with: tuple[Any, Any], base: dict[str, Any]
+) -> dict[str, Any]:
     """`base` plus the arguments the layer was made with, when all are plain values.
+
+    Args:
+        layer: a layer or operation.
+        made_with: (args, kwargs) of its constructor.
+        base: what its base class writes.
 
     Raises:
         NotImplementedError: when an argument is an object: the layer must say itself
@@ -39,7 +46,7 @@ def automatic_config(layer: Any, base: dict[str, Any]) -> dict[str, Any]:
     import inspect
 
     cls = type(layer)
-    args, kwargs = layer._init_arguments.value
+    args, kwargs = made_with
     bound = inspect.signature(cls.__init__).bind(layer, *args, **kwargs)
     given = dict(list(bound.arguments.items())[1:])
     for name, parameter in inspect.signature(cls.__init__).parameters.items():
