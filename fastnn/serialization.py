@@ -41,6 +41,7 @@ class _Shared:
         self.read: dict[int, Any] = {}
         # The object is kept, for another one may get its `id` once it is gone.
         self.written: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self.numbered = 0
 
 
 class _State(threading.local):
@@ -181,10 +182,14 @@ def _record_written(obj: Any, config: dict[str, Any]) -> dict[str, Any]:
     if config["module"] == "__main__":
         config["module"] = None  # another program's __main__ is another module
     if _state.shared:
-        written = _state.shared[-1].written
-        first = written.setdefault(id(obj), (obj, config))[1]
+        scope = _state.shared[-1]
+        first = scope.written.setdefault(id(obj), (obj, config))[1]
         if first is not config:
-            first["shared_object_id"] = config["shared_object_id"] = id(obj)
+            # Numbers by order, where Keras writes addresses: equal models, equal files.
+            if "shared_object_id" not in first:
+                scope.numbered += 1
+                first["shared_object_id"] = scope.numbered
+            config["shared_object_id"] = first["shared_object_id"]
     return config
 
 

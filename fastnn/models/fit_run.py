@@ -38,8 +38,9 @@ class FitRun:
         self.resumed = False
         self.stopped = False
         self._restore: Any = None
-        # Of the callbacks: attributes that are arguments, as they were given.
-        self._given = [_arguments(callback) for callback in callbacks.callbacks]
+        # Of the callbacks: attributes that are arguments, as they were given. Those
+        # that others add in the middle of training are not among them.
+        self._given = {id(c): (c, _arguments(c)) for c in callbacks.callbacks}
 
     def __reduce__(self) -> Any:
         """A copy of the model is not in the middle of anything."""
@@ -74,7 +75,8 @@ class FitRun:
         So a resumed run may be given other ones, such as a file name or a patience.
         """
         states = []
-        for callback, given in zip(self.callbacks.callbacks, self._given, strict=True):
+        for callback in self.callbacks.callbacks:
+            _, given = self._given.get(id(callback), (callback, {}))
             state = {
                 name: value
                 for name, value in callback.get_state().items()

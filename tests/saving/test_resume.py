@@ -191,6 +191,41 @@ def test_interrupted_again_and_again(tmp_path):
     assert_equal(expected, got)
 
 
+class Adds(callbacks.Callback):
+    """Adds another callback in the middle of training."""
+
+    def __init__(self, listed):
+        super().__init__()
+        self.listed = listed
+
+    def get_state(self):
+        return {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.listed.append(Memory(8.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*BackupAndRestore.*had a callback (Adds|Memory)")
+def test_callbacks_that_come_later(tmp_path):
+    model = model_for("adam", False, 1)
+    listed = callbacks.CallbackList(None, add_history=True, model=model)
+    listed.append(Adds(listed))
+    backup = callbacks.BackupAndRestore(tmp_path / "b", 2, delete_checkpoint=False)
+    listed.append(backup)
+    data = {"x": X, "y": Y, "epochs": 3, "verbose": 0}
+    model.fit(**data, callbacks=listed)
+    assert [type(c).__name__ for c in listed.callbacks[-2:]] == [
+        "Memory",
+        "BackupAndRestore",
+    ]
+    assert listed.callbacks[-2].level == 2.0
+    other = model_for("adam", False, 2)  # which has no Memory to be set
+    other.fit(**data, callbacks=[backup])
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_backup_is_a_weights_file(tmp_path):
     model = model_for("adam", False, 1)
     backup = callbacks.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
