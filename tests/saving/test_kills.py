@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes killed while they save, or train with callbacks that save.
+
+With FASTNN_LONG=1, 1,000 of them and more; saving_kills.py does it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from saving_kinds import LONG
+
+PROGRAM = Path(__file__).parents[1] / "saving_kills.py"
+RUNS = ("keras", "h5", "weights", "checkpoint", "backup", "double")
+KILLS = 180 if LONG else 5
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_kill_costs_a_checkpoint(run, tmp_path, capsys):
+    done = subprocess.run(
+        [sys.executable, PROGRAM, run, str(KILLS), "1", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["problems"] == []
+    assert report["kills"] == KILLS
+    assert report["amid"] or not LONG  # some came while a new file was half written
+    if LONG:
+        with capsys.disabled():
+            print(f" {run}: {KILLS} kills, {report['amid']} amid a write", end="")
