@@ -22,7 +22,7 @@ WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
 	--config-settings=cmake.define.FASTNN_TESTS=ON
 
 .PHONY: demo test test-cpp test-exhaustive test-isas test-sanitized test-asan test-tsan test-ops-sanitized \
-	lint format wheel smoke bench bench-native dev clean help
+	test-keras test-long fuzz lint format wheel smoke bench bench-native dev clean help
 
 help:
 	@echo "make demo   train on handwritten digits; curves and weights go to out/demo"
@@ -32,6 +32,9 @@ help:
 	@echo "make wheel  a repaired wheel in dist/, tried in an empty environment"
 	@echo "make bench  compare speed with other frameworks (installs them, about 3 GB)"
 	@echo "make bench-native        kernels and barriers alone (needs libbenchmark-dev)"
+	@echo "make test-keras   files to and from Keras 3.15, in an environment with it"
+	@echo "make test-long    kills, broken disks and resumed runs by the thousand"
+	@echo "make fuzz         damaged files of every format, for FUZZ_SECONDS each"
 	@echo "make test-sanitized      C++ tests under address, undefined, thread sanitizers"
 	@echo "make test-ops-sanitized  op tests under the same"
 	@echo "make dev    everything for work on the code, with pre-commit hooks"
@@ -63,6 +66,24 @@ test-isas: $(VENV)/.package $(VENV)/.test
 		echo "op tests, FASTNN_ISA=$$isa"; \
 		FASTNN_ISA=$$isa $(INSTALLED) -m pytest -q tests/ops; \
 	done
+
+# Files to and from the real Keras, which has an environment of its own: the tests of
+# the package need nothing but NumPy beside it.
+test-keras: .venv-keras/.package
+	KERAS_BACKEND=jax PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
+		tests/saving/test_keras_round_trip.py $(TEST_ARGS)
+
+# Nightly: what `make test` does a few times, as often as was promised: 1,000 saves
+# killed, every call of a save failing in every way, 200 trainings resumed.
+test-long: $(VENV)/.package $(VENV)/.test
+	FASTNN_LONG=1 $(INSTALLED) -m pytest -q tests/saving/test_kills.py \
+		tests/saving/test_faults.py tests/saving/test_resume_random.py $(TEST_ARGS)
+
+# Nightly: every format for a while, led by coverage (Atheris) where it can be installed.
+FUZZ_SECONDS ?= 300
+fuzz: .venv-fuzz/.package
+	PYTHONSAFEPATH=1 .venv-fuzz/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) \
+		$(FUZZ_ARGS)
 
 # Nightly: the C++ tests under sanitizers, each in a build tree of its own, and with
 # memory poisoned before use.
@@ -151,7 +172,7 @@ dev: $(VENV)/.package $(VENV)/.test $(VENV)/.demo $(VENV)/.lint
 	$(BIN)/pre-commit install
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist out .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) .venv-* build dist out .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache
 
 $(VENV)/.created:
@@ -186,12 +207,17 @@ dist/.repaired: build/wheel/.built
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
 	@touch $@
 
+# Environments of their own, for what the tests of the package do without.
 .venv-bench/.peers: benchmarks/requirements.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -r $<
+.venv-keras/.peers: tests/keras-requirements.txt
+.venv-fuzz/.peers: tests/fuzz/requirements.txt
+.venv-bench/.peers .venv-keras/.peers .venv-fuzz/.peers:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check -q install -r $<
 	@touch $@
 
-.venv-bench/.package: build/wheel/.built .venv-bench/.peers
-	.venv-bench/bin/python -m pip --disable-pip-version-check -q install \
+.venv-bench/.package .venv-keras/.package .venv-fuzz/.package: %/.package: \
+		build/wheel/.built %/.peers
+	$*/bin/python -m pip --disable-pip-version-check -q install \
 		--force-reinstall --no-deps build/wheel/*.whl
 	@touch $@

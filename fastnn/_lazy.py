@@ -15,7 +15,7 @@ import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -109,8 +109,17 @@ def load(module: str, name: str) -> None:
 
 def load_everywhere(name: str | None = None) -> None:
     """The same in every public module; all that they define for None."""
+    if name is None:
+        _load_all()
+    else:
+        for module in NAMES:
+            load(module, name)
+
+
+@cache
+def _load_all() -> None:
     for module in NAMES:
-        for known in list(homes(module)) if name is None else (name,):
+        for known in list(homes(module)):
             load(module, known)
 
 

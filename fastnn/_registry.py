@@ -212,6 +212,8 @@ def find_exported(module: str | None, name: str) -> Any:
 
 def suggest(name: str, names: Iterable[str]) -> str:
     """` Did you mean ...?` with the nearest of `names`, or an empty string."""
+    if not isinstance(name, str) or len(name) > 64:  # of a file, made to take long
+        return ""
     import difflib
 
     # Case and underscores do not count; the spelling in the case of `name` is shown.

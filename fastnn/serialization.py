@@ -284,25 +284,35 @@ def _array(config: dict[str, Any]) -> np.ndarray:
     return np.array(config["value"], dtype=dtype)
 
 
+# Near names take 5 ms to find, and a file may have a million unknown ones.
+_HINTS = 20
+
+
 def unknown_objects(config: Any, place: str = "config") -> Iterator[tuple[str, str]]:
     """(place, problem) of every class and function in a config that is not known here.
 
     Nothing is made, and nothing of the config runs.
     """
+    return _unknown_objects(config, place, [_HINTS])
+
+
+def _unknown_objects(
+    config: Any, place: str, hints: list[int]
+) -> Iterator[tuple[str, str]]:
     if isinstance(config, (list, tuple)):
         for i, item in enumerate(config):
-            yield from unknown_objects(item, f"{place}[{i}]")
+            yield from _unknown_objects(item, f"{place}[{i}]", hints)
     elif isinstance(config, dict):
         name = config.get("class_name")
         if isinstance(name, str) and "config" in config:
-            problem = _problem_of(name, config)
+            problem = _problem_of(name, config, hints)
             if problem:
                 yield place, problem
         for key, item in config.items():
-            yield from unknown_objects(item, f"{place}.{key}")
+            yield from _unknown_objects(item, f"{place}.{key}", hints)
 
 
-def _problem_of(name: str, config: dict[str, Any]) -> str:
+def _problem_of(name: str, config: dict[str, Any], hints: list[int]) -> str:
     """Why an object cannot be made; what the operations of graphs are, they know."""
     if name == "__lambda__":
         return "a Python lambda is code, and code of files never runs."
@@ -311,31 +321,43 @@ def _problem_of(name: str, config: dict[str, Any]) -> str:
         return ""
     if module.startswith("keras.src.ops."):
         return ""
+    kind, find = "class", _class_of
+    if name == "function":
+        kind, find, name = "function", _function_of, config["config"]
     try:
-        if name == "function":
-            _find_function(config, {})
-        else:
-            _find_class(config, {})
+        if find(config, {}) is not None:
+            return ""
     except SerializationError as error:
         return str(error).split("\n")[0].removeprefix("[deserialize_keras_object] ")
-    return ""
+    hints[0] -= 1
+    return _unknown_text(kind, name, config, hints[0] >= 0)
 
 
 def _find_function(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
+    found = _function_of(config, table)
+    if found is None:
+        raise _unknown("function", config["config"], config)
+    return found
+
+
+def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
     name = config["config"]
     if not isinstance(name, str):
         raise SerializationError(
             f"[deserialize_keras_object] a function's config is its name, got {name!r}."
         )
     found = get_registered_object(name, module_objects=table)
-    if found is None:
-        found = find_exported(config.get("module"), name)
-    if found is None:
-        raise _unknown("function", name, config)
-    return found
+    return find_exported(config.get("module"), name) if found is None else found
 
 
 def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
+    found = _class_of(config, table)
+    if found is None:
+        raise _unknown("class", config["class_name"], config)
+    return found
+
+
+def _class_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
     class_name, module = config["class_name"], config.get("module")
     registered = config.get("registered_name") or class_name
     found = get_registered_object(registered)
@@ -343,11 +365,7 @@ def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
         found = get_registered_object(class_name)
     if found is None and not module:
         found = table.get(class_name)
-    if found is None:
-        found = find_exported(module, class_name)
-    if found is None:
-        raise _unknown("class", class_name, config)
-    return found
+    return find_exported(module, class_name) if found is None else found
 
 
 def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:
@@ -381,15 +399,19 @@ def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:
 
 def _unknown(kind: str, name: str, config: dict[str, Any]) -> SerializationError:
     return SerializationError(
-        f"[deserialize_keras_object] unknown {kind} {name!r} "
-        f"(module {config.get('module')!r}, registered name "
-        f"{config.get('registered_name')!r})."
-        f"{suggest(name, exported_names())}\n\n"
+        f"[deserialize_keras_object] {_unknown_text(kind, name, config, True)}\n\n"
         f"    load_model(path)                                       # wrong\n\n"
         f'    load_model(path, custom_objects={{"{name}": {name}}})     # right\n\n'
         "or decorate it with @register_keras_serializable(). Only names are saved, "
         "never code."
     )
+
+
+def _unknown_text(kind: str, name: str, config: dict[str, Any], hint: bool) -> str:
+    module, registered = config.get("module"), config.get("registered_name")
+    near = suggest(name, exported_names()) if hint else ""
+    where = f"(module {module!r}, registered name {registered!r})"
+    return f"unknown {kind} {name!r} {where}.{near}"
 
 
 def resolve(identifier: Any, table: Mapping[str, Any], kind: str) -> Any:

@@ -114,15 +114,18 @@ class Kill(callbacks.Callback):
 def kill_in_a_save(number):
     """Kills this process at one of the calls that bring a backup to the disk."""
     left = [7 * number]
-    for name in ("pwrite", "fsync", "replace"):
 
-        def call(*args, function=getattr(os, name)):
+    def counted(function):
+        def call(*args):
             left[0] -= 1
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*args)
 
-        setattr(os, name, call)
+        return call
+
+    for name in ("pwrite", "fsync", "replace"):
+        setattr(os, name, counted(getattr(os, name)))
 
 
 class Batches(keras.utils.PyDataset):
@@ -180,15 +183,22 @@ def rate_of(config):
 def callbacks_of(config, folder, watch, left):
     def made():
         yield "Memory", Memory
-        yield "EarlyStopping", lambda: callbacks.EarlyStopping(
-            watch, patience=1, restore_best_weights=True
+        yield (
+            "EarlyStopping",
+            lambda: callbacks.EarlyStopping(
+                watch, patience=1, restore_best_weights=True
+            ),
         )
         yield "CSVLogger", lambda: callbacks.CSVLogger(folder / "log.csv")
-        yield "best", lambda: callbacks.ModelCheckpoint(
-            folder / "best.keras", watch, 0, True
+        yield (
+            "best",
+            lambda: callbacks.ModelCheckpoint(folder / "best.keras", watch, 0, True),
         )
-        yield "each", lambda: callbacks.ModelCheckpoint(
-            folder / "each.weights.h5", save_weights_only=True, save_freq=3
+        yield (
+            "each",
+            lambda: callbacks.ModelCheckpoint(
+                folder / "each.weights.h5", save_weights_only=True, save_freq=3
+            ),
         )
         if config["optimizer"][1].get("use_ema"):
             yield "SwapEMAWeights", lambda: callbacks.SwapEMAWeights(True)

@@ -3,129 +3,257 @@
 
 A file may name other files (external links, external and virtual datasets), ask for
 libraries (filters that HDF5 would search for), or declare a shape of terabytes that it
-does not hold. `Hdf5Reader` walks over all links first and refuses those, and it reads
-the numbers itself where they lie in one piece.
+does not hold. `Hdf5Reader` walks over all links first and refuses those. libhdf5 is
+not asked at all: see `hdf5_structures`.
 """
 
 from __future__ import annotations
 
 import math
+import struct
+import zlib
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from fastnn.errors import ModelFileError
+from fastnn.saving import hdf5_structures as h5
 from fastnn.saving import limits
-from fastnn.saving.reader import Reader, Stored
 from fastnn.saving.windows import Window, read_into
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_ARRAY = frozenset({h5.DATASPACE, h5.DATATYPE, h5.LAYOUT, h5.FILTERS, h5.FILL})
+_ARRAY |= {h5.OLD_FILL, h5.EXTERNAL}
+_GROUP = frozenset({h5.SYMBOLS, h5.LINK, h5.LINK_INFO, h5.GROUP_INFO})
+_ATTRIBUTES = frozenset({h5.ATTRIBUTE, h5.ATTRIBUTE_INFO})
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+_FILTERS = {_DEFLATE: "gzip", _SHUFFLE: "shuffle", _FLETCHER32: "fletcher32"}
+# What bytes that are no HDF5 make the functions of `hdf5_structures` raise.
+_DAMAGE = (h5.DamagedError, struct.error, IndexError, zlib.error)
 
 
-class Hdf5Stored(Stored):
-    """One dataset."""
+class Stored:
+    """One dataset: what it declares, and its numbers on demand.
 
-    _reader: Hdf5Reader
+    Attributes:
+        path: where it stands.
+        shape, dtype: of the array; dtype None for what is no array of numbers.
+        problem: why it cannot be read, empty when it can.
+    """
 
-    def __init__(self, reader: Hdf5Reader, path: str, dataset: Any) -> None:
-        super().__init__(reader, path)
-        self._id = dataset
-        self._examine(dataset)
+    def __init__(self, reader: Hdf5Reader, path: str, header: _Header) -> None:
+        self._reader = reader
+        self._header = header
+        self.path = path
+        self.shape: tuple[int, ...] = ()
+        self.dtype: np.dtype | None = None
+        self.problem = ""
+        self._chunks: list[h5.Chunk] = []
+        self._examine()
 
-    def _examine(self, dataset: Any) -> None:
-        import h5py
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return 0 if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
-        space, kind = dataset.get_space(), dataset.get_type()
-        if space.get_simple_extent_type() == h5py.h5s.NULL:
+    def _examine(self) -> None:
+        header = self._header
+        if header.shape is None:
             self.problem = "it has no shape."
             return
-        self.shape = tuple(space.shape)
-        classes = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.OPAQUE)
-        if kind.get_class() not in classes:
+        self.shape = header.shape
+        kind = header.kind
+        if kind.number not in (h5.INTEGER, h5.FLOAT, h5.ENUM, h5.OPAQUE):
             self.problem = "it holds no numbers."
             return
-        try:
-            dtype = kind.dtype
-        except (TypeError, ValueError):
+        if kind.dtype is None:
             self.problem = "it holds numbers of a kind that NumPy does not have."
             return
-        self.dtype = dtype
-        if dtype.kind == "V":
-            self._is_bfloat16(dataset, dtype)
-        elif dtype.kind not in "biuf":
-            self.problem = f"it holds {dtype}, no numbers."
-        self._check_storage(dataset, dtype)
+        self.dtype = kind.dtype
+        if kind.number == h5.OPAQUE:
+            self._is_bfloat16(kind.dtype)
+        self._check_storage(header, kind.dtype)
 
-    def _is_bfloat16(self, dataset: Any, dtype: np.dtype) -> None:
-        name = self._reader.attribute(dataset, "dtype", self.path)
-        if dtype.itemsize == 2 and name == "bfloat16":
+    def _is_bfloat16(self, dtype: np.dtype) -> None:
+        name = None
+        if dtype.itemsize == 2:
+            name = self._reader.attribute(self._header.place, "dtype", self.path)
+        if name == "bfloat16":
             import ml_dtypes
 
             self.dtype = np.dtype(ml_dtypes.bfloat16)
         else:
             self.problem = f"it holds opaque values of {dtype.itemsize} bytes."
 
-    def _check_storage(self, dataset: Any, dtype: np.dtype) -> None:
-        import h5py
-
-        settings = dataset.get_create_plist()
-        layout = settings.get_layout()
-        if layout == h5py.h5d.VIRTUAL:
+    def _check_storage(self, header: _Header, dtype: np.dtype) -> None:
+        layout = header.layout
+        if layout.kind == 3:
             raise self._reader.fail("a virtual dataset reads other files.", self.path)
-        if settings.get_external_count():
+        if header.external:
             raise self._reader.fail("its data lies in another file.", self.path)
-        allowed = {
-            h5py.h5z.FILTER_DEFLATE: "gzip",
-            h5py.h5z.FILTER_SHUFFLE: "shuffle",
-            h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-        }
-        for i in range(settings.get_nfilters()):
-            code = settings.get_filter(i)[0]
-            if code not in allowed:
+        for code in header.filters:
+            if code not in _FILTERS:
                 self.problem = (
                     f"filter {code}; of compressed data only "
-                    f"{', '.join(allowed.values())} are read."
+                    f"{', '.join(_FILTERS.values())} are read."
                 )
-        if layout == h5py.h5d.CHUNKED:
-            chunk = math.prod(settings.get_chunk()) * dtype.itemsize
-            if chunk > max(limits.HDF5_FREE, 2 * self.nbytes):
-                self.problem = f"chunks of {chunk} bytes, larger than the whole."
-        offset = dataset.get_offset()
-        if offset is not None and not self._reader.has(offset, self.nbytes):
+        stored = layout.size
+        if layout.kind == 1 and layout.address == h5.UNDEFINED:
+            stored = 0
+        elif layout.kind == 1 and not self._reader.has(layout.address, self.nbytes):
             self.problem = "the file ends before its data."
-        stored = dataset.get_storage_size()
+        elif layout.kind == 2:
+            stored = self._check_chunks(layout, dtype)
         if self.nbytes > max(limits.HDF5_FREE, limits.HDF5_RATIO * stored):
             self.problem = (
                 f"shape {self.shape} of {self.nbytes} bytes, of which the file holds "
                 f"{stored}."
             )
 
+    def _check_chunks(self, layout: h5.Layout, dtype: np.dtype) -> int:
+        """Bytes that all chunks have in the file."""
+        shape, rank = layout.chunk, len(self.shape)
+        size = math.prod(shape) * dtype.itemsize
+        if len(shape) != rank or size > max(limits.HDF5_FREE, 2 * self.nbytes):
+            self.problem = f"chunks of {size} bytes, larger than the whole."
+        elif 0 in shape:
+            self.problem = "chunks without elements."
+        if self.problem or not self.nbytes:
+            return 0
+        pieces = zip(self.shape, shape, strict=True)
+        most = math.prod(-(-n // m) for n, m in pieces)
+        # An entry of the table takes 40 bytes: smaller chunks are there to take long.
+        if most > limits.HDF5_CHUNKS + self.nbytes // 256:
+            self.problem = f"{most} chunks for {self.nbytes} bytes."
+            return 0
+        file = self._reader.bytes
+        self._chunks = h5.chunks(file, layout.address, rank, most)
+        total = sum(chunk.size for chunk in self._chunks)
+        if total > file.size:
+            self.problem = "its chunks are larger than the file."
+        return total
+
+    def _in_one_piece(self) -> bool:
+        layout = self._header.layout
+        return layout.kind == 1 and layout.address != h5.UNDEFINED
+
     def read_into(self, array: np.ndarray) -> bool:
-        offset = self._id.get_offset()
-        if offset is None or not self.fits(array):
+        """Reads into an array; False where the numbers do not lie there as in it."""
+        fits = self.dtype == array.dtype and self.shape == array.shape
+        one = self._in_one_piece() and array.flags.c_contiguous
+        if self.problem or not fits or not one:
             return False
+        return self._fill(array)
+
+    def _fill(self, array: np.ndarray) -> bool:
         view = memoryview(array.reshape(-1).view(np.uint8).data)
-        return self._reader.read_into(view, offset) == array.nbytes
+        return self._reader.read_into(view, self._header.layout.address) == array.nbytes
 
     def read(self) -> np.ndarray:
-        import h5py
+        """The array.
 
+        Raises:
+            ModelFileError: when `problem` says so, or bytes are missing.
+        """
         if self.problem or self.dtype is None:
             raise self._reader.fail(self.problem, self.path)
-        # bfloat16 is opaque to HDF5, which leaves the bytes as they are.
-        raw = np.dtype("V2") if self.dtype.kind == "V" else self.dtype
-        array = np.empty(self.shape, raw)
-        offset = self._id.get_offset()
-        if offset is not None and array.nbytes:
-            view = memoryview(array.reshape(-1).view(np.uint8).data)
-            count = self._reader.read_into(view, offset)
-            if count != array.nbytes:
-                raise self._reader.fail("the file ends before its data.", self.path)
-        elif array.size:
-            self._id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        return array.view(self.dtype)
+        array = np.empty(self.shape, self.dtype)
+        if not array.nbytes:
+            return array
+        try:
+            if self._in_one_piece():
+                if not self._fill(array):
+                    raise h5.DamagedError("the file ends before its data")
+            else:
+                self._gather(array)
+        except _DAMAGE as error:
+            raise self._reader.fail(f"damaged: {error}.", self.path) from None
+        return array
+
+    def _gather(self, array: np.ndarray) -> None:
+        """Data in the header, in chunks, or never written."""
+        header = self._header
+        bytes_ = array.reshape(-1).view(np.uint8)
+        size = array.dtype.itemsize
+        if header.layout.kind == 0:
+            data = header.layout.data
+            if len(data) < array.nbytes:
+                raise h5.DamagedError("data that is shorter than its shape")
+            bytes_[:] = np.frombuffer(data, np.uint8, array.nbytes)
+            return
+        fill = header.fill if len(header.fill) == size else bytes(size)
+        bytes_.reshape(-1, size)[:] = np.frombuffer(fill, np.uint8)
+        shape = header.layout.chunk
+        for chunk in self._chunks:
+            data = _unfiltered(self._reader.bytes, chunk, header.filters, shape, size)
+            block = np.frombuffer(data, array.dtype).reshape(shape)
+            places, parts = [], []
+            for offset, n, whole in zip(chunk.offsets, shape, self.shape, strict=True):
+                if offset % n or offset >= whole:
+                    raise h5.DamagedError(f"a chunk at {chunk.offsets}")
+                places.append(slice(offset, offset + n))
+                parts.append(slice(0, min(n, whole - offset)))
+            array[tuple(places)] = block[tuple(parts)]
 
 
-class Hdf5Reader(Reader):
+def _unfiltered(
+    file: h5.Bytes, chunk: h5.Chunk, filters: list[int], shape: Any, size: int
+) -> bytes:
+    """The bytes of a chunk as they were before the filters."""
+    wanted = math.prod(shape) * size
+    data = file.data(chunk.address, chunk.size)
+    for i in reversed(range(len(filters))):
+        if chunk.skipped >> i & 1:
+            continue
+        if filters[i] == _DEFLATE:
+            data = zlib.decompressobj().decompress(data, wanted + 4 * len(filters) + 1)
+        elif filters[i] == _SHUFFLE:
+            whole = len(data) // size * size
+            table = np.frombuffer(data[:whole], np.uint8).reshape(size, -1)
+            data = table.T.tobytes() + data[whole:]
+        else:
+            data = _checked(data)
+    if len(data) != wanted:
+        raise h5.DamagedError(f"a chunk of {len(data)} bytes, not {wanted}")
+    return data
+
+
+def _checked(data: bytes) -> bytes:
+    """The bytes before a Fletcher checksum: sums of 16-bit words, and sums of these."""
+    data, stored = data[:-4], data[-4:]
+    words = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype(np.uint64)
+    if len(data) % 2:
+        words = np.append(words, np.uint64(data[-1] << 8))
+    places = np.arange(len(words), 0, -1, dtype=np.uint64) % np.uint64(65535)
+    sums = int((words * places).sum() % 65535), int(words.sum() % 65535)
+    high, low = struct.unpack(">2H", stored[::-1])
+    if sums != (high % 65535, low % 65535):
+        raise h5.DamagedError("a chunk whose checksum differs")
+    return data
+
+
+class _Header:
+    """What the header of a dataset says."""
+
+    def __init__(self, file: h5.Bytes, place: int, found: list[h5.Message]) -> None:
+        self.place = place
+        one = {message.kind: message for message in found}
+        if any(message.shared for message in one.values()):
+            raise h5.DamagedError("an array whose type stands elsewhere")
+        self.shape = h5.shape_of(one[h5.DATASPACE].body)
+        self.kind = h5.kind_of(one[h5.DATATYPE].body)
+        self.external = h5.EXTERNAL in one
+        self.layout = h5.Layout(0)
+        if not self.external:
+            self.layout = h5.layout_of(one[h5.LAYOUT].body)
+        filters = one.get(h5.FILTERS)
+        self.filters = [] if filters is None else h5.filters_of(filters.body)
+        fill = one.get(h5.FILL) or one.get(h5.OLD_FILL)
+        self.fill = b"" if fill is None else h5.fill_of(fill)
+
+
+class Hdf5Reader:
     """An HDF5 file, or one inside an archive, whose links have all been checked.
 
     Args:
@@ -133,34 +261,50 @@ class Hdf5Reader(Reader):
         path: of the file, for messages.
         where: archive member, for messages.
 
+    Attributes:
+        datasets: path -> Stored, of all.
+        groups: path -> address, of all groups.
+        total: bytes of all arrays, each counted once.
+
     Raises:
         ModelFileError: for links and storage that lead out of the file.
     """
 
     def __init__(self, window: Window, path: object, where: str = "") -> None:
-        import h5py
-
-        super().__init__(path, where)
+        self.path = path
+        self.where = where
         self._window = window
-        self._heap: int | None = None
+        self.datasets: dict[str, Stored] = {}
+        self.groups: dict[str, int] = {}
+        self.total = 0
+        self._listed: dict[str, list[str]] = {}
         window.seek(0)
         if window.read(8) != _SIGNATURE:
             raise self.fail("no HDF5 file.")
+        self.bytes = h5.Bytes(window)
         try:
-            self.file = h5py.File(window, "r")
-        except OSError as error:
+            self._walk(h5.root(self.bytes))
+        except _DAMAGE as error:
             raise self.fail(f"no HDF5 file that can be read ({error}).") from None
-        try:
-            self._walk()
-        except BaseException:
-            self.close()
-            raise
+
+    def __enter__(self) -> Hdf5Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
-        for stored in self.datasets.values():
-            stored._id = None  # type: ignore[attr-defined]
-        self.groups.clear()
-        self.file.close()
+        """The window is its maker's."""
+
+    def fail(self, problem: str, place: str = "") -> ModelFileError:
+        """The error that names file, archive member and HDF5 path."""
+        where = ":".join(part for part in (self.where, place) if part)
+        return ModelFileError(self.path, problem, where)
 
     def has(self, offset: int, size: int) -> bool:
         """Whether the HDF5 file has `size` bytes from an offset on."""
@@ -172,107 +316,95 @@ class Hdf5Reader(Reader):
         view = view[: min(len(view), size)]
         return read_into(self._window.handle, view, self._window.start + offset)
 
-    def _walk(self) -> None:
-        import h5py
-
-        seen: set[Any] = set()
-        stack: list[tuple[str, Any, int]] = [("", h5py.h5g.open(self.file.id, b"/"), 0)]
+    def _walk(self, root: int) -> None:
+        found = h5.messages(self.bytes, root, _GROUP)
+        stack, known = [("", root, found, 0)], {root}
+        arrays: dict[int, _Header] = {}
+        # Objects take memory here, some 500 bytes, and names in the file hardly any.
+        most = min(limits.HDF5_OBJECTS, 40_000 + self.bytes.size // 512)
         while stack:
-            path, group, depth = stack.pop()
-            self.groups[path] = group
+            path, place, found, depth = stack.pop()
+            self.groups[path] = place
+            names = self._listed[path] = []
             if depth > limits.HDF5_DEPTH:
                 raise self.fail(f"groups more than {limits.HDF5_DEPTH} deep.", path)
-            for name in _names(group):
-                place = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
-                if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
-                    raise self.fail("a link that leads elsewhere.", place)
-                info = h5py.h5o.get_info(group, name)
-                if info.type == h5py.h5o.TYPE_GROUP:
-                    if info.addr in seen:
-                        raise self.fail("a group that stands in two places.", place)
-                    seen.add(info.addr)
-                    stack.append((place, h5py.h5g.open(group, name), depth + 1))
-                elif info.type == h5py.h5o.TYPE_DATASET:
-                    stored = Hdf5Stored(self, place, h5py.h5d.open(group, name))
-                    self.datasets[place] = stored
-                    if info.addr not in seen:
-                        seen.add(info.addr)
+            for name, address in h5.links(self.bytes, found):
+                child = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
+                if address is None:
+                    raise self.fail("a link that leads elsewhere.", child)
+                if len(self.datasets) + len(self.groups) + len(stack) > most:
+                    raise self.fail(f"more than {most} objects.")
+                if address not in arrays:
+                    found = h5.messages(self.bytes, address, _ARRAY | _GROUP)
+                    if not any(message.kind in _GROUP for message in found):
+                        self._add(arrays, address, found, child)
+                    elif address in known:
+                        raise self.fail("a group that stands in two places.", child)
+                    else:
+                        known.add(address)
+                        stack.append((child, address, found, depth + 1))
+                        continue
+                if address in arrays:
+                    self.datasets[child] = Stored(self, child, arrays[address])
+                    names.append(child.rpartition("/")[2])
+                    if address not in known:
+                        known.add(address)
+                        stored = self.datasets[child]
                         self.total += 0 if stored.problem else stored.nbytes
-                if len(self.datasets) + len(self.groups) > limits.HDF5_OBJECTS:
-                    raise self.fail(f"more than {limits.HDF5_OBJECTS} objects.")
+
+    def _add(
+        self, arrays: dict[int, _Header], address: int, found: Any, path: str
+    ) -> None:
+        kinds = {message.kind for message in found}
+        if not kinds & {h5.LAYOUT, h5.EXTERNAL}:
+            return  # a type with a name
+        try:
+            arrays[address] = _Header(self.bytes, address, found)
+        except (*_DAMAGE, KeyError) as error:
+            raise self.fail(f"damaged ({error}).", path) from None
 
     def names(self, path: str) -> list[str]:
-        prefix = f"{path}/" if path else ""
-        group = self.groups.get(path)
-        if group is None:
-            return []
-        found = (name.decode("utf-8", "replace") for name in _names(group))
-        return [name for name in found if prefix + name in self.datasets]
+        """Names of the datasets in a group."""
+        return list(self._listed.get(path, ()))
 
-    def attribute(self, owner: Any, name: str, place: str = "") -> Any:
+    def attribute(self, owner: str | int, name: str, place: str = "") -> Any:
         """A text, number or list of texts; None when there is none.
 
         Args:
-            owner: path of a group, or an HDF5 object.
+            owner: path of a group, or address of an object.
             name: of the attribute.
             place: path of the object, for messages.
         """
-        import h5py
-
         if isinstance(owner, str):
             owner, place = self.groups[owner], owner
-        if not h5py.h5a.exists(owner, name.encode()):
+        try:
+            found = h5.messages(self.bytes, owner, _ATTRIBUTES)
+            one = h5.attribute(found, name.encode())
+            return None if one is None else self._value(one, name, place)
+        except _DAMAGE as error:
+            raise self.fail(
+                f"attribute {name!r} is damaged ({error}).", place
+            ) from None
+
+    def _value(self, one: h5.Attribute, name: str, place: str) -> Any:
+        if one.shape is None:
             return None
-        found = h5py.h5a.open(owner, name.encode())
-        kind, count = found.get_type(), math.prod(found.shape)
-        size, most = count * kind.get_size(), limits.ATTRIBUTE_BYTES
-        if kind.get_class() == h5py.h5t.STRING:
-            if kind.is_variable_str():
-                size = count * self._longest_text()
-                most += 4 * self._window.size
-        elif kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
-            raise self.fail(f"attribute {name!r} is neither text nor number.", place)
-        if size > most:
+        kind, count = one.kind, math.prod(one.shape)
+        size = count * kind.size
+        if size > len(one.data):
             raise self.fail(f"attribute {name!r} of {size} bytes.", place)
-        value = h5py.AttributeManager(_Owner(owner))[name]
-        return _plain(value)
-
-    def _longest_text(self) -> int:
-        """Bytes that one text of variable length has at most.
-
-        They lie in heaps, in which any number of texts may be one and the same: the
-        file could hold a list whose texts together are far larger than itself.
-        """
-        if self._heap is None:
-            self._heap, signature = 0, b"GCOL\1\0\0\0"
-            before = b""
-            for chunk in self._window.chunks():
-                data = before + bytes(chunk)
-                place = data.find(signature)
-                while place >= 0 and place + 16 <= len(data):
-                    size = int.from_bytes(data[place + 8 : place + 16], "little")
-                    self._heap = max(self._heap, min(size, self._window.size))
-                    place = data.find(signature, place + 1)
-                before = data[-15:]
-        return self._heap
-
-
-class _Owner:
-    """What h5py's AttributeManager asks of the object it belongs to."""
-
-    def __init__(self, identifier: Any) -> None:
-        self.id = identifier
-
-
-def _names(group: Any) -> list[bytes]:
-    found: list[bytes] = []
-    group.links.iterate(found.append)
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.reshape(-1).tolist()]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.item() if isinstance(value, np.generic) else value
+        data = one.data[:size]
+        values: list[Any]
+        if kind.text:
+            texts = h5.texts(self.bytes, data, count)
+            values = [text.decode("utf-8", "replace") for text in texts]
+        elif kind.number == h5.STRING:
+            parts = (data[at : at + kind.size] for at in range(0, size, kind.size or 1))
+            values = [
+                part.partition(b"\0")[0].decode("utf-8", "replace") for part in parts
+            ]
+        elif kind.number in (h5.INTEGER, h5.FLOAT) and kind.dtype is not None:
+            values = np.frombuffer(data, kind.dtype).tolist()
+        else:
+            raise self.fail(f"attribute {name!r} is neither text nor number.", place)
+        return values if one.shape else values[0]

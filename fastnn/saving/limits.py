@@ -27,7 +27,7 @@ HDF5_OBJECTS = 1_000_000
 HDF5_DEPTH = 256
 HDF5_RATIO = 1032  # of a compressed dataset above HDF5_FREE bytes
 HDF5_FREE = 1 << 20
-ATTRIBUTE_BYTES = 64 << 20
+HDF5_CHUNKS = 4096  # of a dataset, and one more for 256 bytes
 
 
 def parse_json(text: bytes, path: object, where: str) -> Any:

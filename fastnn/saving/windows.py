@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -104,7 +105,10 @@ def write_all(handle: int, data: Any, place: int) -> None:
     """Writes bytes at a place in a file; a full disk gives short writes first."""
     view, done = memoryview(data), 0
     while done < len(view):
-        done += os.pwrite(handle, view[done:], place + done)
+        count = os.pwrite(handle, view[done:], place + done)
+        if not count:  # a full disk of some systems; writing on would never end
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += count
 
 
 def write_hdf5(handle: int, start: int, fill: Callable[[Any], None]) -> Window:
