@@ -11,10 +11,14 @@ from typing import Any
 from fastnn._registry import export
 
 _uids: dict[str, int] = {}
+# Classes that Keras has under another name than the public one: its files show it.
+_SPELLED = {"GroupQueryAttention": "grouped_query_attention"}
 
 
 def to_snake_case(name: str) -> str:
     """`"GlobalAveragePooling2D"` -> `"global_average_pooling2d"`, as in Keras."""
+    if name in _SPELLED:
+        return _SPELLED[name]
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

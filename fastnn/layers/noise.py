@@ -183,7 +183,9 @@ class BaseSpatialDropout(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["noise_shape"]
+        # Keras's own takes no `trainable`, and refuses a file that has it.
+        for name in ("noise_shape", "trainable"):
+            del config[name]
         return {**config, "data_format": self.data_format}
 
 

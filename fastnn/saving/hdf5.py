@@ -12,14 +12,13 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from fastnn.errors import ModelFileError
 from fastnn.saving import hdf5_structures as h5
 from fastnn.saving import limits
+from fastnn.saving.reader import Reader, Stored
 from fastnn.saving.windows import Window, read_into
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -33,29 +32,16 @@ _FILTERS = {_DEFLATE: "gzip", _SHUFFLE: "shuffle", _FLETCHER32: "fletcher32"}
 _DAMAGE = (h5.DamagedError, struct.error, IndexError, zlib.error)
 
 
-class Stored:
-    """One dataset: what it declares, and its numbers on demand.
+class Hdf5Stored(Stored):
+    """One dataset."""
 
-    Attributes:
-        path: where it stands.
-        shape, dtype: of the array; dtype None for what is no array of numbers.
-        problem: why it cannot be read, empty when it can.
-    """
+    _reader: Hdf5Reader
 
     def __init__(self, reader: Hdf5Reader, path: str, header: _Header) -> None:
-        self._reader = reader
+        super().__init__(reader, path)
         self._header = header
-        self.path = path
-        self.shape: tuple[int, ...] = ()
-        self.dtype: np.dtype | None = None
-        self.problem = ""
         self._chunks: list[h5.Chunk] = []
         self._examine()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the array."""
-        return 0 if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
     def _examine(self) -> None:
         header = self._header
@@ -139,26 +125,14 @@ class Stored:
         return layout.kind == 1 and layout.address != h5.UNDEFINED
 
     def read_into(self, array: np.ndarray) -> bool:
-        """Reads into an array; False where the numbers do not lie there as in it."""
-        fits = self.dtype == array.dtype and self.shape == array.shape
-        one = self._in_one_piece() and array.flags.c_contiguous
-        if self.problem or not fits or not one:
-            return False
-        return self._fill(array)
+        return self._in_one_piece() and self.fits(array) and self._fill(array)
 
     def _fill(self, array: np.ndarray) -> bool:
         view = memoryview(array.reshape(-1).view(np.uint8).data)
         return self._reader.read_into(view, self._header.layout.address) == array.nbytes
 
     def read(self) -> np.ndarray:
-        """The array.
-
-        Raises:
-            ModelFileError: when `problem` says so, or bytes are missing.
-        """
-        if self.problem or self.dtype is None:
-            raise self._reader.fail(self.problem, self.path)
-        array = np.empty(self.shape, self.dtype)
+        array = self._new()
         if not array.nbytes:
             return array
         try:
@@ -253,7 +227,7 @@ class _Header:
         self.fill = b"" if fill is None else h5.fill_of(fill)
 
 
-class Hdf5Reader:
+class Hdf5Reader(Reader):
     """An HDF5 file, or one inside an archive, whose links have all been checked.
 
     Args:
@@ -261,22 +235,13 @@ class Hdf5Reader:
         path: of the file, for messages.
         where: archive member, for messages.
 
-    Attributes:
-        datasets: path -> Stored, of all.
-        groups: path -> address, of all groups.
-        total: bytes of all arrays, each counted once.
-
     Raises:
         ModelFileError: for links and storage that lead out of the file.
     """
 
     def __init__(self, window: Window, path: object, where: str = "") -> None:
-        self.path = path
-        self.where = where
+        super().__init__(path, where)
         self._window = window
-        self.datasets: dict[str, Stored] = {}
-        self.groups: dict[str, int] = {}
-        self.total = 0
         self._listed: dict[str, list[str]] = {}
         window.seek(0)
         if window.read(8) != _SIGNATURE:
@@ -286,25 +251,6 @@ class Hdf5Reader:
             self._walk(h5.root(self.bytes))
         except _DAMAGE as error:
             raise self.fail(f"no HDF5 file that can be read ({error}).") from None
-
-    def __enter__(self) -> Hdf5Reader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """The window is its maker's."""
-
-    def fail(self, problem: str, place: str = "") -> ModelFileError:
-        """The error that names file, archive member and HDF5 path."""
-        where = ":".join(part for part in (self.where, place) if part)
-        return ModelFileError(self.path, problem, where)
 
     def has(self, offset: int, size: int) -> bool:
         """Whether the HDF5 file has `size` bytes from an offset on."""
@@ -345,7 +291,7 @@ class Hdf5Reader:
                         stack.append((child, address, found, depth + 1))
                         continue
                 if address in arrays:
-                    self.datasets[child] = Stored(self, child, arrays[address])
+                    self.datasets[child] = Hdf5Stored(self, child, arrays[address])
                     names.append(child.rpartition("/")[2])
                     if address not in known:
                         known.add(address)
@@ -364,7 +310,6 @@ class Hdf5Reader:
             raise self.fail(f"damaged ({error}).", path) from None
 
     def names(self, path: str) -> list[str]:
-        """Names of the datasets in a group."""
         return list(self._listed.get(path, ()))
 
     def attribute(self, owner: str | int, name: str, place: str = "") -> Any:

@@ -25,6 +25,8 @@ _HOMES = {
     "cell": "keras.layers",
     "cells": "keras.layers",
 }
+# Names of classes that are not those under which Keras shows them.
+_RENAMED = {"GroupedQueryAttention": "GroupQueryAttention"}
 _FUNCTIONAL = "keras.src.models.functional"
 # Arguments that are gone, with the values that changed nothing.
 _GONE: dict[str, tuple[Any, ...]] = {
@@ -63,6 +65,8 @@ def _home(key: Any, outer: str | None) -> str | None:
 
 def _object(name: str, config: dict[str, Any], home: str | None) -> dict[str, Any]:
     result = dict(config)
+    if name in _RENAMED and not result.get("registered_name"):
+        name = result["class_name"] = _RENAMED[name]
     old = "module" not in result
     inner = config["config"]
     if name == "Sequential" and isinstance(inner, list):

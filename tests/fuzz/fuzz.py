@@ -43,7 +43,7 @@ FOUND = Path("out/fuzz")
 class Board:
     """Numbers that a crash of the worker leaves behind."""
 
-    NAMES = ("number", "loaded", "refused", "slowest_us", "most_kb")
+    NAMES = ("number", "loaded", "refused", "slowest_us", "slowest", "most_kb")
 
     def __init__(self) -> None:
         self.memory = mmap.mmap(-1, 8 * len(self.NAMES))
@@ -140,7 +140,8 @@ def work(name: str, seed: int, board: Board, until: int, deadline: float) -> Non
             began = time.perf_counter()
             outcome, details = execute(target, data, path, watch)
             taken = int(1e6 * (time.perf_counter() - began))
-            counts["slowest_us"] = max(counts["slowest_us"], taken)
+            if taken > counts["slowest_us"]:
+                counts.update(slowest_us=taken, slowest=counts["number"])
             counts["most_kb"] = max(counts["most_kb"], (peak() - before) >> 10)
             if outcome.isupper():
                 keep(name, seed, counts["number"], outcome, details, data)

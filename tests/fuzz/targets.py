@@ -17,6 +17,7 @@ import numpy as np
 
 from fastnn.models import load_model, model_from_json
 from fastnn.saving import limits
+from fastnn.saving.allowance import weights_limited
 from fastnn.saving.keras_files import weights_of
 from fastnn.saving.training_state import Backup
 
@@ -73,7 +74,8 @@ def _json() -> Target:
     def read(path: str) -> object:
         with open(path, "rb") as file:
             data = file.read()
-        return model_from_json(data.decode("utf-8", "surrogateescape"))
+        with weights_limited(1 << 16):  # as the file limits them that has the config
+            return model_from_json(data.decode("utf-8", "surrogateescape"))
 
     return Target(".json", make, read, seeds)
 

@@ -7,6 +7,7 @@ With FASTNN_LONG=1, 1,000 of them and more; saving_kills.py does it.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def test_no_kill_costs_a_checkpoint(run, tmp_path, capsys):
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])

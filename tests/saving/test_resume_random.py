@@ -7,6 +7,7 @@ With FASTNN_LONG=1, 200 of them; saving_resumes.py does it.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, capsys):
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
