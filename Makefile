@@ -79,11 +79,13 @@ test-long: $(VENV)/.package $(VENV)/.test
 	FASTNN_LONG=1 $(INSTALLED) -m pytest -q tests/saving/test_kills.py \
 		tests/saving/test_faults.py tests/saving/test_resume_random.py $(TEST_ARGS)
 
-# Nightly: every format for a while, led by coverage (Atheris) where it can be installed.
+# Nightly: every format for a while, by changes that know its structure, and by Atheris,
+# which is led by the code that files reach and keeps those that reach more.
 FUZZ_SECONDS ?= 300
+FUZZ := PYTHONSAFEPATH=1 .venv-fuzz/bin/python tests/fuzz/fuzz.py $(FUZZ_ARGS)
 fuzz: .venv-fuzz/.package
-	PYTHONSAFEPATH=1 .venv-fuzz/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) \
-		$(FUZZ_ARGS)
+	$(FUZZ) --seconds $(FUZZ_SECONDS)
+	mkdir -p out/fuzz && $(FUZZ) --seconds $(FUZZ_SECONDS) --guided out/fuzz
 
 # Nightly: the C++ tests under sanitizers, each in a build tree of its own, and with
 # memory poisoned before use.

@@ -3,7 +3,7 @@
 
     python tests/fuzz/fuzz.py [FORMAT ...] [--runs N] [--seconds S] [--seed K]
     python tests/fuzz/fuzz.py FORMAT --only N       one of them again
-    python tests/fuzz/fuzz.py FORMAT --guided DIR   led by coverage, with Atheris
+    python tests/fuzz/fuzz.py [FORMAT ...] --guided DIR [--seconds S]   with Atheris
 
 A file is made from its number alone, so a finding is a number. Files are read in a
 process of their own; a finding is another exception, a crash, more than 10 s, more
@@ -25,6 +25,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 
@@ -115,6 +116,16 @@ def execute(target: Target, data: bytes, path: str, watch: Watch) -> tuple[str, 
     return outcome, details
 
 
+def warm(target: Target, path: str, watch: Watch) -> None:
+    """Reads the sound files, after which all is imported that ever is."""
+    _lazy.load_everywhere()
+    suggest("Dens", ["Dense"])
+    for data in target.seeds:
+        for _ in range(2):
+            outcome, details = execute(target, data, path, watch)
+        assert outcome == "loaded", (target.ending, details)
+
+
 def made(target: Target, seed: int, number: int) -> bytes:
     return target.make(random.Random(seed << 40 | number))
 
@@ -127,12 +138,7 @@ def work(name: str, seed: int, board: Board, until: int, deadline: float) -> Non
     target, watch = TARGETS[name](), Watch()
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = str(Path(folder, f"m{target.ending}"))
-        _lazy.load_everywhere()
-        suggest("Dens", ["Dense"])
-        for data in target.seeds:  # now all is imported that ever is
-            for _ in range(2):
-                outcome, details = execute(target, data, path, watch)
-            assert outcome == "loaded", (name, details)
+        warm(target, path, watch)
         counts = board.read()
         while counts["number"] < until and time.monotonic() < deadline:
             board.write(**counts)
@@ -216,10 +222,9 @@ def guided(name: str, folder: str, seconds: float) -> None:
     """Atheris changes the files, led by the Python code that they reach."""
     import atheris
 
-    from fastnn import saving, serialization
-
     target, watch = TARGETS[name](), Watch()
-    for module in (*_modules(saving), serialization):
+    names = [n for n in sys.modules if n.startswith(("fastnn.saving.", "fastnn.ser"))]
+    for module in map(sys.modules.get, names):
         for key, value in vars(module).items():
             own = getattr(value, "__module__", "") == module.__name__
             if own and isinstance(value, FunctionType):
@@ -231,21 +236,30 @@ def guided(name: str, folder: str, seconds: float) -> None:
     place = tempfile.mkdtemp(dir=_memory())
     path = str(Path(place, f"m{target.ending}"))
 
+    warm(target, path, watch)
+
     def one(data: bytes) -> None:
         outcome, details = execute(target, data, path, watch)
         if outcome.isupper():
             raise AssertionError(f"{outcome}\n{details}")
 
     atheris.Setup(
-        [sys.argv[0], f"-max_total_time={int(seconds)}", "-timeout=10", str(seeds)],
+        [
+            *(sys.argv[0], f"-max_total_time={int(seconds)}", "-timeout=10"),
+            *("-artifact_prefix=" + str(Path(folder, f"{name}-")), str(seeds)),
+        ],
         one,
     )
     atheris.Fuzz()
 
 
-def _modules(package: object) -> list[object]:
-    prefix = package.__name__ + "."  # type: ignore[attr-defined]
-    return [m for n, m in list(sys.modules.items()) if n.startswith(prefix)]
+def _apart(function: Callable[..., None], *arguments: object) -> int:
+    """The exit status of a process that calls a function."""
+    pid = os.fork()
+    if pid == 0:
+        function(*arguments)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def main() -> int:
@@ -259,7 +273,7 @@ def main() -> int:
     given = parser.parse_args()
     names = given.formats or list(TARGETS)
     if given.guided:
-        guided(names[0], given.guided, given.seconds)
+        return max(_apart(guided, name, given.guided, given.seconds) for name in names)
     if given.only is not None:
         target = TARGETS[names[0]]()
         data = made(target, given.seed, given.only)

@@ -285,13 +285,14 @@ def hook(event, args):
         log.append((event, str(args)[:200]))
     elif event == "open" and args[0] != path and not isinstance(args[0], int):
         log.append((event, str(args[0])))
-    elif event == "import" and not args[0].startswith(("fastnn.", "h5py.")):
+    elif event == "import":
         log.append((event, args[0]))
 sys.addaudithook(hook)
 try:
     load_model(path)
 except ValueError as error:
     print(type(error).__name__)
+print("h5py" in sys.modules)
 print(log)
 """
 
@@ -316,7 +317,7 @@ def test_loading_opens_imports_and_runs_nothing_else(name, members, tmp_path):
         check=True,
     )
     lines = done.stdout.splitlines()
-    assert lines[-1] == "[]"
+    assert lines[-2:] == ["False", "[]"]  # libhdf5 never sees a file
     assert (lines[0] == "ModelFileError") == (name != "sound")
 
 
