@@ -83,9 +83,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "fault"), CASES)
-def test_every_call_fails(kind, fault, states, tmp_path, monkeypatch, capsys):
+def test_every_call_fails(kind, fault, states, quick_path, monkeypatch, capsys):
     name, write, read, optimizer = KINDS[kind]
-    path, (old, new), other = str(tmp_path / name), states, trained()
+    path, (old, new), other = str(quick_path / name), states, trained()
     write(old, path)
     before = Path(path).read_bytes()
     with monkeypatch.context() as patch:
@@ -108,7 +108,7 @@ def test_every_call_fails(kind, fault, states, tmp_path, monkeypatch, capsys):
         assert unchanged <= met
         if not unchanged:
             assert_same(read(path, other), new, optimizer)
-        assert os.listdir(tmp_path) == [name]
+        assert os.listdir(quick_path) == [name]
     assert failed == len(calls) or fault.startswith("short")
     assert {"pwrite", "fsync", "replace"} <= set(calls)
     with capsys.disabled():

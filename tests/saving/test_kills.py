@@ -21,9 +21,9 @@ KILLS = 180 if LONG else 5
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_no_kill_costs_a_checkpoint(run, tmp_path, capsys):
+def test_no_kill_costs_a_checkpoint(run, quick_path, capsys):
     done = subprocess.run(
-        [sys.executable, PROGRAM, run, str(KILLS), "1", str(tmp_path)],
+        [sys.executable, PROGRAM, run, str(KILLS), "1", str(quick_path)],
         capture_output=True,
         text=True,
         check=False,

@@ -18,9 +18,9 @@ PROGRAM = Path(__file__).parents[1] / "saving_resumes.py"
 COUNT = 200 if LONG else 6
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, capsys):
+def test_killed_and_resumed_equals_uninterrupted(quick_path, capsys):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", PROGRAM, str(COUNT), "1", str(tmp_path)],
+        [sys.executable, "-W", "ignore", PROGRAM, str(COUNT), "1", str(quick_path)],
         capture_output=True,
         text=True,
         check=False,
