@@ -320,10 +320,10 @@ class Hdf5Reader(Reader):
             name: of the attribute.
             place: path of the object, for messages.
         """
-        if isinstance(owner, str):
-            owner, place = self.groups[owner], owner
+        address = owner if isinstance(owner, int) else self.groups[owner]
+        place = place or str(owner)
         try:
-            found = h5.messages(self.bytes, owner, _ATTRIBUTES)
+            found = h5.messages(self.bytes, address, _ATTRIBUTES)
             one = h5.attribute(found, name.encode())
             return None if one is None else self._value(one, name, place)
         except _DAMAGE as error:

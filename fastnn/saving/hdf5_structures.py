@@ -279,9 +279,10 @@ def kind_of(body: bytes) -> Kind:
         return Kind(number, size, np.dtype(f"{order}{sign}{size}") if whole else None)
     if number == FLOAT and size in _FLOATS:
         place, bits, *parts = struct.unpack_from("<2H4BI", body, 8)
-        order = {0: "<", 1: ">"}.get(first & 65)
+        order = ">" if first & 1 else "<"
         usual = (place, bits, second) == (0, 8 * size, 8 * size - 1)
-        if order is None or not usual or tuple(parts) != _FLOATS[size]:
+        vax = first & 64
+        if vax or not usual or tuple(parts) != _FLOATS[size]:
             return Kind(number, size, None)
         return Kind(number, size, np.dtype(f"{order}f{size}"))
     if number == STRING:

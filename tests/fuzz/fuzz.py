@@ -223,8 +223,8 @@ def guided(name: str, folder: str, seconds: float) -> None:
     import atheris
 
     target, watch = TARGETS[name](), Watch()
-    names = [n for n in sys.modules if n.startswith(("fastnn.saving.", "fastnn.ser"))]
-    for module in map(sys.modules.get, names):
+    readers = ("fastnn.saving.", "fastnn.serialization")
+    for module in [m for n, m in sys.modules.items() if n.startswith(readers)]:
         for key, value in vars(module).items():
             own = getattr(value, "__module__", "") == module.__name__
             if own and isinstance(value, FunctionType):
