@@ -19,6 +19,7 @@ import random
 import signal
 import struct
 import sys
+import tempfile
 import time
 import traceback
 
@@ -142,7 +143,7 @@ def _restored(path, model):
 RUNS = {
     "keras": saves("keras"),
     "h5": saves("h5"),
-    "weights": saves("weights"),
+    **{kind: saves(kind) for kind in ("weights", "safetensors", "npz", "shards")},
     "checkpoint": trains(_checkpoint),
     "backup": trains(_backup(False)),
     "double": trains(_backup(True)),
@@ -201,11 +202,11 @@ def hunt(run, count, seed, folder):
     if not first:
         kind.write(model, path)
     done.value = STEPS
-    began = time.perf_counter()
-    for _ in range(5):
-        kind.write(model, os.path.join(folder, "timed." + kind.name))
-    span = (time.perf_counter() - began) / 5 * 3
-    os.unlink(os.path.join(folder, "timed." + kind.name))
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        began = time.perf_counter()
+        for _ in range(5):
+            kind.write(model, os.path.join(place, kind.name))
+        span = (time.perf_counter() - began) / 5 * 3
     report = {"kills": 0, "amid": 0, "problems": []}
     for _ in range(count):
         before = set(os.listdir(folder))

@@ -24,13 +24,14 @@ class Kind(NamedTuple):
         write: `write(model, path)`.
         read: `read(path, model)` gives a model with what the file holds; it may be the
             model that was given.
-        optimizer: the optimizer's variables come back as well.
+        files: more than one where a state is in several; they appear one by one, but
+            only a whole set counts.
     """
 
     name: str
     write: Callable[[Any, str], None]
     read: Callable[[str, Any], Any]
-    optimizer: bool = True
+    files: int = 1
 
 
 def _save(model: Any, path: str) -> None:
@@ -39,6 +40,11 @@ def _save(model: Any, path: str) -> None:
 
 def _save_weights(model: Any, path: str) -> None:
     model.save_weights(path)
+
+
+def _save_shards(model: Any, path: str) -> None:
+    largest = max(variable.numpy().nbytes for variable in model.weights)
+    model.save_weights(path, max_shard_size=2 * largest / 2**30)
 
 
 def _load(path: str, model: Any) -> Any:
@@ -65,5 +71,8 @@ KINDS = {
     "keras": Kind("m.keras", _save, _load),
     "h5": Kind("m.h5", _save, _load),
     "weights": Kind("m.weights.h5", _save_weights, _load_weights),
+    "safetensors": Kind("m.safetensors", _save_weights, _load_weights),
+    "npz": Kind("m.npz", _save_weights, _load_weights),
+    "shards": Kind("m.weights.json", _save_shards, _load_weights, files=3),
     "backup": Kind("latest.weights.h5", _backup, _restore),
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,16 @@ def _weights(place: Path) -> list[Path]:
     return [place / "a.weights.h5", place / "b.weights.h5"]
 
 
+def _arrays(ending: str) -> Callable[[Path], list[Path]]:
+    def make(place: Path) -> list[Path]:
+        paths = [place / f"a{ending}", place / f"b{ending}"]
+        small().save_weights(paths[0])
+        small(compiled=False).save_weights(paths[1])
+        return paths
+
+    return make
+
+
 def _hdf5(place: Path) -> list[Path]:
     _plain_weights(place / "a.h5")
     small().save(place / "b.h5")
@@ -127,6 +137,8 @@ _MAKERS = {
     "h5": _h5,
     "hdf5": _hdf5,
     "weights": _weights,
+    "safetensors": _arrays(".safetensors"),
+    "npz": _arrays(".npz"),
     "backup": _backup,
     "json": _json,
 }

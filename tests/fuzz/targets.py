@@ -18,7 +18,7 @@ import numpy as np
 from fastnn.models import load_model, model_from_json
 from fastnn.saving import limits
 from fastnn.saving.allowance import weights_limited
-from fastnn.saving.keras_files import weights_of
+from fastnn.saving.formats import weights_of
 from fastnn.saving.training_state import Backup
 
 
@@ -193,6 +193,42 @@ def _weights() -> Target:
     return Target(".weights.h5", make, model.load_weights, seeds)
 
 
+def _safetensors() -> Target:
+    """The table, which is JSON, or bytes."""
+    seeds = corpus.seeds("safetensors")
+    model = corpus.small()
+    sizes = [int.from_bytes(data[:8], "little") for data in seeds]
+    trees = [json.loads(data[8 : 8 + n]) for data, n in zip(seeds, sizes, strict=True)]
+
+    def make(draw: random.Random) -> bytes:
+        number = draw.randrange(len(seeds))
+        data = seeds[number]
+        if draw.random() < 0.4:
+            return m.damaged(data, draw, seeds[number - 1])
+        text = m.written(m.changed(trees[number], draw, trees), draw)
+        return len(text).to_bytes(8, "little") + text + data[8 + sizes[number] :]
+
+    return Target(".safetensors", make, model.load_weights, seeds)
+
+
+def _npz() -> Target:
+    """Archives of arrays, whose headers are text."""
+    seeds = corpus.seeds("npz")
+    members = [m.unpacked(data) for data in seeds]
+    model = corpus.small()
+
+    def make(draw: random.Random) -> bytes:
+        number = draw.randrange(len(seeds))
+        if draw.random() < 0.4:
+            return m.damaged(seeds[number], draw, seeds[number - 1])
+        one = dict(members[number])
+        name = draw.choice(list(one))
+        one[name] = m.damaged(one[name], draw, draw.choice(list(one.values())))
+        return m.packed(one, draw)
+
+    return Target(".npz", make, model.load_weights, seeds)
+
+
 def _backup() -> Target:
     """Backups: the JSON beside the weights, or bytes."""
     (seed,) = seeds = corpus.seeds("backup")
@@ -222,5 +258,7 @@ TARGETS = {
     "h5": _h5,
     "hdf5": _hdf5,
     "weights": _weights,
+    "safetensors": _safetensors,
+    "npz": _npz,
     "backup": _backup,
 }

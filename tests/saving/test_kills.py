@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from saving_kinds import LONG
+from saving_kinds import KINDS, LONG
 
 PROGRAM = Path(__file__).parents[1] / "saving_kills.py"
-RUNS = ("keras", "h5", "weights", "checkpoint", "backup", "double")
-KILLS = 180 if LONG else 5
+# Kinds of files, and callbacks that write them while training runs.
+RUNS = (*KINDS, "checkpoint", "double")
+KILLS = 120 if LONG else 4
 
 
 @pytest.mark.parametrize("run", RUNS)
