@@ -47,12 +47,16 @@ class Predicting:
     Args:
         program: what ran the batch.
         latest: the programs that ran last, by kind.
+
+    Attributes:
+        rows_apart: it may stand for several smaller batches.
     """
 
     def __init__(self, program: Program, latest: dict[str, Program]) -> None:
         self._plan = program.plan
         self._program = program
         self._latest = latest
+        self.rows_apart = False
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         self._latest["predict"] = self._program

@@ -324,8 +324,12 @@ class StepRunner:
                 self._spans = Spans(self._predict_program)
             rows = self._spans.rows(x, batch_size, count)
             while rows > batch_size and start + rows <= count:
-                parts.append(self.predict_batch(rows_of(x, start, start + rows)))
+                span = rows_of(x, start, start + rows)
+                parts.append(self.predict_batch(span))
                 start += rows
+                step = self.ready.get(signature("predict", span))
+                if step is not None:
+                    step.rows_apart = True
         step = None
         for i in range(start, count, batch_size):
             rows = rows_of(x, i, i + batch_size)

@@ -56,6 +56,20 @@ def test_batches_of_an_mlp_run_as_one() -> None:
     assert widest_call(model) == 64
 
 
+def test_many_batches_that_ran_as_one_take_the_short_way() -> None:
+    model = Sequential([keras.Input((6,)), layers.Dense(9), layers.Dense(3)])
+    found = predict_twice(model, ROWS, 4)
+    taken = model._ready("predict", ROWS)
+    assert taken.rows_apart
+    for batch_size in (1, 2, 16, None):
+        again = model.predict(ROWS, batch_size=batch_size, verbose=0)
+        np.testing.assert_array_equal(again, found)
+    with pytest.raises(ValueError, match="batch_size"):
+        model.predict(ROWS, batch_size=0, verbose=0)
+    model.layers[0].kernel.assign(np.zeros((6, 9)))
+    assert not model.predict(ROWS, verbose=0).any()
+
+
 def test_what_no_power_of_two_covers_runs_in_batches() -> None:
     model = Sequential([keras.Input((6,)), layers.Dense(9), layers.Softmax()])
     found = predict_twice(model, ROWS[:63], 5)  # 12 batches and 3 rows
