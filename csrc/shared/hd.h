@@ -111,6 +111,7 @@ struct ScalarTraits {
 #endif
   static constexpr bool kScalesExponent = false;
   static constexpr bool kLimitsLog = false;
+  static constexpr bool kPicksFrom16 = false;
   static FASTNN_HD T at_least(T x, T low) { return x < low ? low : x; }
   static FASTNN_HD T at_most(T x, T high) { return x > high ? high : x; }
 };
@@ -196,6 +197,13 @@ FASTNN_HD V floor(V x) {
 template <class V>
 FASTNN_HD V ceil(V x) {
   return Traits<V>::ceil(x);
+}
+// Element i mod 16 of a table, where one instruction gives it.
+template <class V>
+inline constexpr bool kPicksFrom16 = Traits<V>::kPicksFrom16;
+template <class V>
+FASTNN_HD V pick_from(const ElemOf<V> (&table)[16], UIntOf<V> i) {
+  return Traits<V>::pick_from(table, i);
 }
 // Nearest integer, ties to even.
 template <class V>

@@ -7,5 +7,6 @@
 #include "shared/math/erf.h"
 #include "shared/math/exp.h"
 #include "shared/math/log.h"
+#include "shared/math/logistic.h"
 #include "shared/math/power.h"
 #include "shared/math/trig.h"

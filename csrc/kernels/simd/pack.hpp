@@ -123,6 +123,11 @@ struct Traits<Pack<W>> : Traits<W> {
     FASTNN_IN_STEP(Of::map_wide(f, x.v[i]...))
     return r;
   }
+  static FASTNN_INLINE V pick_from(const Elem (&table)[16], const UInt& at) {
+    V r;
+    FASTNN_IN_STEP(Of::pick_from(table, at.v[i]))
+    return r;
+  }
   template <class M>
   static FASTNN_INLINE bool any(const Pack<M>& m) {
     M all = m.v[0];

@@ -202,6 +202,19 @@ template <class V>
 V scale_exponent(V, V) = delete;
 #endif
 
+// Element i mod 16 of a table for each lane.
+#if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
+inline constexpr bool kPicksFrom16InHardware = true;
+FASTNN_INLINE Vec<float> pick_from(const float (&table)[16], Vec<uint32_t> i) {
+  return (Vec<float>)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)i,
+                                                 (__m512)load(table));
+}
+#else
+inline constexpr bool kPicksFrom16InHardware = false;
+template <class T, class V>
+V pick_from(const T (&)[16], V) = delete;
+#endif
+
 // a * b + c rounded once, whatever the compiler contracts.
 #if FASTNN_VECTOR_BYTES == 64 && defined(__AVX512F__)
 FASTNN_INLINE Vec<float> fused_multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
@@ -311,6 +324,10 @@ struct VectorTraits {
   static constexpr bool kLimitsLog = kLimitsLogInHardware;
   static FASTNN_INLINE V put_log_limits(V y, V x) {
     return FASTNN_ISA::put_log_limits(y, x);
+  }
+  static constexpr bool kPicksFrom16 = kPicksFrom16InHardware && sizeof(T) == 4;
+  static FASTNN_INLINE V pick_from(const T (&table)[16], UInt i) {
+    return FASTNN_ISA::pick_from(table, i);
   }
 #if defined(__FMA__) || defined(__aarch64__)
   static constexpr bool kFused = true;

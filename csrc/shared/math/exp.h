@@ -98,25 +98,6 @@ FASTNN_HD V expm1(V x) {
   return copysign(select(n == constant<V>(0), p, y), x);
 }
 
-// 3 ULP.
-template <class V>
-FASTNN_HD V tanh(V x) {
-  // -e / (2 + e) with e = expm1(-2 |x|), which lies in (-1, 0]. (x P(x^2) / Q(x^2) of
-  // degrees 4 and 5 takes 5.3 ns per vector instead of 7.5 but errs by 4.7 ULP near 8.)
-  const V twice = constant<V>(-2) * absolute(x);
-  const auto [r, n] = reduce_exp(at_least(twice, constant<V>(-40)));
-  const V scale = normal_power_of_two(n);
-  const V e = fma(scale, expm1_reduced(r), scale - constant<V>(1));
-  return copysign(e / (constant<V>(2) + e), x);
-}
-
-// 1 / (1 + e^-x). 3 ULP.
-template <class V>
-FASTNN_HD V sigmoid(V x) {
-  const V one = constant<V>(1), e = exp_minus_absolute(x);
-  return select(x < constant<V>(0), e, one) / (one + e);
-}
-
 // x sigmoid(x). The factor x comes before the power of 2, which leaves the normal range
 // in the far tail; x - x makes -infinity NaN. 4 ULP.
 template <class V>
