@@ -67,6 +67,9 @@ FilterScheme<T> filter_scheme(const Filter<T>& op) {
   s.joined = g.c < kMainRows && g.dilation[2] == 1;
   const int64_t run = s.joined ? g.kernel[2] * g.c : g.c;
   s.width = best_width<T>(run, g.oc);
+  // A tile that takes all of few rows reads dy once: 3 -> 64 channels, 3 x 3, 0.265 ms
+  // instead of 0.308 in tiles of 5 and 4 rows.
+  if (s.joined && run <= kTileRows[2]) s.width = static_cast<int>(min_of(s.width, 2));
   s.stacked = 1;
   if (s.joined && prefers_stacked<T>(g, run)) {
     s.stacked = g.kernel[1];
