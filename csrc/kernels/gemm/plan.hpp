@@ -133,6 +133,7 @@ Plan plan_rows(const Product<T>& p) {
 // Carried out by blocks.hpp.
 template <class T>
 FASTNN_INLINE bool is_large(const Product<T>& p) {
+  if (p.csa != 1 && p.k <= kPanelInL1K) return false;
   return p.m >= kLargeRows && p.n >= kLargeColumns * lanes<T> && p.k >= kLargeK;
 }
 

@@ -12,6 +12,21 @@
 
 FASTNN_BEGIN_NAMESPACE
 
+// Tiles i and those below of the same height, in one call; how many that were. Called
+// one by one, a tile of 128 steps takes 6 % longer.
+template <class T>
+int64_t multiply_same(const Block<T>& block, Tile<T>& t, Source source, int64_t i,
+                      int64_t tiles, int64_t rows, int64_t width) {
+  const Product<T>& p = block.p;
+  const int64_t low = tiles - (p.m - divide(p.m, tiles) * tiles);
+  t.count = (i < low ? low : tiles) - i;
+  t.below = block.tiled ? p.k * kMainRows : 0;
+  tile_table<T>().fn[source][width][rows](t);
+  const int64_t count = t.count;
+  t.count = 1;
+  return count;
+}
+
 // One panel of B against all rows of the block.
 template <class T>
 void run_panel(const Block<T>& block, int64_t j, int64_t cols, int width) {
@@ -27,9 +42,16 @@ void run_panel(const Block<T>& block, int64_t j, int64_t cols, int width) {
   const int64_t most = alias ? kMostAliasedTiles : kMostInPlaceTiles;
   if (source == kInPlace && tiles > most) source = kCopy;
   const bool fetches = source == kInPlace && next.per_line > 1;
+  const bool plain = !block.last || (!p.epilogue.y && !p.epilogue.second_pass());
   for (int64_t i = 0, begin = 0; i < tiles; ++i) {
     const int64_t rows = divide(p.m + i, tiles);
     t.a = p.a + (block.tiled ? i * p.k * kMainRows : begin * p.rsa);
+    if (source == kStream && plain && rows <= kTileRows[wide]) {
+      t.c = p.c + begin * t.ldc + j;
+      const int64_t count = multiply_same(block, t, source, i, tiles, rows, wide);
+      begin += rows * count, i += count - 1;
+      continue;
+    }
     if (fetches) source = fetch(p, next, i, t) ? kAhead : kInPlace;
     multiply_tiles(block, t, source, begin, rows, j, cols);
     begin += rows;

@@ -15,6 +15,7 @@ struct Tile {
   int64_t count;  // tiles of these rows, one below the other; 0 is 1
   int64_t k;      // of one segment
   const T* a;     // element (i, p) at a[i * rsa + p * csa]: any strides
+  int64_t below;  // from this tile's A to that of the next one; 0: rows follow on
   int64_t rsa, csa;
   int64_t segments;     // B goes on where the segment before ended
   const int64_t* jump;  // segment s of A begins at a + jump[s]

@@ -201,7 +201,7 @@ void ukr(const Tile<T>& t) {
   for (int64_t left = t.count;;) {
     run_tile<T, MR, NV, kSource>(t, a, c, y);
     if (--left <= 0) return;
-    a += MR * t.rsa, c += MR * t.ldc;
+    a += t.below ? t.below : MR * t.rsa, c += MR * t.ldc;
     if (y) y += MR * t.ldy;
     // Else GCC keeps the addresses of all rows from one tile to the next, in memory.
     __asm__("" : : : "memory");
