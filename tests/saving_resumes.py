@@ -70,7 +70,10 @@ def drawn(seed):
         "save_freq": draw.choice(["epoch", 1, 2, 3, 5]),
         "double": draw.random() < 0.3,
         "moment": moment,
-        "kills": [draw.randint(1, 9) for _ in range(draw.choice([1, 1, 2, 3]))],
+        "kills": [
+            draw.randint(1, EPOCHS - 1 if moment == "epoch" else 9)
+            for _ in range(draw.choice([1, 1, 2, 3]))
+        ],
     }
 
 

@@ -366,7 +366,8 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         means = []
         for grad, variable in zip(grads, variables, strict=True):
             accumulator = self._accumulators[self._get_variable_index(variable)]
-            total = accumulator.value + grad
+            # Gradients of a mixed policy may come in the dtype of the computation.
+            total = accumulator.value + ops.cast(grad, variable.dtype)
             accumulator.assign(ops.where(self._updates, 0.0, total))
             means.append(total * (1.0 / steps))
         return means

@@ -394,6 +394,16 @@ def test_an_update_of_the_rate_itself_stays_alone():
     np.testing.assert_array_equal([w.numpy() for w in ws], [0.25, 0.875, 0.875])
 
 
+def test_gradients_in_another_dtype_add_up():
+    """Those of a layer that steps through time may be bfloat16 in a mixed policy."""
+    w = Variable(np.ones(3, "float32"))
+    optimizer = optimizers.SGD(0.5, gradient_accumulation_steps=2)
+    for value in (1.0, 3.0):
+        grad = convert_to_tensor(np.full(3, value, "float32"), "bfloat16")
+        optimizer.apply([grad], [w])
+    np.testing.assert_array_equal(w.numpy(), np.zeros(3, "float32"))
+
+
 def test_signatures_are_those_of_keras():
     """Names, order and defaults, as in the documentation of Keras 3."""
     text = (Path(__file__).parent / "optimizer_signatures.txt").read_text()
