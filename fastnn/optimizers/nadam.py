@@ -109,7 +109,10 @@ class Nadam(Optimizer):
         """Reads what `save_own_variables` wrote."""
         count = len(self._variables)
         if self.built and len(store.keys()) == count + 1:
-            store = {str(i): store[str(i)] for i in range(count)}
+            # The product of momenta is the last one; in Keras 3.0 the third.
+            first = np.ndim(store["2"]) == 0 and self._variables[2].shape != ()
+            places = [i + 1 if first and i > 1 else i for i in range(count)]
+            store = {str(i): store[str(place)] for i, place in enumerate(places)}
         super().load_own_variables(store)
 
     @fuses_decay

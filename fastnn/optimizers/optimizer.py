@@ -21,6 +21,7 @@ from fastnn.autodiff.tensor import Variable
 from fastnn.errors import warn_renamed, warn_user
 from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
+from fastnn.optimizers._stored import stored_variables
 from fastnn.optimizers._updates import UpdatesMixin
 from fastnn.serialization import (
     deserialize_keras_object,
@@ -432,16 +433,15 @@ class Optimizer(UpdatesMixin, ChangesMixin):
 
         An optimizer that was saved before its first step has no slots: only the step
         and the rate are read then. Other numbers of variables are skipped with a
-        warning, as in Keras.
+        warning, as in Keras, save those of Keras 2.
         """
-        variables = self.variables
-        count, plain = len(store.keys()), 1 + isinstance(self._learning_rate, Variable)
-        if count == plain:
-            variables = variables[:plain]
-        if count != len(variables):
+        count, has_rate = len(store.keys()), isinstance(self._learning_rate, Variable)
+        trained = len(self._trainable_variables)
+        variables = stored_variables(self.variables, count, has_rate, trained)
+        if variables is None:
             warn_user(
                 f"[load] the state of optimizer '{self.name}' is not loaded: it has "
-                f"{len(variables)} variables, the file has {count}."
+                f"{len(self.variables)} variables, the file has {count}."
             )
             return
         for i, variable in enumerate(variables):

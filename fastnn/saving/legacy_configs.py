@@ -36,6 +36,7 @@ _GONE: dict[str, tuple[Any, ...]] = {
     "ragged": (False,),
     "sparse": (False,),
 }
+_REDUCTIONS = {"auto": "sum_over_batch_size"}
 
 
 def modernized(config: Any, home: str | None = None) -> Any:
@@ -50,6 +51,9 @@ def modernized(config: Any, home: str | None = None) -> Any:
     if not isinstance(config, dict):
         return config
     name = config.get("class_name")
+    if isinstance(name, str) and name.startswith("Custom>") and _unknown(name):
+        name = name.removeprefix("Custom>")  # Keras 2 of its own optimizers, in .h5
+        config = {**config, "class_name": name}
     if name == "__tuple__" and "items" in config:
         return [modernized(item, home) for item in config["items"]]
     if isinstance(name, str) and "config" in config:
@@ -75,42 +79,85 @@ def _object(name: str, config: dict[str, Any], home: str | None) -> dict[str, An
         if {"layers", "input_layers"} <= inner.keys():
             result.update(module=_FUNCTIONAL, class_name="Functional")
             result["registered_name"] = "Functional"
+            inner = _first_calls(inner)
     elif name == "Sequential" and _of_keras(result.get("module")):
         result["module"] = "keras"
     elif old:
-        known = get_registered_object(name) is not None
-        result["module"] = None if known else home or "keras.layers"
+        result["module"] = home or "keras.layers" if _unknown(name) else None
     if isinstance(inner, dict):
-        inner = _arguments(result, inner, old)
+        if name == "MultiHeadAttention" and "query_shape" in inner:
+            result.pop("build_config", None)  # has one shape; its calls build it
+        if name == "MeanMetricWrapper" and isinstance(inner.get("fn"), str):
+            return _metric(inner)
+        inner = _arguments(result, inner)
     result["config"] = inner
     for key in ("build_config", "compile_config"):
         if key in result:
             result[key] = modernized(result[key])
+    compiled = result.get("compile_config")
+    if isinstance(compiled, dict) and compiled.get("steps_per_execution", 1) is None:
+        del compiled["steps_per_execution"]
     if isinstance(result.get("inbound_nodes"), list):
         result["inbound_nodes"] = [_call(node) for node in result["inbound_nodes"]]
     return result
+
+
+def _unknown(name: str) -> bool:
+    return get_registered_object(name) is None
 
 
 def _of_keras(module: Any) -> bool:
     return module is None or str(module).split(".")[0] in ("keras", "tf_keras")
 
 
-def _arguments(owner: dict[str, Any], inner: dict[str, Any], old: bool) -> Any:
-    name = owner["class_name"]
+def _arguments(owner: dict[str, Any], inner: dict[str, Any]) -> Any:
+    name, module = owner["class_name"], str(owner.get("module"))
     given = dict(inner)
     if "batch_input_shape" in given and name == "InputLayer":
         given["batch_shape"] = given.pop("batch_input_shape")
     if name == "Lambda" and isinstance(given.get("function"), list):
         given["function"] = {"class_name": "__lambda__", "config": {}}
     axis = given.get("axis")
-    if old and isinstance(axis, list) and len(axis) == 1:
+    if module == "keras.layers" and isinstance(axis, list) and len(axis) == 1:
         given["axis"] = axis[0]
     for key, values in _GONE.items():
         if key in given and given[key] in values:
             del given[key]
-    if str(owner.get("module")).startswith("keras.optimizers"):
+    if module == "keras.layers":
+        _layer(name, given)
+    elif module == "keras.losses":
+        _loss(given)
+    elif module.startswith("keras.optimizers"):
         _rates(given)
     return {key: modernized(value, _home(key, None)) for key, value in given.items()}
+
+
+def _layer(name: str, given: dict[str, Any]) -> None:
+    if name == "MultiHeadAttention":
+        for key in ("query_shape", "key_shape", "value_shape"):
+            given.pop(key, None)
+    if name.startswith(("Depthwise", "Separable")) or name.endswith("Transpose"):
+        if given.get("groups") == 1:
+            del given["groups"]
+        if name.startswith("Separable"):  # its two kernels have arguments of their own
+            for key in ("initializer", "regularizer", "constraint"):
+                given.pop(f"kernel_{key}", None)
+
+
+def _loss(given: dict[str, Any]) -> None:
+    """Keras 2 names the function that a class of its own wraps."""
+    if isinstance(given.get("fn"), str):
+        del given["fn"]
+    reduction = given.get("reduction")
+    if isinstance(reduction, str):
+        given["reduction"] = _REDUCTIONS.get(reduction, reduction)
+
+
+def _metric(inner: dict[str, Any]) -> dict[str, Any]:
+    """Keras 2 saves "accuracy" as a wrapper of a function's name."""
+    title = "".join(word.capitalize() for word in inner["fn"].split("_"))
+    config = {key: value for key, value in inner.items() if key in ("name", "dtype")}
+    return {"module": "keras.metrics", "class_name": title, "config": config}
 
 
 def _rates(given: dict[str, Any]) -> None:
@@ -145,6 +192,63 @@ def _call(node: Any) -> Any:
     keywords = first[3] if len(first) > 3 and isinstance(first[3], dict) else {}
     kwargs = {key: _argument(value) for key, value in keywords.items()}
     return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs}
+
+
+def _first_calls(inner: dict[str, Any]) -> dict[str, Any]:
+    """Counts calls of nested Sequentials from 0; Keras 2 counts their making too."""
+    if not isinstance(inner["layers"], list):
+        return inner
+    layers = [layer for layer in inner["layers"] if isinstance(layer, dict)]
+    nested = {
+        str(layer.get("name"))
+        for layer in layers
+        if layer.get("class_name") == "Sequential"
+    }
+    nodes = [node for layer in layers for node in _listed(layer.get("inbound_nodes"))]
+    if not nested or any(isinstance(node, dict) for node in nodes):
+        return inner  # the others are of Keras 3
+    counted = nested - _called_first([nodes, inner.get("output_layers")])
+
+    def renumbered(value: Any) -> Any:
+        if _is_tensor(value) and value[0] in counted:
+            return [value[0], value[1] - 1, *map(renumbered, value[2:])]
+        if isinstance(value, list):
+            return [renumbered(item) for item in value]
+        if isinstance(value, dict):
+            return {key: renumbered(item) for key, item in value.items()}
+        return value
+
+    changed = {
+        **inner,
+        "layers": [
+            {**layer, "inbound_nodes": renumbered(layer["inbound_nodes"])}
+            if isinstance(layer, dict) and "inbound_nodes" in layer
+            else layer
+            for layer in inner["layers"]
+        ],
+    }
+    for key in ("input_layers", "output_layers"):
+        changed[key] = renumbered(inner.get(key))
+    return changed
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _called_first(value: Any) -> set[str]:
+    """Names of layers whose call 0 is mentioned."""
+    found: set[str] = set()
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if _is_tensor(value) and value[1] == 0:
+            found.add(value[0])
+        if isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, (list, tuple)):
+            todo += value
+    return found
 
 
 def _is_tensor(node: Any) -> bool:
