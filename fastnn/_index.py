@@ -353,6 +353,11 @@ NAMES: dict[str, dict[str, str]] = {
         "utils.progbar": "Progbar",
         "utils.py_dataset": "PyDataset Sequence",
     },
+    "keras.utils.bounding_boxes": {
+        "utils.bounding_boxes":
+            "affine_transform clip_to_image_size compute_ciou compute_iou "
+            "convert_format crop decode_deltas_to_boxes encode_box_to_deltas pad",
+    },
     "opset": {
         "opset.activations":
             "elu elu_grad gelu gelu_grad leaky_relu leaky_relu_grad relu relu_grad "

@@ -37,7 +37,6 @@ REASONS = {
     "keras.optimizers.legacy": "empty shells in Keras 3 that only raise an error",
     "keras.quantizers": "quantization " + _LATER,
     "keras.utils.FeatureSpace": "preprocessing layers " + _LATER,
-    "keras.utils.bounding_boxes": "object detection " + _LATER,
     "keras.utils.legacy": "formats of Keras 1 and 2",
     "keras.visualization": "galleries of images " + _LATER,
     "keras.wrappers": "wrappers for scikit-learn " + _LATER,
