@@ -16,6 +16,7 @@ from fastnn.models import loops
 from fastnn.models.checks import check_count, warn_of_one_softmax
 from fastnn.models.compile_metrics import CompileMetrics
 from fastnn.models.compile_utils import CompileLoss, optimizer_for
+from fastnn.models.logits import warn_of_logits
 from fastnn.models.prepare import PrepareMixin
 from fastnn.models.quick import signature
 from fastnn.models.results import as_logs
@@ -89,6 +90,7 @@ class Trainer(PrepareMixin):
         warn_of_one_softmax(self.layers)  # type: ignore[attr-defined]
         names = self._known_output_names()
         compile_loss = CompileLoss(loss, loss_weights, names)
+        warn_of_logits(self, loss)
         taken = {"loss"}
         compile_metrics = (
             CompileMetrics(metrics, False, names, taken),

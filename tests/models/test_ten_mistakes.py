@@ -28,6 +28,20 @@ def regression(rate=0.01):
     return model
 
 
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def last(activation, loss, units=3):
+    dense = L.Dense(units, activation=activation, name="last")
+    keras.Sequential([keras.Input((4,)), dense]).compile("sgd", loss)
+
+
+def two_outputs(loss):
+    x = keras.Input((4,))
+    ends = [L.Dense(3, name="a")(x), L.Dense(3, "sigmoid", name="b")(x)]
+    keras.Model(x, ends).compile("sgd", loss)
+
+
 def fit(model, x, y, **kwargs):
     return model.fit(x, y, verbose=0, **kwargs)
 
@@ -105,6 +119,26 @@ WARNED = {
         ).compile("sgd", "binary_crossentropy"),
         r"always 1.* Write Dense\(1, activation='sigmoid'\)",
     ),
+    "logits where probabilities are wanted": (
+        lambda: last("linear", SPARSE),
+        r"ends with activation 'linear'.*activation='softmax', or the loss from_logits",
+    ),
+    "one logit where a probability is wanted": (
+        lambda: last("tanh", "binary_crossentropy", units=1),
+        r"ends with activation 'tanh'.*activation='sigmoid', or the loss from_logits",
+    ),
+    "a softmax where logits are wanted": (
+        lambda: last("softmax", LOGITS),
+        r"from_logits=True, but layer 'last' ends with a softmax",
+    ),
+    "the second output's logits": (
+        lambda: two_outputs(["mse", LOGITS]),
+        r"from_logits=True, but layer 'b' ends with a sigmoid",
+    ),
+    "the same by name": (
+        lambda: two_outputs({"a": SPARSE, "b": "mse"}),
+        r"layer 'a' ends with activation 'linear'",
+    ),
     "early stopping without validation": (
         lambda: fit(regression(), X, Y, callbacks=[keras.callbacks.EarlyStopping()]),
         "'val_loss' is not among the logged values.*give validation data",
@@ -125,6 +159,18 @@ def test_a_warning_says_what_to_do(name) -> None:
     with pytest.warns(UserWarning, match=message) as caught:
         write()
     assert len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [("linear", LOGITS), ("softmax", SPARSE), ("relu", SPARSE), ("linear", "mse")],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_right_or_unknown_is_not_warned_of(activation, loss) -> None:
+    last(activation, loss)
+    if activation == "linear":
+        own = keras.Sequential([L.Dense(3), L.Lambda(lambda x: keras.ops.softmax(x))])
+        own.compile("sgd", SPARSE)
 
 
 def test_freezing_works_without_another_compile() -> None:
