@@ -114,6 +114,18 @@ def test_classic_neurons(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:.*agg")
+def test_playground(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    module = load("playground")
+    found = module.main(["--output", str(tmp_path), "--starts", "3", "--epochs", "40"])
+    assert found.keys() == module.NETWORKS.keys()
+    assert max(found["2 relu: too few"]) < 0.95 < min(found["8 relu"])
+    assert (tmp_path / "boundaries.png").read_bytes().startswith(b"\x89PNG")
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore:.*agg")
 def test_california_tour(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
