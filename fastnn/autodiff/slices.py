@@ -14,7 +14,7 @@ class VariableSlice(Tensor):
     """What a key reads from a variable: a tensor that knows where it came from."""
 
     def __init__(self, variable: Variable, key: Any) -> None:
-        read = getitem(variable._snapshot(), key)
+        read = getitem(variable.value, key)
         super().__init__(read._array, read._value, read._shape, read._dtype)
         self._id, self._watch = read._id, read._watch
         self._source = variable, key

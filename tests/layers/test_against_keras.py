@@ -45,6 +45,7 @@ class Run:
         rng = case.rng()
         self.case = case
         self.layer = case.make(layers, dtype=dtype)
+        dtype = "float32" if dtype.startswith("mixed") else dtype
         self.inputs = [a if case.classes else a.astype(dtype) for a in case.inputs(rng)]
         self.masks: dict[str, Any] = dict(case.drawn_masks())
         self.shapes = case.arranged([(None, *a.shape[1:]) for a in self.inputs])
@@ -146,6 +147,27 @@ def test_plan_equals_eager(case: Case) -> None:
         np.testing.assert_allclose(got[name].numpy(), value, 1e-12, 1e-13, err_msg=name)
     for name, value in eager.statistics().items():
         np.testing.assert_allclose(planned.statistics()[name], value, 1e-13, 1e-14)
+
+
+@every_case
+def test_mixed_precision(case: Case) -> None:
+    """Computed in bfloat16 (Keras's results within its precision), kept in float32."""
+    run = Run(case, "mixed_bfloat16")
+    y = run.call(run.inputs)
+    expected = recorded(case)["y"]
+    assert y.dtype == "bfloat16"
+    largest = max(np.abs(expected).max(), 1e-3)
+    np.testing.assert_allclose(y.numpy().astype("f"), expected, 0, 0.03 * largest)
+    assert {w.dtype for w in run.layer.weights} <= {"float32", "int32"}
+    results = run.eagerly()
+    wanted = {f"d{w.name}" for w in run.layer.trainable_weights} & set(results)
+    assert {results[name].dtype.name for name in wanted} <= {"float32"}
+    planned = Run(case, "mixed_bfloat16")
+    got = fastnn.function(planned.results)(*planned.inputs)
+    for name, value in results.items():
+        size = max(np.abs(value.astype("f")).max(), 1e-3)
+        found = got[name].numpy().astype("f")
+        np.testing.assert_allclose(found, value.astype("f"), 0, 0.02 * size)
 
 
 @every_case
