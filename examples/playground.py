@@ -4,8 +4,8 @@
     python examples/playground.py [--output out/playground] [--epochs 100]
 
 Points in two dimensions and two classes; the networks of a textbook's exercise, each
-from several random starts, since a small network may end in a local minimum. The picture
-shows where the middle one draws its boundary, and how many starts reached 95 %.
+from several random starts, since a small network may end in a local minimum. The
+picture shows where the middle one draws its boundary, and how many starts reached 95 %.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Branch(Tracer):
         self._changed: dict[int, Variable] = {}
         inputs = [self.tensor(self.graph.add_input(spec)) for spec in specs]
         for var in carried or ():
-            value = self.graph.add_input(Spec(var.shape, var.dtype))
+            value = self.graph.add_input(Spec(var.shape, var._dtype))
             self._current[id(var)] = value
         saved, state().tapes = state().tapes, []
         self._watchers = saved

@@ -73,7 +73,8 @@ class Tracer:
     def _variable(self, var: Variable) -> Value:
         value = self._current.get(id(var))
         if value is None:
-            value = self.graph.variable(var, Spec(var.shape, var.dtype))
+            # Not `dtype`: a layer with mixed precision reads another one than is kept.
+            value = self.graph.variable(var, Spec(var.shape, var._dtype))
             self._current[id(var)] = value
         return value
 

@@ -46,7 +46,8 @@ def refuses(error, message, model, *args, method="fit", **kwargs):
 class TestShapes:
     def test_flattened_images(self):
         model = Sequential(
-            [layers.Input((28, 28)), layers.Flatten(), layers.Dense(10)], name="m"
+            [layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, "softmax")],
+            name="m",
         )
         model.compile("sgd", "sparse_categorical_crossentropy")
         text = refuses(

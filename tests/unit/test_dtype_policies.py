@@ -229,3 +229,23 @@ def test_configs_keep_the_policy() -> None:
     assert [x.dtype_policy.name for x in again.layers] == ["mixed_bfloat16"] * 3
     again.layers[0].dtype_policy = "float32"
     assert again.layers[0](X).dtype == "float32"
+
+
+def test_a_part_of_a_weight_in_a_plan_is_the_part_that_is_kept() -> None:
+    """Traces once took such a weight for one of 16 bits and read half of its bytes."""
+
+    class Halves(layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight((4,), "ones", name="w")
+
+        def call(self, x):
+            self.w[:2].assign(self.w[:2] * 2.0)
+            return x * self.w[:2] + self.w[2:]
+
+    layer = Halves(dtype="mixed_bfloat16")
+    x = np.ones((3, 2), "float32")
+    layer.build((3, 2))
+    eager, planned = layer(x), keras.function(layer)(x)
+    assert eager.dtype == planned.dtype == "bfloat16"
+    assert (eager.numpy() == 3).all() and (planned.numpy() == 5).all()
+    assert layer.w.numpy().tolist() == [4, 4, 1, 1]
