@@ -109,9 +109,9 @@ class SavingMixin:
 
         if input_signature is not None:
             kwargs["input_signature"] = input_signature
-        load_module("fastnn.onnx").export_model(self, filepath, **kwargs)
-        if verbose:
-            print(f"Saved artifact at '{os.fspath(filepath)}'.")
+        load_module("fastnn.onnx").export_model(
+            self, filepath, verbose=verbose, **kwargs
+        )
 
     def to_json(self, **kwargs: Any) -> str:
         """The config as JSON text, without weights; `model_from_json` reads it.

@@ -133,11 +133,8 @@ class ArchiveReader:
         fields = _LOCAL.unpack(header)
         start = entry.header_offset + _LOCAL.size + fields[9] + fields[10]
         window = Window(self.handle, start, entry.file_size)
-        checksum, size = 0, 0
-        for chunk in window.chunks():
-            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
         damaged = fields[0] != b"PK\x03\x04" or entry.compress_size != entry.file_size
-        if damaged or (checksum, size) != (entry.CRC, entry.file_size):
+        if damaged or window.checksum() != (entry.CRC, entry.file_size):
             raise ModelFileError(self.path, "damaged: its checksum differs.", name)
         return window
 
@@ -234,10 +231,7 @@ class ArchiveWriter:
         draft = _Member(name.encode(), date, 0, 0, self._end, large)
         header = len(_local(draft))
         window = write(self.handle, self._end + header)
-        checksum = 0
-        for chunk in window.chunks():
-            checksum = zlib.crc32(chunk, checksum)
-        member = draft._replace(checksum=checksum, size=window.size)
+        member = draft._replace(checksum=window.checksum()[0], size=window.size)
         if window.size > _LIMIT and not large:
             raise OverflowError(f"[save] {name} became larger than expected.")
         write_all(self.handle, _local(member), self._end)

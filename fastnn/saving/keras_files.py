@@ -56,7 +56,7 @@ def write_archive(model: Any, path: str, include_optimizer: bool = True) -> None
 
     def write(handle: int, start: int) -> Window:
         return write_hdf5(
-            handle, start, lambda file: write_variables(model, file, skip)
+            handle, start, lambda file: write_variables(model, file, skip), True
         )
 
     with atomic.replacing(path) as temporary:

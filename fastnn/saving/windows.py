@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastnn.saving import atomic
+from fastnn.saving.checksums import combined
 
-CHUNK = 4 << 20
+CHUNK = 256 << 10  # stays in L2 between reading and checksum: 37 -> 32 ms per 64 MB
 
 
 class Window(io.RawIOBase):
@@ -21,6 +24,8 @@ class Window(io.RawIOBase):
         handle: a file descriptor, which stays the caller's.
         start: where the part begins.
         size: its length; None for a part that is being written, at the file's end.
+        summed: whether to take checksums of large pieces as they are written, so that
+            `checksum` need not read them again (100 MB: 50 ms).
 
     Attributes:
         error: the first one met in writing. HDF5 cannot close a file after an error and
@@ -28,8 +33,12 @@ class Window(io.RawIOBase):
             looks here.
     """
 
-    def __init__(self, handle: int, start: int, size: int | None = None) -> None:
+    def __init__(
+        self, handle: int, start: int, size: int | None = None, summed: bool = False
+    ) -> None:
         super().__init__()
+        self._summed = summed
+        self._sums: dict[int, tuple[int, int]] = {}  # place -> (size, checksum)
         self.handle = handle
         self.start = start
         self.size = 0 if size is None else size
@@ -66,15 +75,52 @@ class Window(io.RawIOBase):
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         try:
-            write_all(self.handle, view, self.start + self._position)
+            self._write(view, self._position)
         except OSError as error:
             self.error = self.error or error
         self._position += len(view)
         self.size = max(self.size, self._position)
         return len(view)
 
+    def _write(self, view: memoryview, place: int) -> None:
+        if not self._summed:
+            write_all(self.handle, view, self.start + place)
+            return
+        size = len(view)
+        self._forget(place, place + size)
+        sums = 0
+        for i in range(0, size, CHUNK):
+            piece = view[i : i + CHUNK]
+            write_all(self.handle, piece, self.start + place + i)
+            if size >= CHUNK:
+                sums = zlib.crc32(piece, sums)
+        if size >= CHUNK:
+            self._sums[place] = size, sums
+
+    def _forget(self, begin: int, end: float) -> None:
+        """The checksums of pieces that reach into a range."""
+        for place, (size, _) in list(self._sums.items()):
+            if place < end and begin < place + size:
+                del self._sums[place]
+
+    def checksum(self) -> tuple[int, int]:
+        """(CRC-32, number) of the bytes, which may be fewer than `size`."""
+        sums, place = 0, 0
+        for begin, (length, known) in sorted(self._sums.items()):
+            sums = self._read_sum(place, begin, sums)[0]
+            sums, place = combined(sums, known, length), begin + length
+        sums, count = self._read_sum(place, self.size, sums)
+        return sums, place + count
+
+    def _read_sum(self, begin: int, end: int, sums: int) -> tuple[int, int]:
+        count = 0
+        for chunk in Window(self.handle, self.start + begin, end - begin).chunks():
+            sums, count = zlib.crc32(chunk, sums), count + len(chunk)
+        return sums, count
+
     def truncate(self, size: int | None = None) -> int:
         self.size = self._position if size is None else size
+        self._forget(self.size, math.inf)
         try:
             os.ftruncate(self.handle, self.start + self.size)
         except OSError as error:
@@ -111,20 +157,23 @@ def write_all(handle: int, data: Any, place: int) -> None:
         done += count
 
 
-def write_hdf5(handle: int, start: int, fill: Callable[[Any], None]) -> Window:
+def write_hdf5(
+    handle: int, start: int, fill: Callable[[Any], None], summed: bool = False
+) -> Window:
     """Writes an HDF5 file into a file, from `start` on, and returns where it is.
 
     Args:
         handle: of a file that is open for reading and writing.
         start: where to write.
         fill: called with the h5py.File.
+        summed: whether its checksum will be asked for.
 
     Raises:
         OSError: the first that writing met.
     """
     import h5py
 
-    window = Window(handle, start)
+    window = Window(handle, start, summed=summed)
     try:
         with h5py.File(window, "w") as file:
             fill(file)
