@@ -13,7 +13,7 @@ from fastnn.errors import SerializationError
 from fastnn.graph.passes import dce, fold
 from fastnn.graph.trace import trace
 from fastnn.onnx.export.emitter import CannotExportError, Emitter
-from fastnn.onnx.export.open_sizes import Differs, Open, Program, program_of
+from fastnn.onnx.export.open_sizes import Differs, Open, Program, program_of, written
 from fastnn.onnx.export.signature import InputSpec, signature_of, specs_of
 from fastnn.onnx.export.table import fixed_attributes, writers
 from fastnn.onnx.package import DTYPES, onnx_package
@@ -76,6 +76,8 @@ def export_model(
 def model_proto(model: Any, opset: int = OPSET, input_signature: Any = None) -> Any:
     """The `ModelProto` of a model; see `export_model`."""
     onnx = onnx_package()
+    if not callable(getattr(model, "call", None)):
+        raise TypeError(f"[onnx] model must be a Model or a Layer, received {model!r}")
     structure, inputs = signature_of(model, input_signature)
     with Uncollected():
         program, names = _program(model, structure, inputs)
@@ -119,8 +121,8 @@ def _program(
         program = program_of(graphs)
     except Differs as error:
         raise SerializationError(
-            f"[onnx] model '{model.name}' has {error} that depend on the open axes of "
-            f"its inputs {[s.shape for s in inputs]}: fix sizes with "
+            f"[onnx] model '{model.name}' has {error} on the open axes of its "
+            f"inputs {[s.shape for s in inputs]}: fix sizes with "
             f"input_signature=[InputSpec(shape=...)]"
         ) from None
     return program, _output_names(model, results[0], len(program.outputs))
@@ -177,7 +179,7 @@ def _graph(
     constants = {k: v for k, v in emitter.constants.items() if k in read}
     emitter.constants = constants
     starts = [
-        helper.make_tensor_value_info(s.name, DTYPES[s.dtype], s.axis_names(i))
+        helper.make_tensor_value_info(s.name, DTYPES[written(s.dtype)], s.axis_names(i))
         for i, s in enumerate(inputs)
     ]
     return helper.make_graph(

@@ -61,13 +61,13 @@ def merged(values: Sequence[Any]) -> Any:
     first = values[0]
     if isinstance(first, tuple):
         if len({len(v) for v in values}) > 1:
-            raise Differs("structures of other lengths")
+            raise Differs("a structure whose length depends")
         return tuple(merged(parts) for parts in zip(*values, strict=True))
     if all(type(v) is type(first) and v == first for v in values):
         return first
     if all(isinstance(v, int) and not isinstance(v, bool) for v in values):
         return Open(values)
-    raise Differs(f"the values {', '.join(map(str, values))}")
+    raise Differs(f"a value ({', '.join(map(str, values))}) that depends")
 
 
 def is_open(value: Any) -> bool:
@@ -75,6 +75,11 @@ def is_open(value: Any) -> bool:
     if isinstance(value, tuple):
         return any(map(is_open, value))
     return isinstance(value, Open)
+
+
+def written(dtype: str) -> str:
+    """The dtype that stands in the file: ONNX Runtime has few ops for bfloat16."""
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 class Array:
@@ -98,8 +103,9 @@ class Array:
         step: Step | None = None,
         name: str = "",
     ) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.known, self.step, self.name = known, step, name
+        self.shape, self.dtype = shape, written(dtype)
+        self.step, self.name = step, name
+        self.known = None if known is None else known.astype(self.dtype, copy=False)
 
     @property
     def rank(self) -> int:
@@ -157,7 +163,7 @@ class _Merger:
         program, graphs = self._program, self._graphs
         if len({len(g.nodes) for g in graphs}) > 1:
             counts = ", ".join(str(len(g.nodes)) for g in graphs)
-            raise Differs(f"steps that depend on them ({counts} in three traces)")
+            raise Differs(f"steps whose number ({counts} in three traces) depends")
         for values in zip(*(g.inputs for g in graphs), strict=True):
             program.inputs.append(self._array(values))
         for nodes in zip(*(g.nodes for g in graphs), strict=True):
@@ -169,7 +175,7 @@ class _Merger:
     def _step(self, nodes: tuple[Node, ...]) -> None:
         first = nodes[0]
         if len({n.op.name for n in nodes}) > 1:
-            raise Differs("steps that depend on them")
+            raise Differs("steps whose kind depends")
         attrs = merged([n.attrs for n in nodes])
         names = [a.name for a in first.op.attrs]
         inputs = [self._array(v) for v in zip(*(n.inputs for n in nodes), strict=True)]
@@ -189,7 +195,7 @@ class _Merger:
         first = values[0]
         if first in self._arrays:
             if self._twins[first] != values:
-                raise Differs("steps that depend on them")
+                raise Differs("steps whose kind depends")
             return self._arrays[first]
         if first.kind == INPUT:
             array = Array(_shape(values), first.dtype, name=f"input_{first.payload}")
@@ -201,7 +207,7 @@ class _Merger:
         elif first.kind == CONST:
             array = self._constant(values)
         else:
-            raise Differs("steps that depend on them")
+            raise Differs("steps whose kind depends")
         self._remember(values, array)
         return array
 
@@ -216,7 +222,7 @@ class _Merger:
                 return self._made("number", [], {"value": number}, shape, dtype)
         cores = [_core(a, shape) for a in found]
         if not all(_equal(cores[0], core) for core in cores):
-            raise Differs("a constant whose values depend on them")
+            raise Differs("a constant whose elements depend")
         core = Array(cores[0].shape, dtype, known=cores[0])
         return self._made("broadcast_to", [core], {"shape": shape}, shape, dtype)
 
@@ -244,7 +250,7 @@ def _core(array: np.ndarray, shape: tuple[Size, ...]) -> np.ndarray:
             if not _equal(
                 np.ascontiguousarray(np.broadcast_to(one, array.shape)), array
             ):
-                raise Differs("a constant whose values depend on them")
+                raise Differs("a constant whose elements depend")
             array = one
     return array
 
@@ -259,6 +265,8 @@ def _computed(step: Step) -> bool:
     found = record.ref(*(a.known for a in step.inputs), *step.attrs.values())
     found = found if isinstance(found, tuple) else (found,)
     for array, value in zip(step.outputs, found, strict=True):
-        array.known = np.asarray(value, dtype=array.dtype)
+        array.known = np.asarray(value).astype(array.dtype)
         array.step = None
+        if step.op in ("reshape", "transpose"):
+            array.name = step.inputs[0].name
     return True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn.onnx.export.emitter import CannotExportError, Emitter
-from fastnn.onnx.export.open_sizes import Array, Step
+from fastnn.onnx.export.open_sizes import Array, Step, written
 from fastnn.onnx.export.table import writes
 from fastnn.opset._dtypes import is_float
 
@@ -184,7 +184,7 @@ def copy(e: Emitter, x: Array, a: str) -> str:
 
 @formula
 def cast(e: Emitter, x: Array, a: str, dtype: str) -> str:
-    return a if dtype == x.dtype else e.cast(a, dtype)
+    return a if written(dtype) == x.dtype else e.cast(a, written(dtype))
 
 
 @formula

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.autodiff.tensor import convert_to_tensor
-from fastnn.errors import SerializationError
+from fastnn.errors import SerializationError, ShapeError
 from fastnn.graph.signatures import TensorSpec
 from fastnn.models import Model
 from fastnn.onnx.importing.program import Program, graphs_of
@@ -33,7 +33,7 @@ class OnnxModel(Model):
             name=_identifier(proto.graph.name) or "onnx_model", autocast=False
         )
         self._program = program
-        self._path = path
+        self._file = path
         self._specs = [
             _spec(v) for v in proto.graph.input if v.name in set(program.inputs)
         ]
@@ -90,25 +90,37 @@ class OnnxModel(Model):
 
     def _matched(self, inputs: Any, where: str) -> Any:
         names = self._program.inputs
-        if isinstance(inputs, dict):
-            missing = [n for n in names if n not in inputs]
-            if missing or len(inputs) > len(names):
+        if not isinstance(inputs, dict):
+            given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            if len(given) != len(names):
                 raise ValueError(
-                    f"[{self.name}] takes inputs named {names}, received "
-                    f"{sorted(inputs)}"
+                    f"[{self.name}] takes {len(names)} inputs ({', '.join(names)}), "
+                    f"received {len(tree.flatten(inputs))}"
                 )
-            return inputs
-        given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-        if len(given) != len(names):
+            inputs = dict(zip(names, given, strict=True))
+        if set(inputs) != set(names):
             raise ValueError(
-                f"[{self.name}] takes {len(names)} inputs ({', '.join(names)}), "
-                f"received {len(tree.flatten(inputs))}"
+                f"[{self.name}] takes inputs named {names}, received {sorted(inputs)}"
             )
-        return dict(zip(names, given, strict=True))
+        for spec in self._specs:
+            self._check_shape(spec, inputs[spec.name])
+        return inputs
+
+    def _check_shape(self, spec: TensorSpec, value: Any) -> None:
+        """The batch of a file is often fixed without need, so it is not compared."""
+        shape = tuple(value.shape)
+        fits = len(shape) == len(spec.shape) and all(
+            want in (None, n) for want, n in zip(spec.shape[1:], shape[1:], strict=True)
+        )
+        if spec.shape and not fits:
+            raise ShapeError(
+                f"[{self.name}] input {spec.name!r} must have the shape {spec.shape}, "
+                f"received {shape}"
+            )
 
     def get_config(self) -> dict[str, Any]:
         raise SerializationError(
-            f"[save] model '{self.name}' was made of {self._path}, a graph without a "
+            f"[save] model '{self.name}' was made of {self._file}, a graph without a "
             f"config: write it with fastnn.onnx.export_model, or its weights with "
             f"save_weights."
         )

@@ -10,6 +10,7 @@ import numpy as np
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import FastnnError, ModelFileError
+from fastnn.onnx.importing.functions import function_reader
 from fastnn.onnx.importing.reading import array_of
 from fastnn.onnx.importing.table import Node, Reader, readers
 
@@ -79,7 +80,7 @@ class Program:
 
     def _add(self, proto: Any) -> None:
         where = proto.name or proto.op_type
-        read = readers().get(proto.op_type)
+        read = readers().get(proto.op_type) or self._defined(proto)
         if proto.domain not in ("", "ai.onnx") or read is None:
             self._unknown[f"{proto.domain or 'ai.onnx'}.{proto.op_type}"] = where
             return
@@ -89,6 +90,14 @@ class Program:
         self.calls.append(
             Call(read, node, list(proto.input), list(proto.output), where)
         )
+
+    def _defined(self, proto: Any) -> Reader | None:
+        place = f"{self._place}/{proto.name or proto.op_type}"
+
+        def build(graph: Any, opsets: Any) -> Program:
+            return Program(graph, opsets, self._path, place)
+
+        return function_reader(proto, self.opset, build)
 
     def _attribute(self, proto: Any, where: str) -> Any:
         field = _FIELDS.get(proto.type)

@@ -63,7 +63,7 @@ def _constant_of_shape(node: Node, shape: Any) -> Any:
 
 @reads("Range", constants="0 1 2")
 def _range(node: Node, start: Any, limit: Any, delta: Any) -> Any:
-    start, limit, delta = (host(v, node.op) for v in (start, limit, delta))
+    start, limit, delta = (np.ravel(host(v, node.op))[0] for v in (start, limit, delta))
     if not delta:
         raise UnsupportedError("[onnx] Range with steps of 0")
     count = max(int(np.ceil((limit - start) / delta)), 0)
