@@ -248,6 +248,26 @@ def hypot(e: Emitter, x: Array, a: str, b: str) -> str:
 
 
 @formula
+def arctan2(e: Emitter, x: Array, a: str, b: str) -> str:
+    """The angle within an eighth of a turn, then mirrored to where (b, a) lies."""
+
+    def negative(name: str) -> str:  # also -0, whose reciprocal is -inf
+        below = e.add("Less", e.add("Reciprocal", name), e.number(0, x))
+        return e.add("Or", below, e.add("Less", name, e.number(0, x)))
+
+    up, right = e.add("Abs", a), e.add("Abs", b)
+    low, high = e.add("Min", up, right), e.add("Max", up, right)
+    origin = e.add("Equal", high, e.number(0, x))
+    ratio = e.add("Div", low, e.add("Where", origin, e.number(1, x), high))
+    angle = e.add("Atan", ratio)
+    steep = e.add("Sub", e.number(math.pi / 2, x), angle)
+    angle = e.add("Where", e.add("Greater", up, right), steep, angle)
+    left = e.add("Sub", e.number(math.pi, x), angle)
+    angle = e.add("Where", negative(b), left, angle)
+    return e.add("Where", negative(a), e.add("Neg", angle), angle)
+
+
+@formula
 def logaddexp(e: Emitter, x: Array, a: str, b: str) -> str:
     far = e.add("Neg", e.add("Abs", e.add("Sub", a, b)))
     near = e.add("Log", e.add("Add", e.add("Exp", far), e.number(1, x)))
