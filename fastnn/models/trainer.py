@@ -405,9 +405,9 @@ class Trainer(PrepareMixin):
         if verbose == 0 and callbacks is None and steps is None:
             step = self._ready("predict", x)
             most = 32 if batch_size is None else batch_size
-            if step is not None and type(most) is int and most > 0:
-                if len(x) <= most or (step.rows_apart and most > 1):
-                    return step(x)
+            known = step is not None and type(most) is int and most > 0
+            if known and (len(x) <= most or (step.rows_apart and most > 1)):
+                return step(x)
         batch_size = loops.check_batch_size("predict", batch_size)
         verbose = loops.check_verbose(verbose)
         data = self._prepare(adapt(x, where="predict", only_x=True), "predict")
