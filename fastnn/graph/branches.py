@@ -40,11 +40,15 @@ class Branch(Tracer):
         name: str,
         carried: list[Variable] | None = None,
         allow_new_variables: bool = True,
+        autograph: bool = False,
     ) -> None:
         outer = state().tracer
         if outer is not None:
             allow_new_variables = outer._allow_new_variables
-        super().__init__(name, allow_new_variables=allow_new_variables)
+            autograph = outer.autograph
+        super().__init__(
+            name, allow_new_variables=allow_new_variables, autograph=autograph
+        )
         self._captured: dict[Any, tuple[Any, Value]] = {}
         self._changed: dict[int, Variable] = {}
         inputs = [self.tensor(self.graph.add_input(spec)) for spec in specs]

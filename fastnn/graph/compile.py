@@ -66,8 +66,15 @@ class _Recorded:
         specs: list[Spec],
         name: str,
         allow_new_variables: bool,
+        autograph: bool,
     ) -> None:
-        part = Branch(body, specs, name, allow_new_variables=allow_new_variables)
+        part = Branch(
+            body,
+            specs,
+            name,
+            allow_new_variables=allow_new_variables,
+            autograph=autograph,
+        )
         part.graph.outputs += [part.final_value(v) for v in part.assigned]
         part.take_inputs(part.captured, len(specs))
         self._result, self._assigned = part.result, part.assigned
@@ -203,11 +210,17 @@ class Function:
             return result
 
         if way == "recorded":
-            found = _Recorded(body, call.specs(), self.__name__, not self._cache)
+            found = _Recorded(
+                body, call.specs(), self.__name__, not self._cache, self._autograph
+            )
             found.pack = pack
             return found
         graph, result = trace(
-            body, call.specs(), self.__name__, allow_new_variables=not self._cache
+            body,
+            call.specs(),
+            self.__name__,
+            allow_new_variables=not self._cache,
+            autograph=self._autograph,
         )
         return _Compiled(optimize(graph), result, pack)
 

@@ -19,12 +19,12 @@ from fastnn import config
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.graph.branches import inline
+from fastnn.graph.interpret import host_node
 from fastnn.graph.ir import CONST, INPUT, NODE
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.opset import Spec
-from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Graph, Value
@@ -115,7 +115,7 @@ class Rounds:
         self._plan: Plan | None = None
         self._variables: list[Variable] = []
         self._lock = threading.Lock()
-        self._planned = all(node.op.kind != HOST for node in body.nodes)
+        self._planned = host_node(body) is None
 
     @property
     def possible(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
-from fastnn.opset._opdef import HOST
+from fastnn.graph.interpret import NodeByNode, host_node
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Graph
@@ -25,14 +25,15 @@ class Runner:
         self.graph = graph
         self._plan: Any = None
         self._quick = False  # whether the plan may run on lent arrays
-        self._planned = all(node.op.kind != HOST for node in graph.nodes)
+        self._stepwise: NodeByNode | None = None
+        self._planned = host_node(graph) is None
 
     def __call__(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """The outputs for arrays of the inputs' specs, which are not kept."""
         if not self._planned or config.backend() != "cpu":
-            from fastnn.graph.interpret import interpret
-
-            return interpret(self.graph, arrays)
+            if self._stepwise is None:
+                self._stepwise = NodeByNode(self.graph)
+            return self._stepwise.run(arrays)
         if self._plan is None:
             from fastnn.graph.plan import Plan
 

@@ -21,10 +21,17 @@ SMALL_CONST = 64  # constants of so few bytes are shared by value
 
 
 class Tracer:
-    """Builds a graph while a Python function runs on symbolic tensors."""
+    """Builds a graph while a Python function runs on symbolic tensors.
 
-    def __init__(self, name: str, *, allow_new_variables: bool = True) -> None:
+    Attributes:
+        autograph: control flow in layers that it calls is rewritten from the source.
+    """
+
+    def __init__(
+        self, name: str, *, allow_new_variables: bool = True, autograph: bool = False
+    ) -> None:
         self.graph = Graph(name)
+        self.autograph = autograph
         self._current: dict[int, Value] = {}  # id(variable) -> value at this point
         self._consts: dict[Any, Value] = {}
         self._keep: list[Any] = []  # arrays whose id() is a key above
@@ -140,6 +147,7 @@ def trace(
     name: str = "function",
     *,
     allow_new_variables: bool = True,
+    autograph: bool = False,
 ) -> tuple[Graph, Any]:
     """Run `fn` on symbolic tensors.
 
@@ -147,6 +155,7 @@ def trace(
         fn: takes one tensor per spec, returns a structure of tensors (or None).
         specs: shapes and dtypes of the inputs.
         name: shown in dumps and errors.
+        allow_new_variables, autograph: see `Tracer`.
 
     Returns:
         The graph, whose outputs are the leaves of the result, and the result itself
@@ -158,7 +167,7 @@ def trace(
     """
     from fastnn import tree
 
-    tracer = Tracer(name, allow_new_variables=allow_new_variables)
+    tracer = Tracer(name, allow_new_variables=allow_new_variables, autograph=autograph)
     with tracer:
         inputs = [tracer.tensor(tracer.graph.add_input(s)) for s in specs]
         result = fn(*inputs)

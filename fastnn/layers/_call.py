@@ -50,6 +50,19 @@ state = CallState()
 layer_depth[0] = lambda: len(state.stack)
 
 
+def function_of(layer: Layer, tracer: Any) -> Callable[..., Any]:
+    """`layer.call`; in a trace that asks for it with branches where tensors decide.
+
+    Our own layers stay as they are.
+    """
+    if tracer is None or not tracer.autograph:
+        return layer.call
+    from fastnn.graph.autograph.convert import convert_inner
+
+    found: Callable[..., Any] = convert_inner(layer.call)
+    return found
+
+
 @contextmanager
 def inside(layer: Layer) -> Iterator[None]:
     """Paths of variables made meanwhile begin with the layer's."""

@@ -402,7 +402,7 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
         engine, outer_cast = self._read_weights_in_compute_dtype()
         try:
             if self._remat_mode is None:
-                outputs = self.call(*args, **kwargs)
+                outputs = _call.function_of(self, engine.tracer)(*args, **kwargs)
             else:
                 from fastnn.layers import _remat
 

@@ -2,8 +2,9 @@
 """Runs a model's steps as native plans: many steps per call, no Python between them.
 
 A training program is traced from `model.train_step` with the batch gathered by its
-first op, so an epoch is `plan.run(steps)`. What cannot be traced runs eagerly, with one
-warning that names the line.
+first op, so an epoch is `plan.run(steps)`. A graph with ops that have no kernel (a
+branch, a matrix inverse) runs node by node; what cannot be traced runs eagerly. Either
+way one warning names the line.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
 from fastnn.data.windows import Window
 from fastnn.errors import BackendError, PlanError, warn_user
+from fastnn.graph.interpret import NodeByNode, host_node
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
@@ -38,7 +40,11 @@ STEPS = {"train": "train_step", "test": "test_step"}
 
 
 class Program:
-    """A plan, and the structure of what it returns."""
+    """A plan, and the structure of what it returns.
+
+    Attributes:
+        host: the first node that no plan can contain; the others then run one by one.
+    """
 
     def __init__(
         self,
@@ -46,11 +52,14 @@ class Program:
         specs: list[Spec],
         name: str,
         strides: Sequence[tuple[int, ...] | None] = (),
+        autograph: bool = False,
     ) -> None:
         with Uncollected():
-            graph, self.result = trace(fn, specs, name)
+            graph, self.result = trace(fn, specs, name, autograph=autograph)
             graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
-            self.plan = Plan(optimize(graph))
+            graph = optimize(graph)
+            self.host = host_node(graph)
+            self.plan: Any = Plan(graph) if self.host is None else NodeByNode(graph)
         self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
@@ -87,6 +96,7 @@ class StepRunner:
         self._spans: Spans | None = None
         self._eager: EagerRunner | None = None
         self._untraceable: set[str] = set()  # kinds whose steps it runs
+        self._told = False  # that steps run op by op
         # Kind -> arrays of the data, what the gather reads in their place, and the
         # programs of their epochs.
         self._dense: dict[str, tuple[Any, list[Window], dict[Any, Program]]] = {}
@@ -389,14 +399,25 @@ class StepRunner:
         if program is None:
             name = f"{self.model.name}_{'_'.join(str(k) for k in kind[:3])}"
             try:
-                program = Program(body, specs, name, strides)
+                program = _program_of(body, specs, name, strides)
             except (PlanError, BackendError) as error:
                 self._run_eagerly(kind[0], error)
                 return None
             if len(self._programs) >= 64:
                 self._programs.pop(next(iter(self._programs)))
             self._programs[key] = program
+            self._tell_of(program)
         return program
+
+    def _tell_of(self, program: Program) -> None:
+        """The user is told once that steps run node by node, and why."""
+        node = program.host
+        if node is not None and not self._told:
+            self._told = True
+            warn_user(
+                f"[fit] {type(self.model).__name__} runs op by op, which is slower "
+                f"than a plan: {node.op.name} at {node.where} has no kernel."
+            )
 
     def _run_eagerly(self, kind: str, error: Exception) -> None:
         """From now on, for this kind; the first time the user is told why."""
@@ -421,7 +442,30 @@ class StepRunner:
                 f"[plan] '{self.model.name}' has no {kind} plan yet: it is made by the "
                 "first fit, evaluate or predict (kinds 'train', 'test', 'predict')."
             )
-        return self._latest[kind].plan
+        program = self._latest[kind]
+        if program.host is not None:
+            raise ValueError(
+                f"[plan] '{self.model.name}' runs op by op and has no {kind} plan: "
+                f"{program.host.op.name} at {program.host.where} has no kernel."
+            )
+        plan: Plan = program.plan
+        return plan
+
+
+def _program_of(
+    body: Callable[..., Any],
+    specs: list[Spec],
+    name: str,
+    strides: Sequence[tuple[int, ...] | None],
+) -> Program:
+    """The program; with branches where tensors decide in a layer's Python code."""
+    try:
+        return Program(body, specs, name, strides)
+    except PlanError as error:
+        try:
+            return Program(body, specs, name, strides, autograph=True)
+        except Exception:
+            raise error from None
 
 
 def _cursor() -> Variable:

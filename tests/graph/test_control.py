@@ -145,16 +145,6 @@ class TestCond:
         with pytest.raises(ShapeError, match="one element"):
             ops.cond(ops.zeros((2,)), lambda: 1, lambda: 2)
 
-    def test_in_fit_it_runs_eagerly_with_a_word(self) -> None:
-        class Gate(fastnn.layers.Layer):
-            def call(self, x: Any) -> Any:
-                return ops.cond(ops.sum(x) > 0, lambda: x * 2.0, lambda: x)
-
-        model = fastnn.Sequential([fastnn.Input((3,)), Gate(), fastnn.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        with pytest.warns(UserWarning, match="eagerly"):
-            model.fit(X, X[:, :1], verbose=0)
-
 
 class TestSwitch:
     @pytest.mark.parametrize(
