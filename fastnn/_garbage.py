@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import gc
+import os
 from types import TracebackType
+
+_inside: set[Uncollected] = set()  # those who will switch the collector on again
 
 
 class Uncollected:
@@ -19,6 +22,8 @@ class Uncollected:
 
     def __enter__(self) -> None:
         self._was_on = gc.isenabled()
+        if self._was_on:
+            _inside.add(self)
         gc.disable()
 
     def __exit__(
@@ -29,3 +34,15 @@ class Uncollected:
     ) -> None:
         if self._was_on:
             gc.enable()
+            _inside.discard(self)
+
+
+def _after_fork() -> None:
+    """Who was inside in another thread does not come back in this process."""
+    if _inside:
+        _inside.clear()
+        gc.enable()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
