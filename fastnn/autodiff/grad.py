@@ -401,7 +401,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     gradients of the variables)`.
 
     Raises:
-        TypeError: when variables are read and `grad_fn` takes no `variables`.
+        TypeError: when `f` returns something else; when variables are read and
+            `grad_fn` takes no `variables`.
         ValueError: when `grad_fn` returns another number of gradients.
     """
     name = getattr(f, "__name__", "function")
@@ -412,9 +413,10 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         tapes = state().tapes
         tapes.append(watcher)
         try:
-            output, grad_fn = f(*inputs, **kwargs)
+            made = f(*inputs, **kwargs)
         finally:
             tapes.remove(watcher)
+        output, grad_fn = _pair(name, made)
         variables = variables_among(watcher.watched - {t._id for t in inputs})
         if variables and not _accepts_variables(grad_fn):
             raise TypeError(
@@ -432,3 +434,13 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     wrapped.__name__ = name
     wrapped.__doc__ = f.__doc__
     return wrapped
+
+
+def _pair(name: str, made: Any) -> Any:
+    """(output, grad_fn), if it is that."""
+    if isinstance(made, (tuple, list)) and len(made) == 2 and callable(made[1]):
+        return made
+    raise TypeError(
+        f"[custom_gradient] {name} must return (output, grad_fn), a function of the "
+        f"gradient of the output, received {made!r}"
+    )

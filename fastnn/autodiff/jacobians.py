@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,12 +72,12 @@ def batch_jacobian(
             f"[GradientTape.batch_jacobian] target {y.shape} and source {source.shape} "
             f"must have the same number of rows"
         )
-    rows, count = y.shape[0], y.size // max(y.shape[0], 1)
+    rows, count = y.shape[0], prod(y.shape[1:])
     found: list[Tensor | None] = []
     with tape.kept():
-        for i in range(count):
+        for i in range(max(count, 1)):  # without targets: to know what is connected
             seed = np.zeros((rows, count), y.dtype)
-            seed[:, i] = 1
+            seed[:, i : i + 1] = 1
             dy = Tensor(seed.reshape(y.shape))
             found.append(tape.gradient(y, source, dy, unconnected_gradients))
     shape = (count, *source.shape)

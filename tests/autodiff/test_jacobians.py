@@ -147,3 +147,16 @@ def test_jacobian_of_a_layer_by_its_weights() -> None:
     jk, jb = by_complex_step(lambda k, b: np.tanh(X @ k + b), kernel, bias)
     np.testing.assert_allclose(found[0].numpy(), jk, rtol=1e-10)
     np.testing.assert_allclose(found[1].numpy(), jb, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("size", [0, 3])
+def test_batch_jacobians_of_nothing_have_their_shape(rows: int, size: int) -> None:
+    x = Tensor(np.ones((rows, 2)))
+    with GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = ops.matmul(x, np.ones((2, size))) * 3.0
+    found = tape.batch_jacobian(y, x)
+    assert found.shape == (rows, size, 2)
+    np.testing.assert_array_equal(found, np.full((rows, size, 2), 3.0))
+    assert tape.batch_jacobian(y, Tensor(np.ones((rows, 2)))) is None

@@ -263,6 +263,12 @@ def test_the_value_of_a_variable_is_recorded_as_the_variable() -> None:
     assert float(slope()) == 6.0
 
 
+@pytest.mark.parametrize("made", [lambda x: x * 2, lambda x: (x, x), lambda x: None])
+def test_custom_gradient_says_what_a_function_must_return(made) -> None:
+    with pytest.raises(TypeError, match=r"must return \(output, grad_fn\)"):
+        custom_gradient(made)(1.0)
+
+
 def test_custom_gradient_can_be_differentiated_again() -> None:
     @custom_gradient
     def log1pexp(x):
