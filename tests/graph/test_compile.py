@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -317,3 +319,31 @@ def test_denormals_are_zero_in_a_plan_and_kept_outside() -> None:
     assert not results.numpy().any()
     assert f(tiny, half)[0].numpy().all()
     assert (tiny.numpy() * np.float32(0.5)).all()  # the caller's thread is as it was
+
+
+def test_errors_of_numpys_functions_name_the_users_line() -> None:
+    @fastnn.function
+    def f(x):
+        return np.mean(x)  # the line
+
+    with pytest.raises(PlanError) as caught:
+        f(ops.convert_to_tensor([1.0]))
+    lines, first = inspect.getsourcelines(f.python_function)
+    line = first + next(i for i, text in enumerate(lines) if "# the line" in text)
+    assert f"test_compile.py:{line} " in str(caught.value)
+
+
+def test_a_branch_stands_where_its_if_begins() -> None:
+    @fastnn.function
+    def f(x):
+        if x > 0:  # the line
+            return x * 2.0
+
+        return -x
+
+    (node,) = [
+        n for n in f.graph(ops.convert_to_tensor(1.0)).nodes if n.op.name == "if"
+    ]
+    lines, first = inspect.getsourcelines(f.python_function)
+    line = first + next(i for i, text in enumerate(lines) if "# the line" in text)
+    assert node.where.endswith(f"test_compile.py:{line}")

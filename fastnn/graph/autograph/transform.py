@@ -192,10 +192,15 @@ def _assign(names: list[str], call: ast.expr) -> ast.stmt:
 
 
 def _at(old: ast.AST, new: Any) -> Any:
-    """The new node where the old one stood, with its own parts left where they are."""
+    """The new node where the old one began, with its own parts left where they are.
+
+    Python names the line where the name of a called method ends: not that of a branch.
+    """
+    inner: Any
     for inner in ast.walk(new):
-        if not hasattr(inner, "lineno"):
+        if "lineno" in inner._attributes and not hasattr(inner, "lineno"):
             ast.copy_location(inner, old)
+            inner.end_lineno, inner.end_col_offset = inner.lineno, inner.col_offset
     return new
 
 
