@@ -12,11 +12,15 @@ class FastnnError(Exception):
     """Mixed into every error fastnn raises on purpose."""
 
 
-class ShapeError(FastnnError, ValueError):
+class InvalidArgumentError(FastnnError):
+    """Arguments do not fit each other, as TensorFlow calls it."""
+
+
+class ShapeError(InvalidArgumentError, ValueError):
     """Shapes do not fit together."""
 
 
-class DTypeError(FastnnError, TypeError):
+class DTypeError(InvalidArgumentError, TypeError):
     """Dtypes do not fit together, or a dtype is not supported here."""
 
 
@@ -119,25 +123,6 @@ Received y_true {y_true} with y_pred {y_pred}.
 
 {fix}"""
 
-MIXED_DTYPES = """[{name}] received {left} and {right}; operators do not mix dtypes.
-
-    a + b                          # wrong: {left} + {right}
-
-    a + ops.cast(b, "{left}")      # right
-
-A silent conversion would hide a slow or inexact computation. Python numbers adapt to
-the tensor, and `fastnn.ops.add(a, b)` promotes as Keras does."""
-
-IMMUTABLE_TENSOR = """[assign] a Tensor cannot be changed in place.
-
-    t = ops.zeros((3,))
-    t[0] = 1.0                     # wrong
-
-    v = Variable(ops.zeros((3,)))
-    v.assign([1.0, 0.0, 0.0])      # right
-
-Gradients need the values that operations have read, so only variables change."""
-
 
 _own_files: dict[str, bool] = {}
 
@@ -155,10 +140,17 @@ def is_own(frame: FrameType) -> bool:
 
 
 def user_line() -> str:
-    """`file:line` of the innermost frame outside fastnn."""
+    """`file:line` of the innermost frame outside fastnn.
+
+    NumPy's own are passed over: it asks a tensor for values because the user calls it.
+    """
     frame: FrameType | None = sys._getframe(1)
     own = _own_files  # asked here: a trace asks for the line of every op
-    while frame is not None and (own.get(frame.f_code.co_filename) or is_own(frame)):
+    while frame is not None and (
+        own.get(frame.f_code.co_filename)
+        or is_own(frame)
+        or frame.f_globals.get("__name__", "").startswith("numpy.")
+    ):
         frame = frame.f_back
     if frame is None:
         return "<unknown>"

@@ -3,6 +3,7 @@
 
 Functions of `fastnn.ops` stand here under TensorFlow's names where they take the same
 positional arguments (`structures/_names.py`), the others in `structures/functions.py`.
+As in TensorFlow, tensors of two dtypes are refused (`structures/strict.py`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ _NAMES = {
     "function": "fastnn.graph.compile",
     "stop_gradient": "fastnn.autodiff.grad",
     "TensorShape": "fastnn.structures.functions",
+    "matmul": "fastnn.structures.strict",
+    "where": "fastnn.structures.strict",
 }
 _NAMES |= dict.fromkeys(
     """add_n argmax argmin argsort boolean_mask cumsum gather gather_nd map_fn
@@ -61,7 +64,7 @@ def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(_MODULES[name])
     if name in FUNCTIONS:
-        return getattr(import_module("fastnn.ops"), FUNCTIONS[name])
+        return import_module("fastnn.structures.strict").function(name)
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
     if name in _DTYPES:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn._names import scoped
-from fastnn.autodiff import _autocast
+from fastnn.autodiff import _autocast, _shown
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import set_tensor_class
@@ -234,9 +234,8 @@ class Tensor(Protocols, Operators):
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
 
-    def __repr__(self) -> str:
-        values = "symbolic" if self._array is None else f"numpy={self._array!r}"
-        return f"<fastnn.Tensor shape={self._shape}, dtype={self._dtype}, {values}>"
+    __repr__ = _shown.described
+    __str__ = _shown.printed
 
     def __hash__(self) -> int:
         return id(self)
@@ -430,11 +429,7 @@ class Variable(Assignments, Tensor):
             )
         return self._array
 
-    def __repr__(self) -> str:
-        return (
-            f"<fastnn.Variable '{self.path}' shape={self._shape}, "
-            f"dtype={self._dtype}, numpy={self._array!r}>"
-        )
+    __repr__ = __str__ = _shown.variable
 
     def __reduce__(self) -> Any:
         state = {k: v for k, v in self.__dict__.items() if k != "_shared"}

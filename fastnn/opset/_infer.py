@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn.errors import DTypeError, ShapeError
-from fastnn.opset._dtypes import is_float
+from fastnn.opset._dtypes import is_float, result_type
 from fastnn.opset._opdef import Spec
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SAME, BROADCAST, COMPARE = 1, 2, 3  # rule codes known to autodiff/_launch.pyx
 
 Specs = list[Spec]
+
+_SPOKEN = {"float32": "float", "float64": "double"}  # as TensorFlow calls them
 
 
 def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,10 +42,14 @@ def check_same_dtype(name: str, dtypes: Sequence[str]) -> str:
     first = dtypes[0]
     for dtype in dtypes:
         if dtype != first:
+            wanted = dtype if result_type(first, dtype) == dtype else first
+            other = first if wanted == dtype else dtype
+            kind = _SPOKEN.get(wanted, wanted)
             raise DTypeError(
-                f"[{name}] operands have dtypes {first} and {dtype}: tensors are not "
-                f'converted silently; use cast(x, "{first}") or the promoting '
-                f"fastnn.ops functions"
+                f"[{name}] operands have dtypes {first} and {dtype}: the {other} one "
+                f"was expected to be a {kind} tensor. Tensors are not converted "
+                f'silently; use cast(x, "{wanted}") or the promoting fastnn.ops '
+                f"functions"
             )
     return first
 

@@ -6,11 +6,17 @@ FUNCTIONS = {
     for name in """abs add broadcast_to cast ceil cos cosh divide einsum
     equal erf exp expand_dims expm1 eye floor greater greater_equal isfinite isinf isnan
     less less_equal linspace log1p logical_and logical_not logical_or logical_xor
-    matmul maximum minimum mod multiply negative norm not_equal one_hot ones ones_like
+    maximum minimum mod multiply negative norm not_equal one_hot ones ones_like
     repeat reshape roll round rsqrt searchsorted sigmoid sign sin sinh softplus split
     sqrt square squared_difference squeeze stack subtract tan tanh tensordot tile
-    transpose unstack where zeros zeros_like""".split()
+    transpose unstack zeros zeros_like""".split()
 }
+# Of these `tf` refuses tensors of two dtypes; `fastnn.ops` promotes as Keras does.
+STRICT = frozenset(
+    """add atan2 concat divide equal floordiv floormod greater greater_equal less
+    less_equal maximum minimum mod multiply not_equal pow squared_difference stack
+    subtract truediv""".split()
+)
 FUNCTIONS |= {
     "acos": "arccos",
     "asin": "arcsin",

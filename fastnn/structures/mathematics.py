@@ -7,12 +7,16 @@ from fastnn.structures.functions import add_n as add_n
 from fastnn.structures.functions import argmax as argmax
 from fastnn.structures.functions import argmin as argmin
 from fastnn.structures.functions import cumsum as cumsum
+from fastnn.structures.strict import matmul as matmul
 
 
 def __getattr__(name: str) -> object:
     from fastnn import ops
     from fastnn.structures._names import FUNCTIONS
+    from fastnn.structures.strict import function
 
-    if name == "log" or name in FUNCTIONS:  # there is no tf.log
-        return getattr(ops, FUNCTIONS.get(name, name))
+    if name == "log":  # there is no tf.log
+        return ops.log
+    if name in FUNCTIONS:
+        return function(name)
     raise AttributeError(f"module 'fastnn.tf.math' has no attribute {name!r}")

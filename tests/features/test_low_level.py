@@ -15,6 +15,7 @@ import pytest
 import fastnn
 from fastnn import keras, tf
 from fastnn.errors import DTypeError, PlanError
+from fastnn.structures._names import STRICT
 
 T = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float32")
 
@@ -56,13 +57,64 @@ class TestTensors:
         np.testing.assert_array_equal(np.array(t), t.numpy())
         assert tf.square(a).dtype == tf.float64
 
-    @pytest.mark.parametrize("other", [tf.constant(40), tf.constant(40.0, tf.float64)])
-    def test_d7_no_conversion_of_tensors(self, other: Any) -> None:
-        with pytest.raises(DTypeError, match="cast"):
+    @pytest.mark.parametrize(
+        ("other", "kind"),
+        [(tf.constant(40), "float"), (tf.constant(40.0, tf.float64), "double")],
+    )
+    def test_d7_no_conversion_of_tensors(self, other: Any, kind: str) -> None:
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=f"expected to be a {kind} .*cast"
+        ):
             tf.constant(2.0) + other
+        two = tf.constant([[2.0]])
+        for name in STRICT:
+            function = getattr(tf, name)
+            both: Any = two, other
+            if name in ("concat", "stack"):
+                both = ([two, tf.reshape(other, (1, 1))], 0)
+            with pytest.raises(DTypeError, match=rf"\[{name}\] .*cast"):
+                function(*both)
+            assert function is getattr(tf.math, name)
+        with pytest.raises(DTypeError, match="cast"):
+            tf.matmul(two, tf.reshape(other, (1, 1)))
+        with pytest.raises(DTypeError, match="cast"):
+            tf.where(two > 0.0, two, other)
+        assert tf.add(two, 40).dtype == tf.float32
         assert float(tf.constant(2.0) + tf.cast(other, tf.float32)) == 42.0
         with pytest.raises(DTypeError, match="cast"):  # 4A 8
             tf.Variable(2.0).assign(other)
+
+    def test_a10_representations(self) -> None:
+        assert repr(tf.constant(42)) == "<tf.Tensor: shape=(), dtype=int32, numpy=42>"
+        assert str(tf.constant(0)) == "tf.Tensor(0, shape=(), dtype=int32)"
+        assert f"{tf.constant([1, 2])}" == "tf.Tensor([1 2], shape=(2,), dtype=int32)"
+        rows = "array([[1., 2., 3.],\n       [4., 5., 6.]], dtype=float32)>"
+        assert repr(tf.constant(T)) == (
+            f"<tf.Tensor: shape=(2, 3), dtype=float32, numpy=\n{rows}"
+        )
+        assert str(tf.constant(T)) == (
+            "tf.Tensor(\n[[1. 2. 3.]\n [4. 5. 6.]], shape=(2, 3), dtype=float32)"
+        )
+        assert repr(tf.Variable(T, name="Variable")) == (
+            f"<tf.Variable 'Variable:0' shape=(2, 3) dtype=float32, numpy=\n{rows}"
+        )
+        layer = keras.layers.Dense(1, name="out")
+        layer.build((None, 1))
+        assert str(layer.bias) == (
+            "<tf.Variable 'out/bias:0' shape=(1,) dtype=float32, "
+            "numpy=array([0.], dtype=float32)>"
+        )
+        seen: list[str] = []
+        tf.function(lambda x: [seen.append(repr(x)), x][1])(tf.constant(2.0))
+        assert seen == ["<tf.Tensor: shape=(), dtype=float32, symbolic>"]
+
+    def test_products_of_transposed_matrices_and_places_in_a_mask(self) -> None:
+        t = tf.constant(T)
+        np.testing.assert_array_equal(tf.matmul(t, t, transpose_b=True), T @ T.T)
+        np.testing.assert_array_equal(tf.matmul(t, t, transpose_a=True), T.T @ T)
+        places = tf.where(t > 4.0)
+        assert places.dtype == tf.int64
+        np.testing.assert_array_equal(places, np.argwhere(T > 4.0))
 
     def test_a3_numbers_take_the_dtype_of_the_tensor(self) -> None:
         for dtype in ("float32", "float64", "int32", "int64"):
