@@ -135,6 +135,17 @@ FASTNN_INLINE void prefetch_rows(const Line<T>& line, const Soon<T>& lowest,
   }
 }
 
+// sum + a b, fused where the instruction set can. Of two products in a sum the compiler
+// would choose which one to round, not always the same.
+template <class V>
+FASTNN_INLINE V add_product(V sum, V a, V b) {
+  if constexpr (Traits<V>::kFused) {
+    return Traits<V>::fused(a, b, sum);
+  } else {
+    return sum + a * b;
+  }
+}
+
 // Calls f(input, tap of the run, output) for `pixels` outputs, `step` columns apart, of
 // a run of taps; each input is loaded once.
 template <int pixels, int step, int run, class T, class F>
@@ -195,7 +206,7 @@ struct Convolve {
             weight[r] = load_part(w, n);
           for_run<pixels, apart, run>(x, x_step, n,
                                       [&](Vec<T> v, int r, int k) FASTNN_LAMBDA_INLINE {
-                                        sum[k] = sum[k] + weight[r] * v;
+                                        sum[k] = add_product(sum[k], weight[r], v);
                                       });
         });
     const T* soon = b.outputs.at(at);
@@ -229,8 +240,9 @@ struct Correlate {
                      Vec<T> sum[run] = {};
                      for_run<pixels, apart, run>(
                          x, x_step, n,
-                         [&](Vec<T> v, int r, int k)
-                             FASTNN_LAMBDA_INLINE { sum[r] = sum[r] + g[k] * v; });
+                         [&](Vec<T> v, int r, int k) FASTNN_LAMBDA_INLINE {
+                           sum[r] = add_product(sum[r], g[k], v);
+                         });
 #pragma GCC unroll 8
                      for (int r = 0; r < run; ++r, sums = next(sums, b.w_step))
                        store_part(sums, load_part(sums, n) + sum[r], n);

@@ -37,17 +37,6 @@ FASTNN_INLINE Soon<T> soon_of(const Plane<T>& p, const T* first) {
   return Soon<T>::of(first, p.outputs * step, p.channels, p.whole);
 }
 
-// sum + a b, fused where the instruction set can. Of two products in a sum the compiler
-// would choose which one to round, not always the same.
-template <class V>
-FASTNN_INLINE V add_product(V sum, V a, V b) {
-  if constexpr (Traits<V>::kFused) {
-    return Traits<V>::fused(a, b, sum);
-  } else {
-    return sum + a * b;
-  }
-}
-
 // The next column: its vectors in `rows` rows of the image.
 template <class T, class V, int rows>
 FASTNN_INLINE void load_column(const T*& x, const Plane<T>& p, int n, V (&v)[rows]) {
