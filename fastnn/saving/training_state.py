@@ -166,14 +166,19 @@ class Backup:
                     return reader.datasets[f"{_GROUP}/{int(i)}"].read()
 
                 self._whole = decode(data, array)
-        if self._whole is not None and self._whole["version"] != _VERSION:
-            raise ModelFileError(
-                path, f"a backup of version {self._whole['version']}, not {_VERSION}."
-            )
-        self.state = None if self._whole is None else self._whole["state"]
+            if self._whole is not None and self._whole["version"] != _VERSION:
+                version = self._whole["version"]
+                raise ModelFileError(
+                    path, f"a backup of version {version}, not {_VERSION}."
+                )
+            self.state = None if self._whole is None else self._whole["state"]
 
     def restore(self, model: Any) -> None:
         """Gives the model weights, optimizers, seeds, metrics and random streams."""
+        with reading(self.path):
+            self._restore(model)
+
+    def _restore(self, model: Any) -> None:
         whole = self._whole
         if whole is not None:
             weights = model.weights
@@ -182,7 +187,7 @@ class Backup:
                 fits = all(i < len(weights) for i in slots)
                 if slots and fits and not optimizer.built:
                     optimizer.build([weights[i] for i in slots])
-        with reading(self.path), weights_of(self.path) as reader:
+        with weights_of(self.path) as reader:
             read_variables(model, reader)
         if whole is None:
             return

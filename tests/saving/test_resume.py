@@ -11,6 +11,7 @@ import pytest
 
 from fastnn import callbacks, keras, layers
 from fastnn.errors import ModelFileError
+from fastnn.saving import training_state
 from fastnn.saving.training_state import decode, encode, is_plain
 from fastnn.seeds import set_random_seed
 
@@ -257,6 +258,17 @@ def test_damaged_backup(tmp_path):
                 model.fit(X, Y, epochs=3, verbose=0, callbacks=[backup])
         for file in os.listdir(tmp_path / "b"):
             os.unlink(tmp_path / "b" / file)
+
+
+def test_a_backup_with_a_damaged_random_state(tmp_path, monkeypatch):
+    model = model_for("adam", False, 1)
+    state = {**training_state.random_state(), "python": (3, (1, 2, 3), None)}
+    with monkeypatch.context() as patched:
+        patched.setattr(training_state, "random_state", lambda: state)
+        training_state.write_backup(str(tmp_path / "m.weights.h5"), model, {})
+    backup = training_state.Backup(str(tmp_path / "m.weights.h5"))
+    with pytest.raises(ModelFileError, match=r"m\.weights\.h5: state vector"):
+        backup.restore(model)
 
 
 def test_backup_of_another_model(tmp_path):
