@@ -101,7 +101,8 @@ constexpr const char* kIntroduction =
     "last place of the exact result, per instruction set; the bound is what the\n"
     "comments in `csrc/shared/math/` promise and what the tests enforce. Denormal\n"
     "results count like all others; NaN, infinities and signed zeros must be those of\n"
-    "C99. Written by `make test-exhaustive` (tests/cpp/exhaustive_math.cpp).\n\n";
+    "C99. Written by `make test-exhaustive` (tests/cpp/exhaustive_math.cpp);\n"
+    "an empty field was not run yet.\n\n";
 
 std::string cell(double value) {
   char text[24];
