@@ -358,6 +358,12 @@ NAMES: dict[str, dict[str, str]] = {
             "affine_transform clip_to_image_size compute_ciou compute_iou "
             "convert_format crop decode_deltas_to_boxes encode_box_to_deltas pad",
     },
+    "keras.visualization": {
+        "visualization.drawing": "draw_bounding_boxes draw_segmentation_masks",
+        "visualization.galleries":
+            "plot_bounding_box_gallery plot_image_gallery "
+            "plot_segmentation_mask_gallery",
+    },
     "opset": {
         "opset.activations":
             "elu elu_grad gelu gelu_grad leaky_relu leaky_relu_grad relu relu_grad "

@@ -16,7 +16,8 @@ _MODULES = {
     name: f"fastnn.{name}"
     for name in """activations backend callbacks config constraints datasets
     dtype_policies initializers layers losses metrics mixed_precision models ops
-    optimizers preprocessing random regularizers saving tree utils""".split()
+    optimizers preprocessing random regularizers saving tree utils
+    visualization""".split()
 }
 _NAMES = {
     "DTypePolicy": "fastnn.dtype_policies",

@@ -17,7 +17,7 @@ MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
 
-def _pillow(name: str) -> Any:
+def pillow(name: str) -> Any:
     try:
         from PIL import Image
     except ImportError:
@@ -27,7 +27,7 @@ def _pillow(name: str) -> Any:
     return Image
 
 
-def _is_first(name: str, data_format: str | None) -> bool:
+def is_first(name: str, data_format: str | None) -> bool:
     chosen = data_format or config.image_data_format()
     if chosen not in ("channels_last", "channels_first"):
         raise ValueError(
@@ -53,8 +53,8 @@ def array_to_img(
         ShapeError: for another rank or number of channels.
     """
     name = "array_to_img"
-    image = _pillow(name)
-    first = _is_first(name, data_format)
+    image = pillow(name)
+    first = is_first(name, data_format)
     a = np.asarray(x, dtype or config.floatx())
     if a.ndim != 3:
         raise ShapeError(f"[{name}] needs an array of rank 3, received {a.shape}")
@@ -84,7 +84,7 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
         ShapeError: for another rank.
     """
     name = "img_to_array"
-    first = _is_first(name, data_format)
+    first = is_first(name, data_format)
     a = np.asarray(img, dtype or config.floatx())
     if a.ndim not in (2, 3):
         raise ShapeError(f"[{name}] needs an image of rank 2 or 3, received {a.shape}")
@@ -144,7 +144,7 @@ def load_img(
         ValueError: for an unknown color_mode or interpolation.
     """
     name = "load_img"
-    image = _pillow(name)
+    image = pillow(name)
     if color_mode not in MODES:
         raise ValueError(
             f"[{name}] color_mode must be one of {', '.join(MODES)}, received "
