@@ -222,7 +222,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 class _Quantized(DTypePolicy):
     """Keras's name of a policy that fastnn does not have."""
 
-    def __init__(self, mode: Any = None, source_name: Any = None, **_: Any) -> None:
+    def __init__(self, mode: Any, source_name: Any = None) -> None:
         raise _not_quantized(f"{mode}_from_{source_name}")
 
 
@@ -238,6 +238,11 @@ class QuantizedDTypePolicy(_Quantized):
 @export(_MODULE)
 class QuantizedFloat8DTypePolicy(_Quantized):
     """Not available, as `QuantizedDTypePolicy`."""
+
+    def __init__(
+        self, mode: Any, source_name: Any = None, amax_history_length: int = 1024
+    ) -> None:
+        super().__init__(mode, source_name)
 
 
 @export(_MODULE)

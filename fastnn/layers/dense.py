@@ -29,6 +29,7 @@ class Dense(Layer):
         activity_regularizer: adds a loss computed from the outputs.
         kernel_constraint: replaces the kernel after each update.
         bias_constraint: replaces the bias after each update.
+        lora_rank, lora_alpha, quantization_config: not available.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
 
     Shapes:
@@ -47,9 +48,18 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
+            **kwargs,
+        )
         self.units = _parts.positive("Dense", "units", units)
         _parts.keep(
             self,

@@ -37,9 +37,10 @@ class InputLayer(Layer):
         batch_size: fixed batch size; None accepts any.
         dtype: dtype that inputs are cast to, the default float dtype if None.
         batch_shape: the whole shape, in place of `shape` and `batch_size`.
+        input_tensor: a symbolic tensor with the shape and dtype to declare.
         name: name of the input.
-        **kwargs: `input_shape`, the old spelling of `shape`; Keras's `sparse`, `ragged`
-            and `optional` are accepted when they are False.
+        sparse, ragged, optional: Keras's; only False and None are supported.
+        **kwargs: `input_shape`, the old spelling of `shape`.
     """
 
     def __init__(
@@ -47,13 +48,20 @@ class InputLayer(Layer):
         shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        for option in ("sparse", "ragged", "optional"):
-            if kwargs.pop(option, None):
+        given = {"sparse": sparse, "ragged": ragged, "optional": optional}
+        for option, value in given.items():
+            if value:
                 raise ValueError(f"[InputLayer] {option}=True is not supported.")
+        if input_tensor is not None:
+            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
         shape = kwargs.pop("input_shape", shape)
         if batch_shape is None:
             batch_shape = kwargs.pop("batch_input_shape", None)
@@ -73,7 +81,7 @@ class InputLayer(Layer):
         self._declare()
 
     def _declare(self) -> None:
-        tensor = KerasTensor(self.batch_shape, self._input_dtype, self.name)
+        tensor = KerasTensor(self.batch_shape, self._input_dtype, name=self.name)
         record(self, (), {}, tensor)
 
     @property
@@ -147,10 +155,17 @@ def Input(  # noqa: N802 - Keras's public spelling
         raise ShapeError(
             f"[Input] shape must be a tuple such as ({shape},), received {shape!r}."
         )
-    if tensor is not None:
-        batch_shape, dtype = tensor.shape, dtype or tensor.dtype
-    kinds = {"sparse": sparse, "ragged": ragged, "optional": optional}
-    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kinds).output
+    return InputLayer(
+        shape,
+        batch_size,
+        dtype,
+        sparse,
+        ragged,
+        batch_shape,
+        tensor,
+        optional,
+        name,
+    ).output
 
 
 __all__ = ["Input", "InputLayer"]

@@ -70,6 +70,7 @@ class RNN(Layer):
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
+        zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
         from fastnn.layers.stacked_rnn_cells import StackedRNNCells
@@ -82,9 +83,8 @@ class RNN(Layer):
                     f"[{type(self).__name__}] a cell has call(inputs, states) and "
                     f"state_size; received {cell!r} without {name}."
                 )
-        zero_output = kwargs.pop("zero_output_for_mask", False)
         super().__init__(**kwargs)
-        self.zero_output_for_mask = zero_output
+        self.zero_output_for_mask = zero_output_for_mask
         self.cell = cell
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)

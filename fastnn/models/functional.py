@@ -13,7 +13,7 @@ from fastnn.layers.input_spec import InputSpec, check_shape, format_shape
 from fastnn.layers.layer import Layer
 from fastnn.symbolic.graph import Graph
 from fastnn.symbolic.node import node_of
-from fastnn.symbolic.tensor import KerasTensor, symbolic_leaves
+from fastnn.symbolic.tensor import KerasTensor, of_spec, symbolic_leaves
 
 
 def split_arguments(
@@ -62,7 +62,7 @@ def make_graph(inputs: Any, outputs: Any) -> Graph:
     if all(_is_declared(tensor) for tensor in tree.flatten(inputs)):
         return graph
     own = [_declared(tensor) for tensor in tree.flatten(inputs)]
-    tensors = [KerasTensor(*spec) for spec in graph.specs]
+    tensors = [of_spec(*spec) for spec in graph.specs]
     graph.replay(tensors, own)
     return Graph(
         tree.pack_sequence_as(inputs, own),
@@ -211,7 +211,7 @@ class FunctionalMixin:
         if all(value.shape == spec[0] for (_, value), spec in pairs):
             return _single(
                 tree.map_structure(
-                    lambda slot: KerasTensor(*graph.specs[slot.index][:2]),
+                    lambda slot: of_spec(*graph.specs[slot.index][:2]),
                     graph.outputs,
                 )
             )

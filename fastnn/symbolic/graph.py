@@ -8,7 +8,7 @@ from typing import Any
 
 from fastnn import tree
 from fastnn.symbolic.node import Node, node_of, record
-from fastnn.symbolic.tensor import KerasTensor
+from fastnn.symbolic.tensor import KerasTensor, of_spec
 
 
 class Slot:
@@ -176,7 +176,7 @@ class Graph:
     def tensors(self) -> list[KerasTensor]:
         """The symbolic tensor of each slot."""
         if self._tensors is None:
-            made = [KerasTensor(*spec) for spec in self.specs]
+            made = [of_spec(*spec) for spec in self.specs]
             self.replay(made, [operation.output for operation in self.entries()])
             self._tensors = made
         return self._tensors

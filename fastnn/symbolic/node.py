@@ -96,9 +96,11 @@ def record(
                 f"symbolic tensors, received {tensor!r}."
             )
     nodes = operation._inbound_nodes
-    for i, tensor in enumerate(tensors):
-        tensor._keras_history = History(operation, len(nodes), i)
-    nodes.append(Node(operation, args, kwargs, tensors))
+    node = Node(operation, args, kwargs, tensors)
+    if all(tensor.record_history for tensor in node.input_tensors):
+        for i, tensor in enumerate(tensors):
+            tensor._keras_history = History(operation, len(nodes), i)
+        nodes.append(node)
     return outputs
 
 

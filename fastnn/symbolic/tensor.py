@@ -81,7 +81,13 @@ class KerasTensor:
     Args:
         shape: sizes of the axes, None where any size will do: `(None, 784)`.
         dtype: name of the dtype.
+        sparse, ragged: Keras's; only False is supported.
+        record_history: whether calls on it are recorded; what they give can be no
+            output of a model otherwise.
         name: by default numbered.
+
+    Raises:
+        ValueError: for sparse=True and ragged=True.
     """
 
     __slots__ = (
@@ -91,11 +97,25 @@ class KerasTensor:
         "_keras_mask",
         "_shape",
         "name",
+        "record_history",
     )
 
     def __init__(
-        self, shape: Sequence[int | None], dtype: str = "float32", name: Any = None
+        self,
+        shape: Sequence[int | None],
+        dtype: str = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
     ) -> None:
+        if sparse or ragged:
+            raise ValueError(
+                f"[KerasTensor] {'sparse' if sparse else 'ragged'}=True is not "
+                "supported: symbolic tensors are dense. Make the data dense first, "
+                f"with {'tf.sparse.to_dense' if sparse else '.to_tensor()'}."
+            )
+        self.record_history = bool(record_history)
         self._shape: Shape = tuple(shape)
         self._dtype = dtype
         self.name: str = name or uniquify("keras_tensor")
@@ -121,7 +141,7 @@ class KerasTensor:
 
     def __reduce__(self) -> Any:
         """A copy stands alone: the layers that made the tensor do not follow it."""
-        return KerasTensor, (self._shape, self._dtype, self.name)
+        return of_spec, (self._shape, self._dtype, self.name, self.record_history)
 
     # -- operators -------------------------------------------------------------------
 
@@ -196,6 +216,13 @@ class KerasTensor:
         if isinstance(first, KerasTensor):
             return _binary(name)(first, second)
         return _binary(name, swapped=True)(second, first)
+
+
+def of_spec(
+    shape: Shape, dtype: str, name: str | None = None, record_history: bool = True
+) -> KerasTensor:
+    """A symbolic tensor of what a graph or a copy knows of one."""
+    return KerasTensor(shape, dtype, name=name, record_history=record_history)
 
 
 def symbolic_leaves(*structures: Any) -> list[KerasTensor]:

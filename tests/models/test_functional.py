@@ -431,3 +431,27 @@ class TestErrors:
 
         with pytest.raises(AttributeError, match="defined by its call"):
             _ = Net().inputs
+
+
+class TestKerasTensor:
+    def test_made_by_hand(self) -> None:
+        x = fastnn.KerasTensor((None, 4), "float32", name="x")
+        y = layers.Dense(2)(x)
+        assert (x.name, y.shape) == ("x", (None, 2))
+        assert fastnn.Model(x, y)(np.ones((3, 4), "float32")).shape == (3, 2)
+
+    def test_what_is_not_recorded_makes_no_model(self) -> None:
+        x = fastnn.KerasTensor((None, 4), record_history=False)
+        dense = layers.Dense(2)
+        y = dense(x)
+        assert y.shape == (None, 2) and dense._inbound_nodes == []
+        with pytest.raises(ValueError):
+            fastnn.Model(x, y)
+        assert copy.copy(x).record_history is False
+
+    @pytest.mark.parametrize("kind", ["sparse", "ragged"])
+    def test_only_dense(self, kind) -> None:
+        with pytest.raises(ValueError, match=f"{kind}=True is not supported: .* dense"):
+            fastnn.KerasTensor((None, 4), **{kind: True})
+        with pytest.raises(ValueError, match=f"{kind}=True is not supported"):
+            layers.InputLayer((4,), **{kind: True})
