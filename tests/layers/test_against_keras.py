@@ -164,6 +164,7 @@ def test_mixed_precision(case: Case) -> None:
     planned = Run(case, "mixed_bfloat16")
     got = fastnn.function(planned.results)(*planned.inputs)
     for name, value in results.items():
+        assert got[name].dtype == value.dtype, name
         size = max(np.abs(value.astype("f")).max(), 1e-3)
         found = got[name].numpy().astype("f")
         np.testing.assert_allclose(found, value.astype("f"), 0, 0.02 * size)

@@ -24,8 +24,8 @@ KINDS = ["SimpleRNN", "LSTM", "GRU"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def make(kind: str, units: int = 5, **arguments: Any) -> Any:
-    return getattr(layers, kind)(units, dtype="float64", **arguments)
+def make(kind: str, units: int = 5, dtype: str = "float64", **arguments: Any) -> Any:
+    return getattr(layers, kind)(units, dtype=dtype, **arguments)
 
 
 def twin(layer: Any, **changes: Any) -> Any:
@@ -299,6 +299,27 @@ def test_recurrent_dropout_is_the_same_in_the_gradient(kind):
     step = 1e-6
     numeric = float(value(X + step * d) - value(X - step * d)) / (2 * step)
     np.testing.assert_allclose(along, numeric, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@every_kind
+def test_gradients_of_mixed_dropout_have_the_weights_dtype(kind, policy):
+    layer = make(kind, recurrent_dropout=0.5, dropout=0.2, seed=11, dtype=policy)
+    layer.build((None, 6, 3))
+
+    def gradients(x: Any) -> Any:
+        layer.cell.seed_generator.state.assign([11, 0])
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = ops.sum(layer(x, training=True))
+        return tape.gradient(y, [x, *layer.trainable_weights])
+
+    x = X.astype("float32")
+    eager = gradients(ops.convert_to_tensor(x))
+    traced = fastnn.function(gradients)(x)
+    assert {str(g.dtype) for g in [*eager, *traced]} == {"float32"}
+    for a, b in zip(eager, traced, strict=True):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=0.05, atol=0.05)
 
 
 # -- wrappers --------------------------------------------------------------------------
