@@ -53,6 +53,11 @@ class MaxNorm(Constraint):
         max_value: largest norm.
         axis: axes a vector runs along: 0 for the inputs of each unit of a Dense
             kernel, `[0, 1, 2]` for the filters of a Conv2D kernel.
+
+    Example:
+        >>> w = keras.ops.array([[6.0], [8.0]])
+        >>> keras.constraints.MaxNorm(5.0)(w).numpy().round(4).tolist()
+        [[3.0], [4.0]]
     """
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
@@ -71,7 +76,12 @@ class MaxNorm(Constraint):
 
 @export(_MODULE, names=("non_neg", "nonneg"))
 class NonNeg(Constraint):
-    """Sets negative weights to 0."""
+    """Sets negative weights to 0.
+
+    Example:
+        >>> keras.constraints.NonNeg()(keras.ops.array([-1.0, 2.0])).numpy().tolist()
+        [0.0, 2.0]
+    """
 
     def __call__(self, w: Any) -> Tensor:
         return ops.maximum(ops.convert_to_tensor(w), 0.0)

@@ -82,6 +82,10 @@ class L1(Regularizer):
 
     Args:
         l1: factor >= 0; None counts as 0.01.
+
+    Example:
+        >>> float(keras.regularizers.L1(0.5)(keras.ops.array([1.0, -2.0])))
+        1.5
     """
 
     def __init__(self, l1: float | None = 0.01) -> None:
@@ -100,6 +104,10 @@ class L2(Regularizer):
 
     Args:
         l2: factor >= 0; None counts as 0.01.
+
+    Example:
+        >>> float(keras.regularizers.L2(0.5)(keras.ops.array([1.0, 2.0])))
+        2.5
     """
 
     def __init__(self, l2: float | None = 0.01) -> None:

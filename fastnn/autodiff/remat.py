@@ -59,7 +59,10 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         A function with the arguments and results of `f`, or the layer.
 
     Example:
-        >>> block = fastnn.remat(lambda x: ops.gelu(ops.matmul(x, w)))
+        >>> w = fastnn.Variable(np.ones((3, 4), "float32"))
+        >>> block = fastnn.remat(lambda x: ops.relu(ops.matmul(x, w)))
+        >>> block(np.ones((2, 3), "float32")).shape
+        (2, 4)
     """
     if hasattr(f, "_remat_mode"):
         f._remat_mode = RematScope("full")
@@ -222,7 +225,7 @@ class RematScope:
 
     Example:
         >>> with fastnn.RematScope("full"):
-        ...     block = layers.Dense(512, activation="gelu")
+        ...     block = keras.layers.Dense(512, activation="gelu")
     """
 
     def __init__(

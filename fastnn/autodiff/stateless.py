@@ -37,9 +37,11 @@ class StatelessScope:
         ValueError: for a key that is no variable, or a value of another shape.
 
     Example:
+        >>> v = keras.Variable(1.0)
         >>> with keras.StatelessScope([(v, v + 1)]) as scope:
-        ...     v.assign(v * 2)
-        >>> scope.get_current_value(v)        # (v + 1) * 2, and v is unchanged
+        ...     _ = v.assign(v * 2)
+        >>> float(scope.get_current_value(v)), float(v)  # (v + 1) * 2; v is unchanged
+        (4.0, 1.0)
     """
 
     def __init__(

@@ -26,6 +26,14 @@ class EarlyStopping(MonitorMixin, Callback):
     Attributes:
         best: the best value; `best_epoch`: its epoch, counted from 0.
         stopped_epoch: the epoch at whose end training was stopped, 0 if it was not.
+
+    Example:
+        >>> stopping = keras.callbacks.EarlyStopping("loss", patience=2)
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.0), "mse")
+        >>> x = np.ones((8, 1))
+        >>> len(model.fit(x, x, epochs=9, verbose=0, callbacks=[stopping]).epoch)
+        3
     """
 
     def __init__(

@@ -17,6 +17,15 @@ class LambdaCallback(Callback):
         on_train_begin, on_train_end: `f(logs)`.
         on_train_batch_begin, on_train_batch_end: `f(batch, logs)`.
         **kwargs: any other hook of Callback by its name.
+
+    Example:
+        >>> show = keras.callbacks.LambdaCallback(on_epoch_end=lambda k, logs: print(k))
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.ones((8, 1))
+        >>> history = model.fit(x, x, epochs=2, verbose=0, callbacks=[show])
+        0
+        1
     """
 
     def __init__(

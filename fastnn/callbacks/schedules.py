@@ -20,6 +20,15 @@ class LearningRateScheduler(Callback):
     Args:
         schedule: `schedule(epoch, lr)` or `schedule(epoch)`, returns the new rate.
         verbose: 1 prints it.
+
+    Example:
+        >>> halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+        >>> x = np.ones((8, 1))
+        >>> history = model.fit(x, x, epochs=2, verbose=0, callbacks=[halve])
+        >>> [round(rate, 4) for rate in history.history["learning_rate"]]
+        [0.05, 0.025]
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:

@@ -30,8 +30,10 @@ class McCullochPitts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold: active signals that make a neuron active.
 
     Example:
-        # A and not B: two signals of A, an inhibitory one of B
-        McCullochPitts(["A", "B"], [("C", ["A", "A"], ["B"])])
+        >>> from fastnn.classic import McCullochPitts
+        >>> net = McCullochPitts(["A", "B"], [("C", ["A", "A"], ["B"])])
+        >>> net.predict([[1, 0], [1, 1]]).tolist()  # A and not B
+        [1, 0]
     """
 
     def __init__(

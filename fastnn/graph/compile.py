@@ -333,6 +333,8 @@ def function(
         >>> @fastnn.function
         ... def cube(x):
         ...     return x ** 3
+        >>> float(cube(2.0))
+        8.0
     """
     del jit_compile, reduce_retracing
     if func is None:

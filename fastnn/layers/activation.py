@@ -38,6 +38,10 @@ class Activation(_Elementwise):
     Args:
         activation: name, function or layer, `"relu"`.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Example:
+        >>> keras.layers.Activation("relu")(np.array([-1.0, 2.0])).numpy().tolist()
+        [0.0, 2.0]
     """
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
@@ -104,6 +108,10 @@ class LeakyReLU(_Elementwise):
         negative_slope: slope below zero.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`; `alpha`, the old name of
             `negative_slope`.
+
+    Example:
+        >>> keras.layers.LeakyReLU(0.5)(np.array([-1.0, 2.0])).numpy().tolist()
+        [-0.5, 2.0]
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:

@@ -75,6 +75,14 @@ class BatchNormalization(Layer):
 
     Raises:
         ValueError: for `synchronized=True`, and bounds that are none.
+
+    Example:
+        >>> layer = keras.layers.BatchNormalization(momentum=0.9)
+        >>> x = np.array([[1.0], [3.0]])
+        >>> layer(x, training=True).numpy().round(2).tolist()
+        [[-1.0], [1.0]]
+        >>> round(float(layer.moving_mean[0]), 4)  # 0.9 * 0 + 0.1 * 2
+        0.2
     """
 
     def __init__(

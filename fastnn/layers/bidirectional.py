@@ -34,6 +34,11 @@ class Bidirectional(Layer):
 
     Raises:
         ValueError: for other merge modes, and layers that do not fit each other.
+
+    Example:
+        >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
+        >>> layer(np.ones((2, 10, 3))).shape
+        (2, 8)
     """
 
     def __init__(

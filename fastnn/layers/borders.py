@@ -165,6 +165,10 @@ class ZeroPadding2D(BaseZeroPadding):
     """Zeros around images (batch, height, width, channels).
 
     Arguments and errors are those of `BaseZeroPadding`.
+
+    Example:
+        >>> keras.layers.ZeroPadding2D(1)(np.ones((1, 3, 3, 1))).shape
+        (1, 5, 5, 1)
     """
 
     rank = 2

@@ -213,6 +213,11 @@ class Conv1D(BaseConv):
     """1-D convolution: (batch, steps, channels) -> (batch, ..., filters).
 
     Arguments and errors are those of `BaseConv`.
+
+    Example:
+        >>> layer = keras.layers.Conv1D(4, 3, padding="causal")
+        >>> layer(np.ones((2, 10, 6))).shape
+        (2, 10, 4)
     """
 
     rank = 1
@@ -223,6 +228,13 @@ class Conv2D(BaseConv):
     """2-D convolution: (batch, height, width, channels) -> (batch, ..., filters).
 
     Arguments and errors are those of `BaseConv`.
+
+    Example:
+        >>> layer = keras.layers.Conv2D(8, 3, strides=2, padding="same")
+        >>> layer(np.ones((2, 28, 28, 1))).shape
+        (2, 14, 14, 8)
+        >>> layer.count_params()
+        80
     """
 
     rank = 2

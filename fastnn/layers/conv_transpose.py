@@ -134,6 +134,11 @@ class Conv2DTranspose(BaseConvTranspose):
 
     (batch, height, width, channels) -> (batch, ..., filters).
     Arguments and errors are those of `BaseConvTranspose`.
+
+    Example:
+        >>> layer = keras.layers.Conv2DTranspose(1, 3, strides=2, padding="same")
+        >>> layer(np.ones((2, 7, 7, 4))).shape
+        (2, 14, 14, 1)
     """
 
     rank = 2

@@ -34,6 +34,13 @@ class Dense(Layer):
 
     Shapes:
         (batch, ..., inputs) -> (batch, ..., units)
+
+    Example:
+        >>> layer = keras.layers.Dense(3, activation="relu")
+        >>> layer(np.ones((2, 4))).shape
+        (2, 3)
+        >>> [w.shape for w in layer.weights]
+        [(4, 3), (3,)]
     """
 
     def __init__(

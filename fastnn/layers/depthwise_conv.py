@@ -118,6 +118,11 @@ class DepthwiseConv2D(BaseDepthwiseConv):
     """2-D depthwise convolution of (batch, height, width, channels).
 
     Arguments and errors are those of `BaseDepthwiseConv`.
+
+    Example:
+        >>> layer = keras.layers.DepthwiseConv2D(3, depth_multiplier=2)
+        >>> layer(np.ones((2, 9, 9, 4))).shape
+        (2, 7, 7, 8)
     """
 
     rank = 2
@@ -247,6 +252,13 @@ class SeparableConv2D(BaseSeparableConv):
 
     (batch, height, width, channels) -> (batch, ..., filters).
     Arguments and errors are those of `BaseSeparableConv`.
+
+    Example:
+        >>> layer = keras.layers.SeparableConv2D(8, 3)
+        >>> layer(np.ones((2, 9, 9, 4))).shape
+        (2, 7, 7, 8)
+        >>> [w.shape for w in layer.weights]
+        [(3, 3, 4, 1), (1, 1, 4, 8), (8,)]
     """
 
     rank = 2

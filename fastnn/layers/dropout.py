@@ -56,6 +56,13 @@ class Dropout(Layer):
             each element alone.
         seed: integer, or None for one drawn from the process-wide stream.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Example:
+        >>> layer = keras.layers.Dropout(0.5, seed=1)
+        >>> layer(np.ones(4)).numpy().tolist()
+        [1.0, 1.0, 1.0, 1.0]
+        >>> sorted(set(layer(np.ones(100), training=True).numpy().tolist()))
+        [0.0, 2.0]
     """
 
     rate = Strength("]")

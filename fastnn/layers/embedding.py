@@ -34,6 +34,11 @@ class Embedding(Layer):
     Raises:
         ValueError: for sizes that are no positive integers.
         NotImplementedError: for lora_rank and quantization_config.
+
+    Example:
+        >>> layer = keras.layers.Embedding(1000, 8)
+        >>> layer(np.array([[4, 7, 0]])).shape
+        (1, 3, 8)
     """
 
     input_dtype = "int32"

@@ -44,6 +44,10 @@ class Lambda(Layer):
 
     Only named functions that are registered can be written to a config; see
     `saving.register_keras_serializable`.
+
+    Example:
+        >>> keras.layers.Lambda(lambda x: x**2)(np.array([3.0])).numpy().tolist()
+        [9.0]
     """
 
     def __init__(

@@ -123,6 +123,10 @@ class GlobalAveragePooling2D(BaseGlobalAveragePooling):
 
     (batch, height, width, channels) -> (batch, channels).
     Arguments are those of `BaseGlobalPooling`.
+
+    Example:
+        >>> keras.layers.GlobalAveragePooling2D()(np.ones((2, 7, 7, 4))).shape
+        (2, 4)
     """
 
     rank = 2

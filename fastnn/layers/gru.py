@@ -152,6 +152,12 @@ class GRU(FusedRNN):
         return_sequences; return_state adds h, (batch, units)
 
     Call arguments: those of `RNN`.
+
+    Example:
+        >>> layer = keras.layers.GRU(4, return_state=True)
+        >>> output, state = layer(np.ones((2, 10, 3)))
+        >>> output.shape, state.shape
+        ((2, 4), (2, 4))
     """
 
     _cell_class = GRUCell

@@ -146,10 +146,11 @@ def Input(  # noqa: N802 - Keras's public spelling
         ValueError: for one of the last three being True.
 
     Example:
-        x = Input((784,))
-        model = Model(x, Dense(10, activation="softmax")(x))
-        # or
-        model = Sequential([Input((784,)), Dense(10, activation="softmax")])
+        >>> x = keras.Input((784,))
+        >>> keras.Model(x, keras.layers.Dense(10)(x)).output_shape
+        (None, 10)
+        >>> keras.Sequential([x, keras.layers.Dense(10)]).output_shape
+        (None, 10)
     """
     if shape is not None and not isinstance(shape, Sequence):
         raise ShapeError(

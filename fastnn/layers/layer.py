@@ -60,12 +60,14 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
         input_shape: shape of one sample, for the first layer of a Sequential.
 
     Example:
-        class Scale(Layer):
-            def build(self, input_shape):
-                self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
-
-            def call(self, inputs):
-                return inputs * self.factor
+        >>> class Scale(keras.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight((input_shape[-1],), "ones")
+        ...
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+        >>> Scale()(np.ones((2, 3))).shape
+        (2, 3)
     """
 
     _kind = "layer"  # word for error messages

@@ -137,6 +137,11 @@ class LSTM(FusedRNN):
         return_sequences; return_state adds h and c, (batch, units)
 
     Call arguments: those of `RNN`.
+
+    Example:
+        >>> layer = keras.layers.LSTM(4, return_sequences=True)
+        >>> layer(np.ones((2, 10, 3))).shape
+        (2, 10, 4)
     """
 
     _cell_class = LSTMCell

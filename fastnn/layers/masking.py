@@ -24,6 +24,11 @@ class Masking(Layer):
 
     Shapes:
         (batch, steps, features) -> the same
+
+    Example:
+        >>> x = np.array([[[1.0], [0.0]]])
+        >>> keras.layers.Masking()(x)._keras_mask.numpy().tolist()
+        [[True, False]]
     """
 
     def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:

@@ -114,7 +114,12 @@ def _with_rank(x: Any, rank: int) -> Any:
 
 @export("keras.layers")
 class Add(Merge):
-    """The sum of a list of tensors; see `Merge`."""
+    """The sum of a list of tensors; see `Merge`.
+
+    Example:
+        >>> keras.layers.Add()([np.ones(2), np.ones(2)]).numpy().tolist()
+        [2.0, 2.0]
+    """
 
     _merge = staticmethod(ops.add)
 
@@ -168,6 +173,10 @@ class Concatenate(Merge):
 
     Raises:
         ShapeError: when other sizes differ.
+
+    Example:
+        >>> keras.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 5))]).shape
+        (2, 8)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:

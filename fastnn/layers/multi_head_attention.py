@@ -79,6 +79,12 @@ class MultiHeadAttention(Heads):
     Raises:
         ValueError: for sizes that are no positive integers, and unusable axes.
         ShapeError: when key and value have different sequences.
+
+    Example:
+        >>> layer = keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> x = np.ones((2, 10, 8))
+        >>> layer(x, x).shape
+        (2, 10, 8)
     """
 
     def __init__(

@@ -95,6 +95,11 @@ class LayerNormalization(ScaledNormalization):
     Raises:
         TypeError: for an axis that is no integer.
         ShapeError: for an axis that the inputs do not have.
+
+    Example:
+        >>> layer = keras.layers.LayerNormalization()
+        >>> layer(np.array([[1.0, 3.0]])).numpy().round(2).tolist()
+        [[-1.0, 1.0]]
     """
 
     def __init__(

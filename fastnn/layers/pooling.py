@@ -108,6 +108,11 @@ class MaxPooling2D(BaseMaxPooling):
     """Largest element of each window of (batch, height, width, channels).
 
     Arguments and errors are those of `BasePooling`.
+
+    Example:
+        >>> x = np.array([[1.0, 5.0], [3.0, 2.0]]).reshape(1, 2, 2, 1)
+        >>> keras.layers.MaxPooling2D(2)(x).numpy().ravel().tolist()
+        [5.0]
     """
 
     rank = 2
@@ -138,6 +143,11 @@ class AveragePooling2D(BaseAveragePooling):
     """Mean of each window of (batch, height, width, channels).
 
     Arguments and errors are those of `BasePooling`.
+
+    Example:
+        >>> x = np.array([[1.0, 5.0], [3.0, 3.0]]).reshape(1, 2, 2, 1)
+        >>> keras.layers.AveragePooling2D(2)(x).numpy().ravel().tolist()
+        [3.0]
     """
 
     rank = 2

@@ -27,6 +27,10 @@ class Rescaling(Layer):
         scale: a number, or one per channel: `1 / 255`.
         offset: a number, or one per channel.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Example:
+        >>> keras.layers.Rescaling(1 / 255)(np.array([0, 255])).numpy().tolist()
+        [0.0, 1.0]
     """
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
@@ -81,6 +85,12 @@ class Normalization(Layer):
     Raises:
         ValueError: for a mean without a variance, or of another shape.
         ShapeError: for axes that the inputs do not have.
+
+    Example:
+        >>> layer = keras.layers.Normalization()
+        >>> layer.adapt(np.array([[1.0], [3.0]]))
+        >>> layer(np.array([[5.0]])).numpy().tolist()
+        [[3.0]]
     """
 
     def __init__(

@@ -30,6 +30,10 @@ class Flatten(Layer):
         data_format: `"channels_last"` or `"channels_first"`; the latter moves the
             channels to the end first, so that both give the same order.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Example:
+        >>> keras.layers.Flatten()(np.ones((2, 28, 28))).shape
+        (2, 784)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
@@ -62,6 +66,10 @@ class Reshape(Layer):
     Args:
         target_shape: shape without the batch; one -1 takes what is left.
         **kwargs: `name`, `dtype`, `trainable`, `input_shape`.
+
+    Example:
+        >>> keras.layers.Reshape((4, -1))(np.ones((2, 12))).shape
+        (2, 4, 3)
     """
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:

@@ -96,6 +96,10 @@ class SimpleRNN(FusedRNN):
         return_sequences
 
     Call arguments: those of `RNN`.
+
+    Example:
+        >>> keras.layers.SimpleRNN(4)(np.ones((2, 10, 3))).shape
+        (2, 4)
     """
 
     _cell_class = SimpleRNNCell

@@ -106,6 +106,10 @@ class UpSampling2D(BaseUpSampling):
 
     Raises:
         ValueError: for another interpolation, or a size that is not positive.
+
+    Example:
+        >>> keras.layers.UpSampling2D(2)(np.ones((1, 3, 3, 1))).shape
+        (1, 6, 6, 1)
     """
 
     rank = 2

@@ -62,6 +62,11 @@ class TimeDistributed(Wrapper):
 
     Raises:
         ValueError: for inputs of less than three axes, and masks of another shape.
+
+    Example:
+        >>> layer = keras.layers.TimeDistributed(keras.layers.Dense(5))
+        >>> layer(np.ones((2, 10, 3))).shape
+        (2, 10, 5)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:

@@ -232,7 +232,13 @@ INDEX_FUNCTIONS.append(categorical_generalized_cross_entropy)
 
 @export(_LOSSES)
 class BinaryCrossentropy(FunctionLoss):
-    """Cross-entropy of independent yes/no labels; arguments as the function's."""
+    """Cross-entropy of independent yes/no labels; arguments as the function's.
+
+    Example:
+        >>> loss = keras.losses.BinaryCrossentropy()
+        >>> round(float(loss([[1.0]], [[0.5]])), 4)  # -ln 0.5
+        0.6931
+    """
 
     _function = staticmethod(binary_crossentropy)
     _options = ("from_logits", "label_smoothing", "axis")
@@ -289,7 +295,13 @@ class BinaryFocalCrossentropy(FunctionLoss):
 
 @export(_LOSSES)
 class CategoricalCrossentropy(FunctionLoss):
-    """Cross-entropy of one-hot labels; arguments as the function's."""
+    """Cross-entropy of one-hot labels; arguments as the function's.
+
+    Example:
+        >>> loss = keras.losses.CategoricalCrossentropy()
+        >>> round(float(loss([[0.0, 1.0]], [[0.75, 0.25]])), 4)  # -ln 0.25
+        1.3863
+    """
 
     _function = staticmethod(categorical_crossentropy)
     _options = ("from_logits", "label_smoothing", "axis")
@@ -340,6 +352,11 @@ class SparseCategoricalCrossentropy(IndexLoss):
     """Cross-entropy of class indices; arguments as the function's.
 
     Instances of `ignore_class` count neither in the sum nor in the divisor.
+
+    Example:
+        >>> loss = keras.losses.SparseCategoricalCrossentropy()
+        >>> round(float(loss([1], [[0.75, 0.25]])), 4)  # -ln 0.25
+        1.3863
     """
 
     _function = staticmethod(sparse_categorical_crossentropy)

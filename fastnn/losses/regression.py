@@ -108,7 +108,13 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 
 @export(_LOSSES)
 class MeanSquaredError(FunctionLoss):
-    """`mean((y_true - y_pred)**2)`."""
+    """`mean((y_true - y_pred)**2)`.
+
+    Example:
+        >>> loss = keras.losses.MeanSquaredError()
+        >>> float(loss([[1.0], [2.0]], [[1.0], [4.0]]))
+        2.0
+    """
 
     _function = staticmethod(mean_squared_error)
 
@@ -123,7 +129,13 @@ class MeanSquaredError(FunctionLoss):
 
 @export(_LOSSES)
 class MeanAbsoluteError(FunctionLoss):
-    """`mean(|y_true - y_pred|)`."""
+    """`mean(|y_true - y_pred|)`.
+
+    Example:
+        >>> loss = keras.losses.MeanAbsoluteError()
+        >>> float(loss([[1.0], [2.0]], [[1.0], [4.0]]))
+        1.0
+    """
 
     _function = staticmethod(mean_absolute_error)
 
@@ -168,7 +180,13 @@ class MeanSquaredLogarithmicError(FunctionLoss):
 
 @export(_LOSSES)
 class Huber(FunctionLoss):
-    """Quadratic for errors up to `delta`, linear beyond (Huber, 1964)."""
+    """Quadratic for errors up to `delta`, linear beyond (Huber, 1964).
+
+    Example:
+        >>> loss = keras.losses.Huber(delta=1.0)
+        >>> float(loss([[0.0], [0.0]], [[1.0], [3.0]]))  # 0.5 and 2.5
+        1.5
+    """
 
     _function = staticmethod(huber)
     _options = ("delta",)

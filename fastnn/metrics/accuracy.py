@@ -152,7 +152,13 @@ class CategoricalAccuracy(FunctionMetric):
 
 @export(_MODULE)
 class SparseCategoricalAccuracy(FunctionMetric):
-    """Share of class indices predicted right."""
+    """Share of class indices predicted right.
+
+    Example:
+        >>> metric = keras.metrics.SparseCategoricalAccuracy()
+        >>> float(metric([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
+        0.5
+    """
 
     _function = staticmethod(sparse_categorical_accuracy)
     _direction = "up"

@@ -46,6 +46,10 @@ class AUC(Metric):
         num_labels: number of labels, if known before the first batch.
         label_weights: weights of the labels.
         from_logits: scores have not passed through sigmoid.
+
+    Example:
+        >>> float(keras.metrics.AUC()([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]))
+        1.0
     """
 
     _direction = "up"

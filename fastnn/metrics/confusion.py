@@ -263,6 +263,13 @@ class Precision(_Ratio):
         top_k: count the k best scores of each row as positive instead.
         class_id: entry of the last axis to count, default all.
         name, dtype: see `Metric`.
+
+    Example:
+        >>> precision = keras.metrics.Precision()
+        >>> float(precision([0, 1, 1], [1, 1, 0]))
+        0.5
+        >>> float(precision([1, 1], [1, 1]))  # 3 of 4 so far
+        0.75
     """
 
     _counts = ("true_positives", "false_positives")
@@ -270,7 +277,12 @@ class Precision(_Ratio):
 
 @export(_MODULE)
 class Recall(_Ratio):
-    """Share of positives that are predicted positive; arguments as `Precision`."""
+    """Share of positives that are predicted positive; arguments as `Precision`.
+
+    Example:
+        >>> float(keras.metrics.Recall()([0, 1, 1], [1, 1, 0]))
+        0.5
+    """
 
     _counts = ("true_positives", "false_negatives")
 

@@ -145,7 +145,13 @@ class BinaryIoU(IoU):
 
 @export(_MODULE)
 class MeanIoU(IoU):
-    """Mean intersection over union of all classes; arguments as `IoU`."""
+    """Mean intersection over union of all classes; arguments as `IoU`.
+
+    Example:
+        >>> metric = keras.metrics.MeanIoU(num_classes=2)
+        >>> round(float(metric([0, 0, 1, 1], [0, 1, 1, 1])), 4)  # of 1/2 and 2/3
+        0.5833
+    """
 
     def __init__(
         self,

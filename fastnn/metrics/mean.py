@@ -84,7 +84,15 @@ class Sum(Metric):
 
 @export(_MODULE)
 class Mean(Metric):
-    """Weighted mean `sum(w * v) / sum(w)` over the instances of all batches."""
+    """Weighted mean `sum(w * v) / sum(w)` over the instances of all batches.
+
+    Example:
+        >>> mean = keras.metrics.Mean()
+        >>> mean.update_state([1.0, 2.0])
+        >>> mean.update_state(6.0)
+        >>> float(mean.result())
+        3.0
+    """
 
     def __init__(self, name: str | None = "mean", dtype: str | None = None) -> None:
         super().__init__(dtype, name)

@@ -50,6 +50,12 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
         name: unique name; by default the class's name in snake case, numbered.
         trainable: whether `trainable_weights` lists the weights.
         dtype: `"float32"` or `"float64"`.
+
+    Example:
+        >>> x = keras.Input((4,))
+        >>> y = keras.layers.Dense(1)(keras.layers.Dense(3, activation="relu")(x))
+        >>> keras.Model(x, y).count_params()
+        19
     """
 
     _kind = "model"

@@ -36,7 +36,12 @@ class Sequential(Model):
         name: unique name, `"sequential"` and a number by default.
 
     Example:
-        model = Sequential([Input((784,)), Dense(300, activation="relu"), Dense(10)])
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential(
+        ...     [keras.Input((784,)), dense(300, activation="relu"), dense(10)]
+        ... )
+        >>> model.count_params()
+        238510
     """
 
     def __init__(

@@ -33,6 +33,12 @@ class Adam(Optimizer):
         weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
             name, **kwargs: see `Optimizer`.
+
+    Example:
+        >>> v = keras.Variable(1.0)
+        >>> keras.optimizers.Adam(0.1).apply([keras.ops.array(2.0)], [v])
+        >>> round(float(v), 4)  # the first step is as long as the rate
+        0.9
     """
 
     _slot_options = (*Optimizer._slot_options, "amsgrad")

@@ -80,6 +80,11 @@ class ExponentialDecay(LearningRateSchedule):
         decay_rate: factor.
         staircase: only decay at multiples of `decay_steps`.
         name: name.
+
+    Example:
+        >>> rate = keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.5)
+        >>> [round(float(rate(step)), 4) for step in (0, 100, 200)]
+        [0.1, 0.05, 0.025]
     """
 
     _arguments = (
@@ -164,6 +169,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         boundaries: rising steps.
         values: rates, one more than boundaries.
         name: name.
+
+    Example:
+        >>> rate = keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.1, 0.01])
+        >>> [round(float(rate(step)), 4) for step in (5, 6)]
+        [0.1, 0.01]
     """
 
     _arguments = ("boundaries", "values", "name")
@@ -257,6 +267,11 @@ class CosineDecay(LearningRateSchedule):
         name: name.
         warmup_target: top rate, reached after `warmup_steps`; None starts at the top.
         warmup_steps: steps of the warm-up.
+
+    Example:
+        >>> rate = keras.optimizers.schedules.CosineDecay(0.1, 100)
+        >>> [round(float(rate(step)), 4) for step in (0, 50, 100)]
+        [0.1, 0.05, 0.0]
     """
 
     _arguments = (

@@ -29,6 +29,12 @@ class SGD(Optimizer):
         weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
             name, **kwargs: see `Optimizer`.
+
+    Example:
+        >>> v = keras.Variable(1.0)
+        >>> keras.optimizers.SGD(0.1).apply([keras.ops.array(2.0)], [v])
+        >>> round(float(v), 4)
+        0.8
     """
 
     _slot_options = (*Optimizer._slot_options, "momentum")

@@ -31,7 +31,8 @@ class Function(Operation):
         >>> x = keras.KerasTensor((None, 2))
         >>> y = keras.ops.exp(x) + 1.0
         >>> f = keras.Function(x, y)
-        >>> f(np.zeros((1, 2), "float32"))
+        >>> f(np.zeros((1, 2), "float32")).numpy().tolist()
+        [[2.0, 2.0]]
     """
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:

@@ -22,6 +22,10 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 
     Raises:
         ValueError: for an index outside the classes.
+
+    Example:
+        >>> keras.utils.to_categorical([0, 2]).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     indices = np.asarray(x).astype("int64")
     if indices.ndim > 1 and indices.shape[-1] == 1:
@@ -39,7 +43,12 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
-    """`x` divided by its norm of this order along `axis`; zero vectors stay zero."""
+    """`x` divided by its norm of this order along `axis`; zero vectors stay zero.
+
+    Example:
+        >>> keras.utils.normalize(np.array([[3.0, 4.0]])).tolist()
+        [[0.6, 0.8]]
+    """
     values = np.asarray(x)
     norm = np.linalg.norm(values, order, axis, keepdims=True)
     unit: np.ndarray = values / np.where(norm == 0, 1, norm)
@@ -66,6 +75,10 @@ def pad_sequences(
 
     Raises:
         ValueError: for other words, and for sequences that do not fit together.
+
+    Example:
+        >>> keras.utils.pad_sequences([[1], [2, 3]]).tolist()
+        [[0, 1], [2, 3]]
     """
     for name, word in (("padding", padding), ("truncating", truncating)):
         if word not in ("pre", "post"):

@@ -14,9 +14,11 @@ class Config:
     """A dict whose entries are attributes too, and which can be frozen.
 
     Example:
-        config = Config(learning_rate=0.1)
-        config.seed = 123
-        config.freeze()  # from here on changes are errors
+        >>> config = keras.utils.Config(learning_rate=0.1)
+        >>> config.seed = 123
+        >>> config.freeze()  # from here on changes are errors
+        >>> config.seed
+        123
     """
 
     _config: dict[str, Any]

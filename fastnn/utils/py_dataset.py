@@ -25,17 +25,19 @@ class PyDataset:
         max_queue_size: how many batches may wait.
 
     Example:
-        class Files(PyDataset):
-            def __init__(self, names, **kwargs):
-                super().__init__(**kwargs)
-                self.names = names
-
-            def __len__(self):
-                return len(self.names)
-
-            def __getitem__(self, index):
-                with np.load(self.names[index]) as batch:
-                    return batch["x"], batch["y"]
+        >>> class Files(keras.utils.PyDataset):
+        ...     def __init__(self, names, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.names = names
+        ...
+        ...     def __len__(self):
+        ...         return len(self.names)
+        ...
+        ...     def __getitem__(self, index):
+        ...         with np.load(self.names[index]) as batch:
+        ...             return batch["x"], batch["y"]
+        >>> len(Files(["a.npz", "b.npz"], workers=2))
+        2
     """
 
     # Also for subclasses that do not call __init__.

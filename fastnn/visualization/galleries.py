@@ -185,7 +185,11 @@ def plot_bounding_box_gallery(
 def _legend(colors: Mapping[str, Color]) -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(color=np.array(c) / 255, label=name) for name, c in colors.items()]
+    found = []
+    for name, (red, green, blue) in colors.items():
+        ink = (red / 255, green / 255, blue / 255)
+        found.append(Patch(color=ink, label=name))
+    return found
 
 
 @export("keras.visualization")
