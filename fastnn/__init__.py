@@ -73,7 +73,8 @@ if TYPE_CHECKING:
 _MODULES = frozenset(
     """activations backend callbacks classic config constraints datasets dtype_policies
     initializers keras layers losses metrics mixed_precision models onnx ops optimizers
-    preprocessing random regularizers saving tf tree utils visualization""".split()
+    preprocessing random regularizers saving tf tree utils visualization
+    wrappers""".split()
 )
 _NAMES = {
     "name_scope": "fastnn._names",

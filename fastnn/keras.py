@@ -17,7 +17,7 @@ _MODULES = {
     for name in """activations backend callbacks config constraints datasets
     dtype_policies initializers layers losses metrics mixed_precision models ops
     optimizers preprocessing random regularizers saving tree utils
-    visualization""".split()
+    visualization wrappers""".split()
 }
 _NAMES = {
     "DTypePolicy": "fastnn.dtype_policies",

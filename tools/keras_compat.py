@@ -38,7 +38,6 @@ REASONS = {
     "keras.quantizers": "quantization " + _LATER,
     "keras.utils.FeatureSpace": "preprocessing layers " + _LATER,
     "keras.utils.legacy": "formats of Keras 1 and 2",
-    "keras.wrappers": "wrappers for scikit-learn " + _LATER,
 }
 _NAMES = {
     "preprocessing layers " + _LATER: """layers: AugMix AutoContrast CategoryEncoding
