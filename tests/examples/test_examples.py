@@ -96,11 +96,75 @@ def test_compile_step():
     assert eager < 0.25  # the loss of the zero weights it starts from
 
 
-def test_digits_transfer(digits):
+def test_digits_transfer(digits, capsys):
     tiny = ["--data", str(digits), "--epochs", "5", "--units", "20"]
     found = load("digits_transfer").main(tiny)
-    assert list(found) == ["from scratch", "frozen", "top two thawed"]
+    kinds = ["frozen", "frozen, cached", "four frozen", "top two thawed"]
+    assert list(found) == ["from scratch", *kinds]
     assert min(found.values()) > 0.5 and found["from scratch"] > 0.8
+    assert re.search(r"trained in [\d.]+ s, [\d.]+ s cached", capsys.readouterr().out)
+
+
+def test_mnist_deep(digits, tmp_path, capsys):
+    out = tmp_path / "out"
+    tiny = ["--data", str(digits), "--output", str(out), "--units", "40"]
+    assert load("mnist_deep").main(tiny) > 0.9
+    assert {path.name for path in out.iterdir()} == {"best.keras", "logs"}
+    assert [p.name for p in sorted((out / "logs").iterdir())] == ["train", "validation"]
+    assert re.search(r"ended after \d+ of 40 epochs", capsys.readouterr().out)
+
+
+@pytest.mark.filterwarnings("ignore:.*agg")
+def test_digits_tuned(digits, tmp_path, capsys, monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    module = load("digits_tuned")
+    monkeypatch.setattr(module, "RATES", (1e-5, 3e-3))
+    monkeypatch.setattr(module, "BATCHES", (16,))
+    tiny = ["--data", str(digits), "--output", str(tmp_path), "--units", "20"]
+    found = module.main([*tiny, "--epochs", "20"])
+    assert list(found) == ["plain", "normalized", "dropout"]
+    assert min(found.values()) > 0.7
+    printed = capsys.readouterr().out
+    assert "chosen: rate 0.003, batches of 16" in printed
+    assert len(re.findall(r"reached (in epoch \d+|never)", printed)) == 3
+    names = {f"{name}.keras" for name in found} | {"curves.png"}
+    assert {path.name for path in tmp_path.iterdir()} >= names
+
+
+def test_digit_pairs(digits):
+    module = load("digit_pairs")
+    tiny = ["--data", str(digits), "--steps", "400", "--few", "10"]
+    found = module.main([*tiny, "--epochs", "40"])
+    assert list(found) == ["pairs", "reused", "from scratch"]
+    assert found["pairs"] > 0.85 and found["reused"] > 0.7
+    y = np.arange(40) % 10
+    (a, b), differ = next(module.pairs(y[:, None], y, seed=0))
+    assert differ.mean() == 0.5 and len(a) == 64
+    np.testing.assert_array_equal((a != b).ravel(), differ.ravel())
+
+
+def test_mnist_cnn(digits):
+    tiny = ["--data", str(digits), "--epochs", "25", "--filters", "8"]
+    assert load("mnist_cnn").main([*tiny, "--batch", "16", "--shift", "0"]) > 0.9
+    data = load("mnist_cnn").Shifted(np.eye(4)[None, ..., None], np.zeros(1), 1, 1)
+    shifts = set()
+    for _ in range(40):
+        shifts.add(tuple(np.argwhere(data[0][0][0, ..., 0])[:, 1]))
+        data.on_epoch_end()
+    assert len(shifts) > 1
+
+
+@pytest.mark.filterwarnings("ignore:.*agg", "ignore::FutureWarning:sklearn")
+def test_digits_reduced(digits, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    out = ["--output", str(tmp_path), "--points", "60"]
+    found = load("digits_reduced").main(["--data", str(digits), *out])
+    assert found["784 numbers"] > 0.9 and set(found) == {"784 numbers", "PCA"}
+    assert re.search(r"95 % of the variance: \d+ of 16", capsys.readouterr().out)
+    assert (tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_classic_neurons(tmp_path, capsys):
