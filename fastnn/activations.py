@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
+from fastnn._registry import exported_name
 from fastnn.errors import warn_renamed
 from fastnn.serialization import (
     deserialize_keras_object,
@@ -261,10 +262,11 @@ _TABLE = exported(_MODULE)
 
 def serialize(activation: Any) -> str | dict[str, Any]:
     """The name of an activation of this module, else its config dict."""
-    config = serialize_keras_object(activation)
-    if isinstance(activation, FunctionType) and activation in _TABLE.values():
-        return activation.__name__
-    return config
+    if isinstance(activation, FunctionType):
+        module, name = exported_name(activation) or ("", "")
+        if module == _MODULE:
+            return name
+    return serialize_keras_object(activation)
 
 
 def deserialize(

@@ -20,7 +20,7 @@ from fastnn.saving.keras_files import KERAS_VERSION
 from fastnn.saving.legacy_configs import modernized
 from fastnn.saving.reader import Reader, Stored
 from fastnn.saving.variables import Problems, compare, plain_array
-from fastnn.saving.windows import new_hdf5
+from fastnn.saving.windows import new_hdf5, put_array
 from fastnn.serialization import CustomObjectScope, serialize_keras_object
 
 _HEADER = 64512  # bytes of attributes that an HDF5 object has room for
@@ -100,7 +100,7 @@ def _write_group(group: Any, values: list[tuple[str, Any]]) -> None:
         names[name] = value
     _write_names(group, "weight_names", list(names))
     for name, value in names.items():
-        group.create_dataset(name, data=plain_array(value))
+        put_array(group, name, plain_array(value))
 
 
 def _write_names(group: Any, name: str, names: list[str]) -> None:
@@ -237,7 +237,7 @@ def read_layers(
     problems.report(reader, skip_mismatch)
     for _, weights, stored in planned:
         for weight, one in zip(weights, stored, strict=True):
-            weight.assign(one.read().astype(weight.dtype, copy=False))
+            one.load_into(weight)
 
 
 def _pairs(

@@ -57,6 +57,11 @@ class Stored:
         """
         raise NotImplementedError
 
+    def load_into(self, variable: Any) -> None:
+        """Gives a variable its value, read to where it stays."""
+        if not self.read_into(variable._buffer()):
+            variable.assign(self.read().astype(variable.dtype, copy=False))
+
     def _new(self) -> np.ndarray:
         if self.problem or self.dtype is None:
             raise self._reader.fail(self.problem, self.path)

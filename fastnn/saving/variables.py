@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.errors import ModelFileError, warn_user
 from fastnn.saving.paths import saveables
 from fastnn.saving.reader import Reader, Stored
+from fastnn.saving.windows import put_array
 
 _SHOWN = 20
 
@@ -42,9 +43,9 @@ class Hdf5Group(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         array = plain_array(value)
-        stored = self._group.create_dataset(key, data=array)
+        put_array(self._group, key, array)
         if array.dtype.name == "bfloat16":
-            stored.attrs["dtype"] = "bfloat16"
+            self._group[key].attrs["dtype"] = "bfloat16"
 
     def __getitem__(self, key: str) -> Any:
         return self._group[key][()]
@@ -136,9 +137,7 @@ class Store(MutableMapping[str, Any]):
 
     def assign(self, key: str, variable: Any) -> None:
         """Gives a variable its value, read to where it stays."""
-        stored = self.stored(key)
-        if not stored.read_into(variable._buffer()):
-            variable.assign(stored.read().astype(variable.dtype, copy=False))
+        self.stored(key).load_into(variable)
 
     def __getitem__(self, key: str) -> np.ndarray:
         return self.stored(key).read()
