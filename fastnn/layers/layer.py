@@ -21,7 +21,7 @@ from fastnn.layers._policy import PolicyMixin
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
 from fastnn.layers.input_spec import check_inputs, format_shape
-from fastnn.saving.allowance import placeholder
+from fastnn.saving.allowance import new_weight
 from fastnn.symbolic import configs
 from fastnn.symbolic.base import Operation
 from fastnn.symbolic.node import Calls
@@ -340,11 +340,14 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
         dtype = dtype or self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
-        value = placeholder(shape, dtype, f"layer '{self.name}'")
-        if value is None:
-            value = initializers.get(initializer)(shape, dtype=dtype)
         name = name or _names.auto_name("variable")
-        variable = Variable(value, trainable=trainable, dtype=dtype, name=name)
+        variable: Variable = new_weight(
+            shape,
+            dtype,
+            f"layer '{self.name}'",
+            lambda: initializers.get(initializer)(shape, dtype=dtype),
+            lambda value: Variable(value, trainable, dtype, name),
+        )
         variable.path = f"{self._path}/{name}"
         variable.autocast = autocast
         variable.regularizer = _parts.find("regularizer", regularizer)

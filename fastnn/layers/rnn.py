@@ -17,6 +17,7 @@ from fastnn.layers._recurrent import DropoutMasks
 from fastnn.layers._tracking import Untracked
 from fastnn.layers.input_spec import format_shape
 from fastnn.layers.layer import Layer
+from fastnn.saving.allowance import check_state
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 Shape = tuple[int | None, ...]
@@ -146,6 +147,9 @@ class RNN(Layer):
             made.path = f"{self._path}/rnn_state"
             return made
 
+        sizes = tree.flatten(self.state_size)
+        if all(isinstance(n, int) for n in sizes):
+            check_state(8 * batch * sum(sizes), f"layer '{self.name}'")
         with init_scope():
             first = self.get_initial_state(batch)
             self._states.value = tree.map_structure(variable, first)

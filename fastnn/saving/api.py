@@ -197,13 +197,19 @@ def _require_built(model: Any, where: str) -> None:
 def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
     """The model that `model.to_json()` described, with new weights, not compiled.
 
+    Large weights are drawn when the whole model has been made. A model of your own with
+    more than 4 GiB, or half of the machine's memory: `Sequential.from_config(
+    json.loads(text)["config"])` has no such limit.
+
     Raises:
-        ModelFileError: for what is no such description.
+        ModelFileError: for what is no such description, and for weights of more than
+            that, before they are drawn.
     """
+    from fastnn.saving.allowance import weights_drawn_last
     from fastnn.saving.building import model_of
     from fastnn.saving.limits import parse_json
 
-    with reading("<json>"):
+    with reading("<json>"), weights_drawn_last():
         config = parse_json(json_string.encode(), "<json>", "")
         return model_of(config, custom_objects, "<json>", "")
 

@@ -7,6 +7,7 @@ goes through here, `archive.py` and the readers (`reader.py`) of each format.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,10 @@ HDF5_OBJECTS = 1_000_000
 HDF5_DEPTH = 256
 HDF5_RATIO = 1032  # of a compressed dataset above HDF5_FREE bytes
 HDF5_FREE = 1 << 20
+# New weights of a config without a file: drawn at once below, all of them at most.
+DRAWN_AT_ONCE = 64 << 20
+NEW_WEIGHTS = 4 << 30
+STATES = 64 << 20  # of a stateful layer, which no file holds
 HDF5_CHUNKS = 4096  # of a dataset, and one more for 256 bytes
 
 
@@ -82,6 +87,14 @@ def _depth(text: str) -> int:
         elif token in "]}":
             depth -= 1
     return deepest
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's memory; much where nobody tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 62
 
 
 @contextmanager
