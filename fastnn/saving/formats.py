@@ -62,23 +62,29 @@ def weights_of(path: str) -> Iterator[Reader]:
     """The variables in a file of any format, or in the folder of an archive."""
     if os.path.isdir(path):
         path = os.path.join(path, WEIGHTS)
+    with opened(path) as handle, weights_in(handle, path) as reader:
+        yield reader
+
+
+@contextmanager
+def weights_in(handle: int, path: str) -> Iterator[Reader]:
+    """The same of a file that is open, and was replaced under its name perhaps."""
     kind = format_of(path)
     make = kind.reader if kind else None
     if path.endswith(sharded.ENDING):
         make = sharded.ShardedReader
-    with opened(path) as handle:
-        if make is not None:
-            with make(handle, path) as reader:
+    if make is not None:
+        with make(handle, path) as reader:
+            yield reader
+    elif os.pread(handle, 2, 0) == b"PK":
+        with ArchiveReader(path, handle) as archive:
+            window = archive.window(WEIGHTS)
+            with window, Hdf5Reader(window, path, WEIGHTS) as reader:
                 yield reader
-        elif os.pread(handle, 2, 0) == b"PK":
-            with ArchiveReader(path, handle) as archive:
-                window = archive.window(WEIGHTS)
-                with window, Hdf5Reader(window, path, WEIGHTS) as reader:
-                    yield reader
-        else:
-            size = os.fstat(handle).st_size
-            with Hdf5Reader(Window(handle, 0, size), path) as reader:
-                yield reader
+    else:
+        size = os.fstat(handle).st_size
+        with Hdf5Reader(Window(handle, 0, size), path) as reader:
+            yield reader
 
 
 def write_weights(

@@ -16,7 +16,7 @@ from fastnn.saving.archive import (
     ArchiveWriter,
 )
 from fastnn.saving.building import build_model
-from fastnn.saving.formats import opened, weights_of
+from fastnn.saving.formats import opened, weights_in, weights_of
 from fastnn.saving.reader import Reader
 from fastnn.saving.variables import read_variables, size_of, write_variables
 from fastnn.saving.windows import Window, new_hdf5, write_hdf5
@@ -104,37 +104,63 @@ def write_folder(model: Any, path: str, include_optimizer: bool = True) -> None:
 
 def read_config(path: str) -> tuple[Any, Any]:
     """(config, metadata) of a `.keras` archive or folder, as plain data."""
+    if not os.path.isdir(path):
+        with opened(path) as handle:
+            return _config_in(handle, path)
     texts: dict[str, bytes] = {}
-    if os.path.isdir(path):
-        for name in (CONFIG, METADATA):
-            member = os.path.join(path, name)
-            if name == CONFIG or os.path.exists(member):
-                with open(member, "rb") as file:
-                    texts[name] = file.read(limits.JSON_BYTES + 1)
-    else:
-        with opened(path) as handle, ArchiveReader(path, handle) as archive:
-            for name in (CONFIG, METADATA):
-                if name == CONFIG or name in archive.members:
-                    texts[name] = archive.read(name, limits.JSON_BYTES)
+    for name in (CONFIG, METADATA):
+        member = os.path.join(path, name)
+        if name == CONFIG or os.path.exists(member):
+            with open(member, "rb") as file:
+                texts[name] = file.read(limits.JSON_BYTES + 1)
+    return _parsed(texts, path)
+
+
+def _config_in(handle: int, path: str) -> tuple[Any, Any]:
+    with ArchiveReader(path, handle) as archive:
+        texts = {
+            name: archive.read(name, limits.JSON_BYTES)
+            for name in (CONFIG, METADATA)
+            if name == CONFIG or name in archive.members
+        }
+    return _parsed(texts, path)
+
+
+def _parsed(texts: dict[str, bytes], path: str) -> tuple[Any, Any]:
     parsed = {name: limits.parse_json(text, path, name) for name, text in texts.items()}
     return parsed[CONFIG], parsed.get(METADATA, {})
 
 
 def read_archive(path: str, custom_objects: Any, compile: bool, safe_mode: bool) -> Any:
-    """The model of a `.keras` archive or folder."""
-    config, _ = read_config(path)
+    """The model of a `.keras` archive or folder.
+
+    An archive is opened once: one that a save replaces meanwhile is read as it was.
+    """
+    if os.path.isdir(path):
+        config, _ = read_config(path)
+        with weights_of(path) as reader:
+            return _model_in(config, reader, None, path, custom_objects, compile)
+    with opened(path) as handle:
+        config, _ = _config_in(handle, path)
+        with weights_in(handle, path) as reader:
+            return _model_in(config, reader, handle, path, custom_objects, compile)
+
+
+def _model_in(
+    config: Any,
+    reader: Reader,
+    handle: int | None,
+    path: str,
+    custom_objects: Any,
+    compile: bool,
+) -> Any:
     if not isinstance(config, dict):
         raise ModelFileError(path, "it describes no model.", CONFIG)
     if not compile:
         config["compile_config"] = None
-    with weights_of(path) as reader:
-        model = build_model(config, custom_objects, reader.total, path, CONFIG)
-        read_model(model, reader)
-        if os.path.isdir(path):
-            assets.load(model, path, None, reader)
-        else:
-            with opened(path) as handle:
-                assets.load(model, path, handle, reader)
+    model = build_model(config, custom_objects, reader.total, path, CONFIG)
+    read_model(model, reader)
+    assets.load(model, path, handle, reader)
     return model
 
 
