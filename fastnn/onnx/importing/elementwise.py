@@ -66,7 +66,7 @@ SAME = {
 }
 
 
-@reads(*SAME)
+@reads(*SAME, images="each")
 def _same(node: Node, *values: Any) -> Any:
     if node.op == "Identity":
         return values[0]
@@ -79,7 +79,7 @@ def _same(node: Node, *values: Any) -> Any:
     return getattr(ops, name)(*values)
 
 
-@reads("Max", "Min", "Sum", "Mean")
+@reads("Max", "Min", "Sum", "Mean", images="each")
 def _many(node: Node, *values: Any) -> Any:
     function = {"Max": ops.maximum, "Min": ops.minimum}.get(node.op, ops.add)
     found = reduce(function, map(tensor, values))
@@ -91,7 +91,7 @@ def like(number: float, x: Tensor) -> Tensor:
     return tensor(np.asarray(number, x.dtype))
 
 
-@reads("Div")
+@reads("Div", images="each")
 def _div(node: Node, a: Any, b: Any) -> Any:
     a, b = tensor(a), tensor(b)
     if is_float(a.dtype):
@@ -100,7 +100,7 @@ def _div(node: Node, a: Any, b: Any) -> Any:
     return quotient if a.dtype[0] == "u" else quotient * ops.sign(a) * ops.sign(b)
 
 
-@reads("Mod")
+@reads("Mod", images="each")
 def _mod(node: Node, a: Any, b: Any) -> Any:
     a, b = tensor(a), tensor(b)
     if not node.get("fmod", 0):
@@ -111,7 +111,7 @@ def _mod(node: Node, a: Any, b: Any) -> Any:
     return rest if a.dtype[0] == "u" else rest * ops.sign(a)
 
 
-@reads("Pow")
+@reads("Pow", images="each")
 def _pow(node: Node, a: Any, b: Any) -> Any:
     a, b = tensor(a), tensor(b)
     if is_float(b.dtype) and not is_float(a.dtype):
@@ -119,13 +119,13 @@ def _pow(node: Node, a: Any, b: Any) -> Any:
     return ops.power(a, ops.cast(b, a.dtype))
 
 
-@reads("BitShift")
+@reads("BitShift", images="each")
 def _shift(node: Node, a: Any, b: Any) -> Any:
     left = node.get("direction") == "LEFT"
     return (ops.left_shift if left else ops.right_shift)(tensor(a), tensor(b))
 
 
-@reads("IsInf")
+@reads("IsInf", images="each")
 def _isinf(node: Node, x: Any) -> Any:
     x = tensor(x)
     found = ops.isinf(x)
@@ -136,7 +136,7 @@ def _isinf(node: Node, x: Any) -> Any:
     return found
 
 
-@reads("Clip", constants="1 2")
+@reads("Clip", constants="1 2", images="each")
 def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
     x = tensor(x)
     low = node.get("min") if low is None else low
@@ -151,28 +151,28 @@ def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
 # -- activations -----------------------------------------------------------------------
 
 
-@reads("Elu")
+@reads("Elu", images="each")
 def _elu(node: Node, x: Any) -> Any:
     return ops.elu(tensor(x), node.get("alpha", 1.0))
 
 
-@reads("Celu")
+@reads("Celu", images="each")
 def _celu(node: Node, x: Any) -> Any:
     return ops.celu(tensor(x), node.get("alpha", 1.0))
 
 
-@reads("LeakyRelu")
+@reads("LeakyRelu", images="each")
 def _leaky(node: Node, x: Any) -> Any:
     return ops.leaky_relu(tensor(x), node.get("alpha", 0.01))
 
 
-@reads("PRelu")
+@reads("PRelu", images="each")
 def _prelu(node: Node, x: Any, slope: Any) -> Any:
     x, slope = tensor(x), tensor(slope)
     return ops.where(ops.less(x, like(0, x)), ops.multiply(x, slope), x)
 
 
-@reads("Selu")
+@reads("Selu", images="each")
 def _selu(node: Node, x: Any) -> Any:
     alpha = node.get("alpha", 1.6732632423543772)
     gamma = node.get("gamma", 1.0507009873554805)
@@ -180,43 +180,43 @@ def _selu(node: Node, x: Any) -> Any:
     return ops.multiply(ops.elu(x, alpha), like(gamma, x))
 
 
-@reads("HardSigmoid")
+@reads("HardSigmoid", images="each")
 def _hard_sigmoid(node: Node, x: Any) -> Any:
     x = tensor(x)
     line = ops.add(x * like(node.get("alpha", 0.2), x), like(node.get("beta", 0.5), x))
     return ops.clip(line, 0.0, 1.0)
 
 
-@reads("HardSwish")
+@reads("HardSwish", images="each")
 def _hard_swish(node: Node, x: Any) -> Any:
     return ops.hard_silu(tensor(x))
 
 
-@reads("Mish")
+@reads("Mish", images="each")
 def _mish(node: Node, x: Any) -> Any:
     x = tensor(x)
     return ops.multiply(x, ops.tanh(ops.softplus(x)))
 
 
-@reads("Gelu")
+@reads("Gelu", images="each")
 def _gelu(node: Node, x: Any) -> Any:
     return ops.gelu(tensor(x), approximate=node.get("approximate", "none") == "tanh")
 
 
-@reads("Swish")
+@reads("Swish", images="each")
 def _swish(node: Node, x: Any) -> Any:
     x = tensor(x)
     return ops.multiply(x, ops.sigmoid(x * like(node.get("alpha", 1.0), x)))
 
 
-@reads("ThresholdedRelu")
+@reads("ThresholdedRelu", images="each")
 def _thresholded(node: Node, x: Any) -> Any:
     x = tensor(x)
     above = ops.greater(x, like(node.get("alpha", 1.0), x))
     return ops.where(above, x, like(0, x))
 
 
-@reads("Shrink")
+@reads("Shrink", images="each")
 def _shrink(node: Node, x: Any) -> Any:
     x, lambd, bias = tensor(x), node.get("lambd", 0.5), node.get("bias", 0.0)
     if not is_float(x.dtype):
@@ -240,7 +240,7 @@ def _named(number: int, op: str) -> str:
     return name
 
 
-@reads("Cast")
+@reads("Cast", images="each")
 def _cast(node: Node, x: Any) -> Any:
     return cast(tensor(x), _named(node.attrs["to"], node.op))
 
@@ -255,7 +255,7 @@ def _cast_like(node: Node, x: Any, other: Any) -> Any:
     return cast(tensor(x), tensor(other).dtype)
 
 
-@reads("Dropout", constants="1 2")
+@reads("Dropout", constants="1 2", images="each")
 def _dropout(node: Node, x: Any, ratio: Any = None, training: Any = None) -> Any:
     x = tensor(x)
     if training is not None and bool(host(training, node.op, "training_mode")):

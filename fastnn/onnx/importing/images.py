@@ -15,19 +15,10 @@ from fastnn import ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.onnx.importing.elementwise import like
+from fastnn.onnx.importing.layout import Images, first, last
 from fastnn.onnx.importing.table import Node, UnsupportedError, reads, tensor
 
 Ints = tuple[int, ...]
-
-
-def last(x: Tensor) -> Tensor:
-    """Channels first to channels last, as a view."""
-    return raw.transpose(x, (0, *range(2, x.ndim), 1))
-
-
-def first(x: Tensor) -> Tensor:
-    """The way back."""
-    return raw.transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
 class Windows:
@@ -110,13 +101,17 @@ class Windows:
             yield ops.get_item(whole, (*key, slice(None)))
 
 
+def _given(x: Any) -> Any:
+    return x if isinstance(x, Images) else tensor(x)
+
+
 def _bias(b: Any, x: Tensor) -> Tensor:
     return tensor(np.zeros(0, x.dtype) if b is None else b)
 
 
-@reads("Conv")
-def convolved(node: Node, x: Any, w: Any, b: Any = None) -> Any:
-    x, w = tensor(x), tensor(w)
+@reads("Conv", images="own")
+def _conv(node: Node, x: Any, w: Any, b: Any = None) -> Images:
+    x, w = _given(x), tensor(w)
     windows = Windows(node, x.shape[2:], node.get("kernel_shape") or w.shape[2:])
     rank, groups, inside = x.ndim - 2, node.get("group", 1), x.shape[1]
     bias = _bias(b, x)
@@ -126,16 +121,21 @@ def convolved(node: Node, x: Any, w: Any, b: Any = None) -> Any:
         split = raw.reshape(w, (inside, outputs, *w.shape[2:]))
         kernel = raw.transpose(split, (*spatial, 0, 1))
         settings = windows.strides, windows.dilations, windows.low, windows.sizes
-        return first(raw.depthwise_conv(last(x), kernel, bias, *settings))
+        return Images(raw.depthwise_conv(last(x), kernel, bias, *settings))
     kernel = raw.transpose(w, (*spatial, 1, 0))
     pads = (*windows.low, *windows.high)
     settings = windows.strides, windows.dilations, pads, groups
-    return first(raw.conv(last(x), kernel, bias, *settings))
+    return Images(raw.conv(last(x), kernel, bias, *settings))
 
 
-@reads("ConvTranspose")
+def convolved(node: Node, x: Any, w: Any, b: Any = None) -> Tensor:
+    """The same as the file's tensor."""
+    return _conv(node, x, w, b).first()
+
+
+@reads("ConvTranspose", images="own")
 def _conv_transpose(node: Node, x: Any, w: Any, b: Any = None) -> Any:
-    x, w = tensor(x), tensor(w)
+    x, w = _given(x), tensor(w)
     rank, groups = x.ndim - 2, node.get("group", 1)
     size, kernel = x.shape[2:], w.shape[2:]
     strides = tuple(node.get("strides") or (1,) * rank)
@@ -160,7 +160,7 @@ def _conv_transpose(node: Node, x: Any, w: Any, b: Any = None) -> Any:
         high.append(whole - count - begin)
     kernel_last = raw.transpose(w, (*range(2, rank + 2), 1, 0))
     settings = tuple(out), strides, dilations, (*low, *high), groups
-    return first(raw.conv_transpose(last(x), kernel_last, _bias(b, x), *settings))
+    return Images(raw.conv_transpose(last(x), kernel_last, _bias(b, x), *settings))
 
 
 @reads("ConvInteger")
@@ -174,26 +174,26 @@ def _conv_integer(node: Node, x: Any, w: Any, zx: Any = None, zw: Any = None) ->
     return ops.cast(convolved(node, centred(x, zx), centred(w, zw)), "int32")
 
 
-@reads("MaxPool")
+@reads("MaxPool", images="own")
 def _max_pool(node: Node, x: Any) -> Any:
-    x = tensor(x)
+    x = _given(x)
     windows = Windows(node, x.shape[2:], node.attrs["kernel_shape"])
     images = last(x)
     settings = windows.kernel, windows.strides, windows.low, windows.sizes
     if x.dtype not in ("float32", "float64"):
-        wide = _max_pool(node, ops.cast(x, "float64"))
+        wide = _max_pool(node, Images(ops.cast(images, "float64")))
         wide = wide if isinstance(wide, tuple) else (wide,)
-        return (ops.cast(wide[0], x.dtype), *wide[1:])
+        return (Images(ops.cast(wide[0].last, x.dtype)), *wide[1:])
     if node.outputs > 1:
         if not windows.simple:
             raise UnsupportedError("[onnx] places of maxima in dilated windows")
         y, index = raw.max_pool_with_index(images, *settings)
         places = _places(x.shape, bool(node.get("storage_order", 0)))
         found = raw.max_pool_take(last(tensor(places)), index, *settings)
-        return first(y), ops.cast(first(found), "int64")
+        return Images(y), ops.cast(first(found), "int64")
     if windows.simple:
-        return first(raw.max_pool(images, *settings))
-    return first(reduce(ops.maximum, windows.taps(windows.whole(images, -np.inf))))
+        return Images(raw.max_pool(images, *settings))
+    return Images(reduce(ops.maximum, windows.taps(windows.whole(images, -np.inf))))
 
 
 def _places(shape: Ints, columns: bool) -> np.ndarray:
@@ -205,15 +205,15 @@ def _places(shape: Ints, columns: bool) -> np.ndarray:
     return outer.reshape(shape[:2] + (1,) * (len(shape) - 2)) + inner
 
 
-@reads("AveragePool")
-def _average_pool(node: Node, x: Any) -> Any:
-    x = tensor(x)
+@reads("AveragePool", images="own")
+def _average_pool(node: Node, x: Any) -> Images:
+    x = _given(x)
     windows = Windows(node, x.shape[2:], node.attrs["kernel_shape"])
     images, pads = last(x), [*zip(windows.low, windows.high, strict=True)]
     counted = bool(node.get("count_include_pad", 0))
     if windows.simple and not counted:
         settings = windows.kernel, windows.strides, windows.low, windows.sizes
-        return first(raw.average_pool(images, *settings))
+        return Images(raw.average_pool(images, *settings))
     inside = ops.ones_like(images)
     if counted:
         around = [(0, 0), *pads, (0, 0)]
@@ -222,22 +222,27 @@ def _average_pool(node: Node, x: Any) -> Any:
         windows.low = windows.high = (0,) * len(pads)
     total = reduce(ops.add, windows.taps(windows.whole(images, 0)))
     count = reduce(ops.add, windows.taps(windows.whole(inside, 0)))
-    return first(total / count)
+    return Images(total / count)
 
 
-@reads("LpPool")
-def _lp_pool(node: Node, x: Any) -> Any:
-    x, p = tensor(x), node.get("p", 2)
+@reads("LpPool", images="own")
+def _lp_pool(node: Node, x: Any) -> Images:
+    x, p = _given(x), node.get("p", 2)
     windows = Windows(node, x.shape[2:], node.attrs["kernel_shape"])
     powers = ops.power(ops.abs(last(x)), like(p, x))
     total = reduce(ops.add, windows.taps(windows.whole(powers, 0)))
-    return first(ops.power(total, like(1 / p, x)))
+    return Images(ops.power(total, like(1 / p, x)))
 
 
-@reads("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+@reads("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", images="own")
 def _global_pool(node: Node, x: Any) -> Any:
+    if isinstance(x, Images):
+        return Images(_global(node, x.last, tuple(range(1, x.ndim - 1))))
     x = tensor(x)
-    axes = tuple(range(2, x.ndim))
+    return _global(node, x, tuple(range(2, x.ndim)))
+
+
+def _global(node: Node, x: Tensor, axes: Ints) -> Tensor:
     if node.op == "GlobalLpPool":
         p = node.get("p", 2)
         total = ops.sum(ops.power(ops.abs(x), like(p, x)), axis=axes, keepdims=True)

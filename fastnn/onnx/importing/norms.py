@@ -11,13 +11,18 @@ from fastnn import ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.onnx.importing.elementwise import like
-from fastnn.onnx.importing.images import first, last
+from fastnn.onnx.importing.layout import Images, first, last, plain
 from fastnn.onnx.importing.table import Node, UnsupportedError, reads, tensor
 
 
-@reads("BatchNormalization")
+@reads("BatchNormalization", images="own")
 def _batch(node: Node, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
-    x, *numbers = map(tensor, (x, mean, variance, scale, bias))
+    numbers = [tensor(n) for n in (mean, variance, scale, bias)]
+    if isinstance(x, Images) and node.outputs == 1 and not node.get("training_mode", 0):
+        numbers = [ops.cast(n, x.dtype) for n in numbers]
+        epsilon = node.get("epsilon", 1e-5)
+        return Images(_applied(x.last, numbers, epsilon, x.ndim - 1))
+    x = x.first() if isinstance(x, Images) else tensor(x)
     epsilon = node.get("epsilon", 1e-5)
     numbers = [ops.cast(n, x.dtype) for n in numbers]
     if node.get("training_mode", 0):
@@ -35,9 +40,9 @@ def _batch(node: Node, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) 
     return _applied(x, numbers, epsilon)
 
 
-def _applied(x: Tensor, numbers: list[Tensor], epsilon: float) -> Tensor:
+def _applied(x: Tensor, numbers: list[Tensor], epsilon: float, axis: int = 1) -> Tensor:
     mean, variance, scale, bias = numbers
-    return raw.batch_norm_apply(x, mean, variance, scale, bias, 1, epsilon)
+    return raw.batch_norm_apply(x, mean, variance, scale, bias, axis, epsilon)
 
 
 def _per_channel(value: Tensor, rank: int) -> Tensor:
@@ -90,14 +95,15 @@ def _group(node: Node, x: Any, scale: Any, bias: Any) -> Any:
     return first(y)
 
 
-@reads("LRN")
+@reads("LRN", images="own")
 def _lrn(node: Node, x: Any) -> Any:
-    x, size = tensor(x), node.attrs["size"]
+    x, size = (x if isinstance(x, Images) else tensor(x)), node.attrs["size"]
     alpha, beta = node.get("alpha", 1e-4), node.get("beta", 0.75)
     bias = node.get("bias", 1.0)
     if size % 2:
         settings = (size - 1) // 2, bias, alpha / size, beta
-        return first(raw.lrn(last(x), *settings))
+        return Images(raw.lrn(last(x), *settings))
+    x = plain(x)
     squares = ops.square(x)
     low, high = (size - 1) // 2, size // 2
     around = [(0, 0), (low, high)] + [(0, 0)] * (x.ndim - 2)

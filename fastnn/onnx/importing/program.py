@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import FastnnError, ModelFileError
 from fastnn.onnx.importing.functions import function_reader
+from fastnn.onnx.importing.layout import Images, apply_each, plain
 from fastnn.onnx.importing.reading import array_of
-from fastnn.onnx.importing.table import Node, Reader, readers
+from fastnn.onnx.importing.table import Node, Reader, readers, takes_images
 
 # AttributeProto.AttributeType -> field.
 _FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
@@ -170,18 +172,18 @@ class Program:
             values.update(zip(call.outputs, found, strict=False))
             for name in call.last:
                 values.pop(name, None)
-        return [values[name] for name in self.outputs]
+        return [plain(values[name]) for name in self.outputs]
 
     def _one(self, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
         try:
             if not any(
-                isinstance(v, Tensor) for v in inputs
+                isinstance(v, (Tensor, Images)) for v in inputs
             ) and not call.node.attrs.get("body"):
                 with init_scope():  # does not depend on the model's inputs
                     found = call.read(call.node, *inputs)
                     found = found if isinstance(found, tuple) else (found,)
-                    return tuple(map(_plain, found))
-            found = call.read(call.node, *inputs)
+                    return tuple(_plain(plain(v)) for v in found)
+            found = _with_images(call, inputs)
         except FastnnError as error:
             error.add_note(f"in node {call.where} ({call.node.op}) of {self._path}")
             raise
@@ -190,6 +192,17 @@ class Program:
     def inside(self, node: Node, given: dict[str, Any]) -> list[Any]:
         """Runs as a graph of a node, which sees the names around it."""
         return self.run({**node.scope, **self.constants, **given})
+
+
+def _with_images(call: Call, inputs: list[Any]) -> Any:
+    """The results, with channels kept last where the op can; see layout.py."""
+    if any(isinstance(v, Images) for v in inputs):
+        how = takes_images(call.node.op)
+        if how == "each":
+            return apply_each(partial(call.read, call.node), inputs)
+        if not how:
+            inputs = [plain(v) for v in inputs]
+    return call.read(call.node, *inputs)
 
 
 def graphs_of(node: Node) -> list[Program]:

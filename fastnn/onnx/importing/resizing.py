@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
-from fastnn.onnx.importing.images import first, last
+from fastnn.onnx.importing.layout import first, last
 from fastnn.onnx.importing.shapes import affordable
 from fastnn.onnx.importing.table import Node, UnsupportedError, host, reads, tensor
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.autodiff.tensor import Tensor
+from fastnn.onnx.importing.layout import Images, last
 from fastnn.onnx.importing.table import Node, UnsupportedError, host, reads, tensor
 from fastnn.onnx.package import NAMES
 
@@ -140,10 +141,15 @@ def _tile(node: Node, x: Any, repeats: Any) -> Any:
     return ops.tile(x, times)
 
 
-@reads("Concat")
+@reads("Concat", images="own")
 def _concat(node: Node, *values: Any) -> Any:
     if len(values) == 1:
         return values[0]
+    images = next((v for v in values if isinstance(v, Images)), None)
+    if images is not None:
+        axis = images.axis(node.attrs["axis"])
+        found = [last(v if isinstance(v, Images) else tensor(v)) for v in values]
+        return Images(ops.concatenate(found, axis=axis))
     return ops.concatenate([tensor(v) for v in values], axis=node.attrs["axis"])
 
 

@@ -23,6 +23,7 @@ recurrent reductions resizing shapes""".split()
 Reader = Callable[..., Any]
 _READERS: dict[str, Reader] = {}
 _CONSTANTS: dict[str, frozenset[int]] = {}
+_IMAGES: dict[str, str] = {}
 
 
 class UnsupportedError(FastnnError, NotImplementedError):
@@ -79,18 +80,22 @@ def tensor(value: Any) -> Tensor:
     return value if isinstance(value, Tensor) else convert_to_tensor(value)
 
 
-def reads(*ops: str, constants: str = "") -> Callable[[Reader], Reader]:
+def reads(
+    *ops: str, constants: str = "", images: str = ""
+) -> Callable[[Reader], Reader]:
     """Registers a function for ops.
 
     Args:
         ops: names in ONNX.
         constants: places of inputs that are no weights, whatever their dtype.
+        images: what it does with channels kept last, `"own"` or `"each"`: layout.py.
     """
 
     def register(function: Reader) -> Reader:
         for op in ops:
             _READERS[op] = function
             _CONSTANTS[op] = frozenset(map(int, constants.split()))
+            _IMAGES[op] = images
         return function
 
     return register
@@ -106,3 +111,8 @@ def readers() -> dict[str, Reader]:
 def constant_places(op: str) -> frozenset[int]:
     """Inputs of an op that are no weights."""
     return _CONSTANTS.get(op, frozenset())
+
+
+def takes_images(op: str) -> str:
+    """What an op does with channels kept last; empty for nothing."""
+    return _IMAGES.get(op, "")
