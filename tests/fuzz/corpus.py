@@ -132,6 +132,16 @@ def _json(place: Path) -> list[Path]:
     return paths
 
 
+def _onnx(place: Path) -> list[Path]:
+    from fastnn.onnx import export_model
+
+    models = [small(), _functional(), *_of_layers()]
+    paths = [place / f"{number}.onnx" for number in range(len(models))]
+    for path, model in zip(paths, models, strict=True):
+        export_model(model, path)
+    return paths
+
+
 _MAKERS = {
     "keras": _keras,
     "h5": _h5,
@@ -141,6 +151,7 @@ _MAKERS = {
     "npz": _arrays(".npz"),
     "backup": _backup,
     "json": _json,
+    "onnx": _onnx,
 }
 
 if __name__ == "__main__":

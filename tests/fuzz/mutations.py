@@ -183,11 +183,19 @@ def written(tree: Any, draw: random.Random) -> bytes:
 # ---- archives ----------------------------------------------------------------------
 
 
-def packed(members: dict[str, bytes], draw: random.Random) -> bytes:
-    """An archive of members, some of them missing, twice, renamed or compressed."""
+def packed(
+    members: dict[str, bytes], draw: random.Random, strange: float = 0.2
+) -> bytes:
+    """An archive of members, some of them missing, twice, renamed or compressed.
+
+    Args:
+        members: name -> bytes.
+        draw: source of chance.
+        strange: how probable such a change is.
+    """
     file = io.BytesIO()
     listed = list(members.items())
-    if draw.random() < 0.2:
+    if draw.random() < strange:
         kind = draw.randrange(4)
         if kind == 0:
             listed.remove(draw.choice(listed))

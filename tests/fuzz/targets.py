@@ -8,6 +8,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import corpus
@@ -45,18 +46,17 @@ def _keras() -> Target:
     trees = corpus.configs() + [json.loads(one["config.json"]) for one in members]
 
     def make(draw: random.Random) -> bytes:
-        number = draw.randrange(len(seeds))
-        kind = draw.randrange(4)
-        if kind == 0:
+        number, kind = draw.randrange(len(seeds)), draw.random()
+        if kind < 0.4:
             return m.damaged(seeds[number], draw, seeds[number - 1])
         one = dict(members[number])
-        if kind == 1:
+        if kind < 0.55:
             name = "model.weights.h5"
             one[name] = m.damaged(one[name], draw, members[number - 1][name])
-        if kind == 2:
+        elif kind < 0.75:
             tree = m.changed(draw.choice(trees), draw, trees)
             one["config.json"] = m.written(tree, draw)
-        return m.packed(one, draw)
+        return m.packed(one, draw, strange=1.0 if kind >= 0.75 else 0.1)
 
     return Target(".keras", make, load_model, seeds)
 
@@ -81,13 +81,16 @@ def _json() -> Target:
 
 
 def _h5() -> Target:
-    """Whole models in HDF5: bytes, or the texts in its attributes."""
+    """Whole models in HDF5: bytes, or the texts in its attributes.
+
+    Most files are of the small model, which takes a quarter of the other one's time.
+    """
     seeds = corpus.seeds("h5")
     trees = corpus.configs()
     names = ("model_config", "training_config")
 
     def make(draw: random.Random) -> bytes:
-        data = draw.choice(seeds)
+        data = seeds[draw.random() < 0.2]
         if draw.random() < 0.6:
             return m.damaged(data, draw, seeds[0])
         return _edited(data, lambda file: edit(file, draw))
@@ -252,6 +255,28 @@ def _backup() -> Target:
     return Target(".weights.h5", make, read, seeds)
 
 
+def _onnx() -> Target:
+    """Graphs of ONNX: the messages in it, or bytes. What can be read also runs."""
+    import onnx_damage
+
+    from fastnn.onnx import import_model
+
+    seeds = corpus.seeds("onnx")
+
+    def make(draw: random.Random) -> bytes:
+        data = draw.choice(seeds)
+        if draw.random() < 0.3:
+            return m.damaged(data, draw, draw.choice(seeds))
+        return onnx_damage.changed(data, draw, seeds)
+
+    def read(path: str) -> None:
+        model = import_model(path)
+        with contextlib.suppress(Exception):  # of a graph that fits together nowhere
+            model([np.ones([n or 2 for n in spec.shape]) for spec in model.inputs])
+
+    return Target(".onnx", make, read, seeds)
+
+
 TARGETS = {
     "keras": _keras,
     "json": _json,
@@ -261,4 +286,5 @@ TARGETS = {
     "safetensors": _safetensors,
     "npz": _npz,
     "backup": _backup,
+    **({"onnx": _onnx} if find_spec("onnx") else {}),
 }
