@@ -11,10 +11,12 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import sys
 import tarfile
 import tracemalloc
 import zipfile
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -24,8 +26,13 @@ from saving_cases import pack, refused, with_config, with_weights
 from fastnn import _lazy, keras, layers, models
 from fastnn import config as settings
 from fastnn._registry import suggest
+from fastnn.datasets._errors import DataFileError
+from fastnn.datasets._npz import read_npz
+from fastnn.datasets._pickles import read_object_npz, read_pickle
 from fastnn.errors import ModelFileError
+from fastnn.inspect import describe
 from fastnn.models import clone_model, load_model, model_from_json
+from fastnn.saving import assets
 from fastnn.utils import get_file
 from fastnn.utils.files import UnsafeArchiveError, extract_archive
 
@@ -370,3 +377,121 @@ def test_keras_23330_names_from_addresses(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="name"):
         get_file(origin="https://localhost:9/..", file_hash="0" * 64)
     assert not (tmp_path / "evil").exists() and not (tmp_path / "home/evil").exists()
+
+
+def test_keras_23015_links_in_the_target(tmp_path):
+    """A link that stood in the target led members of the archive out of it."""
+    outside, place = tmp_path / "outside", tmp_path / "place"
+    for folder in (outside, place):
+        folder.mkdir()
+    (outside / "kept").write_text("k")
+    (place / "link").symlink_to(outside)
+    archive = _tar(tmp_path / "a.tar", ("link/evil", FILE, ""))
+    extract_archive(archive, place)
+    assert os.listdir(outside) == ["kept"]
+    assert not (place / "link").is_symlink()  # the target is another folder now
+    # Nor is what a target points to taken for the target.
+    (tmp_path / "points").symlink_to(outside)
+    with contextlib.suppress(OSError):
+        extract_archive(archive, tmp_path / "points")
+    assert os.listdir(outside) == ["kept"]
+
+
+class _Evil:
+    def __reduce__(self):
+        return os.mkdir, ("evil",)
+
+
+def test_keras_23026_pickles_in_data_sets(tmp_path, monkeypatch):
+    """Data sets were read by pickle, which calls what it names."""
+    monkeypatch.chdir(tmp_path)
+    data = pickle.dumps(_Evil())
+    pickle.loads(data)
+    assert (tmp_path / "evil").exists()  # as everything else reads it
+    (tmp_path / "evil").rmdir()
+    with pytest.raises(DataFileError, match="mkdir"):
+        read_pickle("batch", io.BytesIO(data), "bytes")
+    header = io.BytesIO()
+    described = {"descr": "|O", "fortran_order": False, "shape": ()}
+    np.lib.format.write_array_header_1_0(header, described)
+    path = pack(tmp_path / "imdb.npz", {"x.npy": header.getvalue() + data})
+    with pytest.raises(DataFileError, match="mkdir"):
+        read_object_npz(path, ("x",))
+    with pytest.raises(DataFileError):
+        read_npz(path, ("x",))
+    assert not (tmp_path / "evil").exists()
+
+
+@contextlib.contextmanager
+def _small_memory():
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@keras.saving.register_keras_serializable("cves")
+class WithAssets(layers.Layer):
+    """Reads the files beside its weights."""
+
+    read: ClassVar[list[str]] = []
+
+    def call(self, x):
+        return x
+
+    def save_assets(self, folder):
+        pass
+
+    def load_assets(self, folder):
+        self.read.append(folder)
+
+
+def test_keras_23101_bombs_among_assets(tmp_path, monkeypatch):
+    """Members beside the known ones were written to the disk, however large."""
+    keras.Sequential([keras.Input((2,)), WithAssets()]).save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    place = "assets/layers/with_assets/"
+    for name in (f"{place}bomb.txt", "assets/bomb", "elsewhere/bomb", "bomb"):
+        bomb = {**members, f"{place}a": b"a", name: bytes(64 << 20)}
+        path = pack(tmp_path / "b.keras", bomb, compression=zipfile.ZIP_DEFLATED)
+        del bomb
+        with _small_memory(), monkeypatch.context() as patch:
+            patch.setattr(assets.tempfile, "TemporaryDirectory", None)  # not called
+            refused(path, "more than 100 times")
+        assert not WithAssets.read
+    path = pack(tmp_path / "sound.keras", {**members, f"{place}a": b"a"})
+    load_model(path)
+    assert len(WithAssets.read) == 1  # it is read when nothing is wrong
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json", "model.weights.h5"])
+def test_keras_23303_bombs_in_the_editor(name, members, tmp_path, capsys):
+    """KerasFileEditor, and `inspect`, read members of any size into memory."""
+    bomb = {**members, name: members[name] + b" " * (64 << 20)}
+    path = pack(tmp_path / "b.keras", bomb, compression=zipfile.ZIP_DEFLATED)
+    del bomb
+    for read in (keras.saving.KerasFileEditor, describe, load_model):
+        with _small_memory(), pytest.raises(ModelFileError, match="more than 100"):
+            read(str(path))
+
+
+# ---- none is left out --------------------------------------------------------------
+
+# The rows of the list of holes (reliability.md 4.1), and the reports beside them.
+CVES = """2021-37678 2024-3660 2024-55459 2025-1550 2025-8747 2025-9906 2025-9905
+2025-49655 2025-12058 2025-12060 2025-12638 2026-0897 2026-1669 2026-1462
+2026-12481""".split()
+REPORTS = "22973 23010 23015 23016 23017 23026 23101 23115 23303 23330".split()
+
+
+def test_every_hole_has_a_test():
+    wanted = [f"test_cve_{number.replace('-', '_')}" for number in CVES]
+    wanted += [f"test_keras_{number}" for number in REPORTS]
+    wanted += ["test_ghsa_hqp4_2352_xf5r"]
+    there = [name for name, value in globals().items() if callable(value)]
+    for name in wanted:
+        tests = [t for t in there if t == name or t.startswith(f"{name}_")]
+        assert tests, name
