@@ -36,6 +36,8 @@ FIRST_STEP_MS = 20.0, 5.0
 MEMORY = 1.0, 0.5
 ANSWERS = 1.0, 1.3
 IMPORT_MS = 25.0, 10.0
+# Slower than alone, over what the share of the processors explains, at most.
+LOADED = 3.0, 1.5
 INSTALLED_MB = 100.0, 100.0
 
 
@@ -109,6 +111,27 @@ def verdicts(result: dict[str, Any]) -> Iterable[Verdict]:
     if "torch" in peers and ours.get("memory") and peers["torch"].get("memory"):
         share = ours["memory"] / peers["torch"]["memory"]
         yield Verdict(name, "memory of torch's", share, *MEMORY, True)
+
+
+def slowdowns(document: dict[str, Any]) -> dict[tuple[str, int], float]:
+    """(task, spinning processes) of a loaded run -> times slower than without them."""
+    results = document["results"]
+    alone = {r["task"]: r["median"]["adaptive"] for r in results if not r["spinners"]}
+    return {
+        (r["task"], r["spinners"]): r["median"]["adaptive"] / alone[r["task"]]
+        for r in results
+        if r["spinners"] and r["task"] in alone
+    }
+
+
+def loaded_verdicts(document: dict[str, Any]) -> Iterable[Verdict]:
+    """What a loaded run says with as many spinning processes as processors."""
+    slower = slowdowns(document)
+    for r in document["results"]:
+        key = r["task"], document["machine"]["cores"]
+        if r["spinners"] == key[1] and key in slower:
+            over = slower[key] / r["explained"]
+            yield Verdict(r["task"], "slower, over its share", over, *LOADED, True)
 
 
 def goals_table(found: Iterable[Verdict]) -> str:

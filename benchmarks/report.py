@@ -23,7 +23,7 @@ from benchmarks.formatting import (
     rounds_text,
     table,
 )
-from benchmarks.goals import answer_verdicts, goals_table
+from benchmarks.goals import answer_verdicts, goals_table, loaded_verdicts, slowdowns
 from benchmarks.peers import PEERS
 from benchmarks.peers.eager_ import FUNCTION_MUST
 
@@ -204,16 +204,15 @@ def _loaded(document: dict[str, Any]) -> str:
     head = ["", "spinning processes", "1 thread, us", f"{threads} threads, fixed, us"]
     head += ["adaptive, us", "adaptive / better [95 %]", "slower than alone"]
     head += ["by its share", "over it"]
-    results = document["results"]
-    alone = {r["task"]: r["median"]["adaptive"] for r in results if not r["spinners"]}
+    slower_by = slowdowns(document)
     rows = []
-    for r in results:
+    for r in document["results"]:
         times = [number(1e6 * r["median"][mode]) for mode in r["median"]]
         low, high = (number(v) for v in r["interval"])
         ratio = f"{number(r['ratio'])} [{low}, {high}]"
         line = [f"{r['task']}, per {r['unit']}", str(r["spinners"]), *times, ratio]
-        if r["spinners"] and r["task"] in alone:
-            slower = r["median"]["adaptive"] / alone[r["task"]]
+        slower = slower_by.get((r["task"], r["spinners"]))
+        if slower is not None:
             share = r["explained"]
             line += [number(slower), number(share), number(slower / share)]
         rows.append(line + ["-"] * (len(head) - len(line)))
@@ -221,7 +220,11 @@ def _loaded(document: dict[str, Any]) -> str:
         f"### On a loaded machine: {document['machine']['cores']} cores, load "
         f"{document['load_before']:.1f} before the first turn"
     )
-    return f"{title}\n\n{table(head, rows)}"
+    parts = [title, table(head, rows)]
+    found = list(loaded_verdicts(document))
+    if found:
+        parts += ["### Goals on a loaded machine", goals_table(found)]
+    return "\n\n".join(parts)
 
 
 _RENDER = {

@@ -147,6 +147,30 @@ def test_answers_start_up_and_size_have_their_goals():
     ]
 
 
+def test_a_loaded_machine_has_a_goal_for_as_many_spinners_as_processors():
+    medians = {0: 1.0, 2: 2.4, 4: 40.0}
+    results = [
+        {
+            "task": "fit mlp32",
+            "unit": "32 samples",
+            "spinners": spinners,
+            "explained": 2.0,
+            "median": {"one": 1.0, "fixed": 2.0, "adaptive": seconds},
+            "better": "one",
+            "ratio": 1.0,
+            "interval": [0.9, 1.1],
+        }
+        for spinners, seconds in medians.items()
+    ]
+    found = {"kind": "loaded", "quick": True, "rounds": 3, "machine": MACHINE}
+    found |= {"results": results, "load_before": 0.0, "versions": {}}
+    text = report.render(found)
+    assert "| fit mlp32 | slower, over its share | 1.20 | at most 3.00 |" in text
+    assert "20.0" in text  # beside twice as many: shown, but no goal
+    results[1]["median"]["adaptive"] = 8.0
+    assert "| **4.00** | at most 3.00 | 1.50 | 75 % of must |" in report.render(found)
+
+
 def growth() -> dict:
     def point(value: int, us: float) -> dict:
         cost = {"median": us * 1e-6}
