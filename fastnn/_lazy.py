@@ -62,7 +62,7 @@ def load_module(name: str) -> ModuleType:
     outer = _importing.get(me, 0)
     _importing[me] = outer + 1
     try:
-        with Uncollected():
+        with Uncollected(stays=True):
             return import_module(name)
     finally:
         _importing[me] = outer

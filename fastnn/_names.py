@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-import threading
+from _thread import _local
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +47,7 @@ def reset_uids() -> None:
     _uids.clear()
 
 
-class _Scopes(threading.local):
+class _Scopes(_local):
     def __init__(self) -> None:
         self.open: list[name_scope] = []
 

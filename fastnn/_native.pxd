@@ -30,6 +30,7 @@ cdef extern from "base/buffers.hpp" namespace "fastnn" nogil:
 
     Buffer* acquire_buffer(size_t bytes) except +
     void* buffer_data(const Buffer* buffer)
+    bint buffer_is_zero(const Buffer* buffer)
     void release_buffer(Buffer* buffer)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ _custom_objects: dict[str, Any] = {}
 _custom_names: dict[Any, str] = {}
 
 
-class _Scopes(threading.local):
+class _Scopes(_local):
     def __init__(self) -> None:
         self.tables: list[Mapping[str, Any]] = []
 

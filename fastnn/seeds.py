@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 _MASK64 = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _seed: int | None = None
 _counter: int = int.from_bytes(os.urandom(8), "little")
 # Called after `set_random_seed`: what drew its seed before begins anew.

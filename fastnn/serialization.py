@@ -9,7 +9,7 @@ a module nor carry code.
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from collections.abc import Callable, Iterator, Mapping
 from types import EllipsisType, FunctionType, TracebackType
 from typing import Any
@@ -44,7 +44,7 @@ class _Shared:
         self.numbered = 0
 
 
-class _State(threading.local):
+class _State(_local):
     def __init__(self) -> None:
         self.shared: list[_Shared] = []
 

@@ -66,7 +66,7 @@ thread_local Scratch thread_scratch;
 }  // namespace
 
 Arena::Arena(size_t bytes) : size_(bytes) {
-  if (bytes >= kHugePage) {
+  if (bytes >= kHugePage / 2) {
     const Mapping fresh(bytes);
     mapping_ = fresh.start, mapping_size_ = fresh.size;
     data_ = fresh.data;

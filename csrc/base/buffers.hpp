@@ -20,6 +20,8 @@ struct Buffer;  // a block of memory; its size class is its own business
 // for); throws std::bad_alloc.
 FASTNN_API Buffer* acquire_buffer(size_t bytes);
 FASTNN_API void* buffer_data(const Buffer* buffer);
+// Whether it is known to hold zeros, which need not be written then: asked at once.
+FASTNN_API bool buffer_is_zero(const Buffer* buffer);
 // The memory may be handed out again at once, to any thread.
 FASTNN_API void release_buffer(Buffer* buffer);
 

@@ -10,10 +10,13 @@ cimport cython
 cimport numpy as cnp
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastnn._native cimport (
-    Buffer, acquire_buffer, buffer_data, kMaxRank, release_buffer,
+    Buffer, acquire_buffer, buffer_data, buffer_is_zero, kMaxRank, release_buffer,
 )
+
+import math
 
 import numpy as np
 
@@ -22,6 +25,8 @@ from fastnn.errors import ShapeError
 cnp.import_array()
 
 cdef int64_t POOLED = 2048  # bytes below which NumPy allocates as fast
+cdef int64_t ZEROED = 1 << 17  # from here on malloc asks the system
+cdef int64_t LARGEST = 1 << 46
 
 
 @cython.final
@@ -56,6 +61,22 @@ cdef cnp.ndarray empty(tuple shape, int type_number, int64_t item):
         rank, dims, type_number, buffer_data(memory.buffer)
     )
     cnp.set_array_base(array, memory)
+    return array
+
+
+def zeros(tuple shape, dtype):
+    """An array of zeros.
+
+    A plan reads the state of an optimizer before it writes it: memory of `np.zeros`
+    faults twice then, each time for 4 KB.
+    """
+    kind = np.dtype(dtype)
+    if not ZEROED <= math.prod(shape) * kind.itemsize < LARGEST or min(shape) < 0:
+        return np.zeros(shape, kind)  # or an error that says what is wrong
+    cdef cnp.ndarray array = empty(shape, kind.num, kind.itemsize)
+    cdef Memory memory = <Memory>cnp.get_array_base(array)
+    if not buffer_is_zero(memory.buffer):
+        memset(cnp.PyArray_DATA(array), 0, cnp.PyArray_NBYTES(array))
     return array
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -53,7 +53,7 @@ def device(device_name: str) -> Iterator[None]:
     yield
 
 
-class _Symbolic(threading.local):
+class _Symbolic(_local):
     def __init__(self) -> None:
         self.scope: SymbolicScope | None = None
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.data.arrays import check_lengths, is_arrays, to_arrays
-from fastnn.data.prefetch import AHEAD, prefetched
 from fastnn.data.weights import class_weight_to_sample_weights
 from fastnn.errors import ShapeError
 from fastnn.utils.batches import unpack_x_y_sample_weight
@@ -190,6 +189,8 @@ class StreamData:
         workers = getattr(source, "workers", 1)
         if peeking or not workers:
             return (source[i] for i in indices)
+        from fastnn.data.prefetch import AHEAD, prefetched
+
         processes = getattr(source, "use_multiprocessing", False)
         ahead = getattr(source, "max_queue_size", AHEAD)
         return prefetched(source, indices, workers, processes, ahead)

@@ -15,7 +15,6 @@ from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.graph.ir import CONST, INPUT
 from fastnn.opset._dtypes import ITEMSIZE
-from fastnn.opset._opdef import HOST
 
 if TYPE_CHECKING:
     from fastnn.graph.ir import Graph, Node, Value
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 def interpret(graph: Graph, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """One step: returns the outputs and assigns the variables their new values."""
     return NodeByNode(graph).run(inputs)
-
-
-def host_node(graph: Graph) -> Node | None:
-    """The first node that no plan can contain."""
-    return next((node for node in graph.nodes if node.op.kind == HOST), None)
 
 
 class NodeByNode:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn.opset._opdef import HOST
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -196,3 +198,8 @@ class Graph:
             lines.append(f"@{self.variables[key][0].path} := {name(value)}")
         lines.append("return " + ", ".join(name(v) for v in self.outputs))
         return "\n".join(lines) + "\n"
+
+
+def host_node(graph: Graph) -> Node | None:
+    """The first node that no plan can contain."""
+    return next((node for node in graph.nodes if node.op.kind == HOST), None)

@@ -48,9 +48,8 @@ def place(layout: Layout, steps: list[Step]) -> int:
         first, last = spans[storage]
         size = padded(storage.nbytes)
         offset = 0
-        for begin, end, a, b in taken:
-            if b < first or a > last:
-                continue
+        beside = [(p, q) for p, q, a, b in taken if b >= first and a <= last]
+        for begin, end in beside:
             if offset + size <= begin:
                 break
             offset = max(offset, end)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Plan:
             for i, (key, (var, _)) in enumerate(graph.variables.items())
         ]
         self._native = _core.Plan(arena, max_threads)
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._bound: dict[int, Any] = {}
         self._used: set[int] = set()  # slots that an instruction reads or writes
         consts = self._pack_constants(layout)

@@ -19,8 +19,7 @@ from fastnn import config
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.graph.branches import inline
-from fastnn.graph.interpret import host_node
-from fastnn.graph.ir import CONST, INPUT, NODE
+from fastnn.graph.ir import CONST, INPUT, NODE, host_node
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace

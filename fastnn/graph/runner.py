@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
-from fastnn.graph.interpret import NodeByNode, host_node
+from fastnn.graph.ir import host_node
 
 if TYPE_CHECKING:
+    from fastnn.graph.interpret import NodeByNode
     from fastnn.graph.ir import Graph
 
 
@@ -32,6 +33,8 @@ class Runner:
         """The outputs for arrays of the inputs' specs, which are not kept."""
         if not self._planned or config.backend() != "cpu":
             if self._stepwise is None:
+                from fastnn.graph.interpret import NodeByNode
+
                 self._stepwise = NodeByNode(self.graph)
             return self._stepwise.run(arrays)
         if self._plan is None:

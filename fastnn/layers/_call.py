@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-class CallState(threading.local):
+class CallState(_local):
     """State of the layer calls that run in this thread.
 
     Attributes:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.autodiff.stateless import called_with, results
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import NotBuiltError, ShapeError, warn_renamed
 from fastnn.layers._tracking import tracked, unique
@@ -158,6 +157,8 @@ class WeightsMixin:
         Raises:
             ValueError: before the layer is built, and for other numbers of values.
         """
+        from fastnn.autodiff.stateless import called_with, results
+
         if not self.built:
             raise NotBuiltError(
                 f"[stateless_call] {type(self).__name__} '{self.name}' has no "

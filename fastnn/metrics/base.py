@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from fastnn import config as _config
 from fastnn import initializers, ops
 from fastnn._names import auto_name
 from fastnn.autodiff._tape import state
-from fastnn.autodiff.stateless import StatelessScope, called_with, results
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import warn_renamed
 from fastnn.opset._dtypes import FLOATS
 from fastnn.serialization import export
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.stateless import StatelessScope
 
 # Sums and counts are kept in float64: float32 stops counting at 2**24 instances.
 ACCUMULATOR = "float64"
@@ -136,6 +138,8 @@ class Metric:
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Any]:
         """What `update_state` makes of the values given for `variables`."""
+        from fastnn.autodiff.stateless import results
+
         scope = self._stateless("stateless_update_state", metric_variables)
         with scope:
             self.update_state(*args, **kwargs)
@@ -148,11 +152,15 @@ class Metric:
 
     def stateless_reset_state(self) -> list[Any]:
         """Values of `variables` to begin with."""
+        from fastnn.autodiff.stateless import StatelessScope, results
+
         with StatelessScope() as scope:
             self.reset_state()
         return results(scope, self.variables)
 
     def _stateless(self, what: str, values: Sequence[Any]) -> StatelessScope:
+        from fastnn.autodiff.stateless import called_with
+
         return called_with(what, {"metric_variables": (self.variables, values)})
 
     # -- use -------------------------------------------------------------------------

@@ -291,9 +291,11 @@ class CompileLoss:
 
 def optimizer_for(model: Any, identifier: Any, auto_scale_loss: bool) -> Any:
     """The optimizer of `compile`; it scales the loss where float16 asks for it."""
-    found = optimizers.get(identifier)
-    scales = isinstance(found, optimizers.LossScaleOptimizer)
-    policy = model.dtype_policy.name
-    if not auto_scale_loss or found is None or scales or policy != "mixed_float16":
+    made = isinstance(identifier, optimizers.Optimizer)
+    found = identifier if made else optimizers.get(identifier)
+    half = model.dtype_policy.name == "mixed_float16"
+    if not (auto_scale_loss and half) or found is None:
+        return found
+    if isinstance(found, optimizers.LossScaleOptimizer):
         return found
     return optimizers.LossScaleOptimizer(found)

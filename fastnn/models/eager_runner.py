@@ -16,13 +16,9 @@ from fastnn import config, random, tree
 from fastnn.autodiff.tensor import convert_to_tensor
 from fastnn.data import ArrayData, pack_x_y_sample_weight
 from fastnn.models.quick import Ready
+from fastnn.models.results import concatenate
 
 OnProgress = Callable[[int], bool]
-
-
-def permutation(seed: int, count: int) -> np.ndarray:
-    """The order of samples that follows from a shuffle seed, for every runner."""
-    return random.permutation(count, seed)
 
 
 def _tensor(array: Any) -> Any:
@@ -144,12 +140,5 @@ class EagerRunner:
 def _batches(data: Any, batch_size: int, seed: int | None = None) -> Iterator[Any]:
     x, y, sample_weight = data
     count = len(tree.flatten(x)[0])
-    order = None if seed is None else permutation(seed, count)
+    order = None if seed is None else random.permutation(count, seed)
     return ArrayData(x, y, sample_weight, count).batches(batch_size, order)
-
-
-def concatenate(parts: list[Any]) -> Any:
-    """Batches of outputs as one array (or a structure of arrays)."""
-    if len(parts) == 1:
-        return parts[0]
-    return tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)

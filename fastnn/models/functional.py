@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import ops, tree
 from fastnn.errors import ShapeError
@@ -11,9 +11,11 @@ from fastnn.layers import _call, _masks
 from fastnn.layers.input import InputLayer
 from fastnn.layers.input_spec import InputSpec, check_shape, format_shape
 from fastnn.layers.layer import Layer
-from fastnn.symbolic.graph import Graph
 from fastnn.symbolic.node import node_of
 from fastnn.symbolic.tensor import KerasTensor, of_spec, symbolic_leaves
+
+if TYPE_CHECKING:
+    from fastnn.symbolic.graph import Graph
 
 
 def split_arguments(
@@ -47,6 +49,8 @@ def make_graph(inputs: Any, outputs: Any) -> Graph:
         TypeError: for inputs or outputs that are not symbolic.
         ValueError: when the outputs do not follow from the inputs.
     """
+    from fastnn.symbolic.graph import Graph
+
     for what, structure in (("inputs", inputs), ("outputs", outputs)):
         leaves = tree.flatten(structure)
         wrong = [leaf for leaf in leaves if not isinstance(leaf, KerasTensor)]

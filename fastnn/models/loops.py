@@ -12,8 +12,8 @@ from fastnn.callbacks import CallbackList, History
 from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
 from fastnn.errors import warn_user
 from fastnn.models.checks import check_count, warn_of_nan
-from fastnn.models.eager_runner import concatenate
 from fastnn.models.fit_run import FitRun
+from fastnn.models.results import concatenate
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
 
 
@@ -162,7 +162,7 @@ def fit(
             run.next_epoch()
             stopped = model.stop_training
         if settings.epochs and model.optimizer.built:
-            model.optimizer.finalize_variable_values(model.trainable_weights)
+            model.optimizer.finalize_variable_values(model._trained())
         run.completed = True
     except BaseException:
         callbacks.on_train_abort(run.logs)

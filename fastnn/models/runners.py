@@ -108,7 +108,7 @@ class RunnerCache:
         structure: list[tuple[Any, ...]] = [(None, learning_phase())]
         structure += [(x, x._version, x._trainable) for x in model._all_layers()]
         training: list[tuple[Any, ...]] = [
-            (w, w.constraint, w.regularizer) for w in model.trainable_weights
+            (w, w.constraint, w.regularizer) for w in model._trained()
         ]
         training += [(x, x._versions()) for x in tracked(model, optimizers.Optimizer)]
         if not _same(structure, self._structure):

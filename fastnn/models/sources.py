@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from fastnn import seeds
+from fastnn import random, seeds
 from fastnn._switches import limited_steps
 from fastnn.callbacks import CallbackList
 from fastnn.data import ArrayData, StreamData
 from fastnn.models.checks import check_count
-from fastnn.models.eager_runner import permutation
 from fastnn.models.results import as_logs
 
 _PROGRESS_INTERVAL = 0.05  # seconds between reports; reading metrics is not free
@@ -177,7 +176,7 @@ def make_source(
         def begin(seed: int | None) -> Iterator[Any]:
             if seed is None:
                 return iter(data.batches())
-            return iter(data.batches(permutation(seed, stream.length).tolist()))
+            return iter(data.batches(random.permutation(stream.length, seed).tolist()))
 
         shuffles = shuffle and stream.can_shuffle
         source = StreamSource(begin, steps, stream.restarts, shuffles, stream)
@@ -188,7 +187,7 @@ def make_source(
         return ArraySource(data, batch_size, shuffle)
 
     def start(seed: int | None) -> Iterator[Any]:
-        order = None if seed is None else permutation(seed, data.num_samples)
+        order = None if seed is None else random.permutation(data.num_samples, seed)
         return data.batches(batch_size, order)
 
     return StreamSource(start, steps, True, shuffle)

@@ -23,15 +23,17 @@ from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
 from fastnn.data.windows import Window
 from fastnn.errors import BackendError, PlanError, warn_user
-from fastnn.graph.interpret import NodeByNode, host_node
+from fastnn.graph.ir import host_node
 from fastnn.graph.passes import optimize
 from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
-from fastnn.models.eager_runner import EagerRunner, concatenate
 from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
+from fastnn.models.results import concatenate
 from fastnn.opset import Spec
 
 if TYPE_CHECKING:
+    from fastnn.graph.ir import Graph, Node
+    from fastnn.models.eager_runner import EagerRunner
     from fastnn.models.prediction import Spans
 
 # One native call lasts about this long: Ctrl-C and the progress bar wait no longer.
@@ -59,7 +61,7 @@ class Program:
             graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
             graph = optimize(graph)
             self.host = host_node(graph)
-            self.plan: Any = Plan(graph) if self.host is None else NodeByNode(graph)
+            self.plan = _runnable(graph, self.host)
         self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
@@ -423,6 +425,8 @@ class StepRunner:
         """From now on, for this kind; the first time the user is told why."""
         self._untraceable.add(kind)
         if self._eager is None:
+            from fastnn.models.eager_runner import EagerRunner
+
             self._eager = EagerRunner(self.model)
             warn_user(
                 f"[fit] {type(self.model).__name__} runs eagerly, which is slower: "
@@ -450,6 +454,15 @@ class StepRunner:
             )
         plan: Plan = program.plan
         return plan
+
+
+def _runnable(graph: Graph, host: Node | None) -> Any:
+    """The plan, or what has its interface where a node has no kernel."""
+    if host is None:
+        return Plan(graph)
+    from fastnn.graph.interpret import NodeByNode
+
+    return NodeByNode(graph)
 
 
 def _program_of(

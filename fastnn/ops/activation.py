@@ -17,7 +17,6 @@ from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import as_dtype, axis_of, promote, to_float
 from fastnn.ops.arrays import moveaxis
-from fastnn.ops.math import clip, mean
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
@@ -73,9 +72,13 @@ def log_softmax(x: Any, axis: int | None = -1) -> Tensor:
     return _along(raw.log_softmax, t, axis, "log_softmax")
 
 
+def _between(t: Tensor, low: float, high: float) -> Tensor:
+    return raw.minimum(raw.maximum(t, low), high)
+
+
 def hard_tanh(x: Any) -> Tensor:
     """min(max(x, -1), 1)."""
-    return clip(to_float(x), -1.0, 1.0)
+    return _between(to_float(x), -1.0, 1.0)
 
 
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
@@ -119,7 +122,7 @@ def sparse_plus(x: Any) -> Tensor:
 
 def sparse_sigmoid(x: Any) -> Tensor:
     """min(max((x + 1) / 2, 0), 1)."""
-    return clip(raw.multiply(raw.add(to_float(x), 1.0), 0.5), 0.0, 1.0)
+    return _between(raw.multiply(raw.add(to_float(x), 1.0), 0.5), 0.0, 1.0)
 
 
 def squareplus(x: Any, b: float = 4) -> Tensor:
@@ -177,6 +180,8 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
     Raises:
         ShapeError: for shapes that differ.
     """
+    from fastnn.ops.math import mean
+
     a, b = promote(x1, x2)
     if a.shape != b.shape:
         raise ShapeError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.autodiff import raw
+from fastnn.autodiff._memory import zeros as zeroed
 from fastnn.autodiff.tensor import Tensor
 from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
@@ -99,8 +100,7 @@ def empty_like(x: Any, dtype: str | None = None) -> Tensor:
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
-    # From calloc: optimizer states of large models are first touched by the plan.
-    return Tensor(np.zeros(shape_of(shape), know(dtype or config.floatx())))
+    return Tensor(zeroed(shape_of(shape), know(dtype or config.floatx())))
 
 
 def ones(shape: Any, dtype: str | None = None) -> Tensor:

@@ -17,7 +17,6 @@ from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
 from fastnn.ops._promote import axis_of, to_float
 from fastnn.ops.arrays import moveaxis
-from fastnn.ops.indexing import one_hot
 
 _INDEX_DTYPES = ("uint8", "int32", "int64")
 
@@ -120,6 +119,8 @@ def sparse_categorical_crossentropy(
     t = t if t.shape == shape else raw.reshape(t, shape)
     logits = z if from_logits else logits_of(z, "softmax")
     if logits is None:
+        from fastnn.ops.indexing import one_hot
+
         hot = one_hot(t, z.shape[-1], dtype=z.dtype)
         terms = raw.multiply(hot, probabilities(z))
         return raw.negative(raw.log(raw.sum(terms, (z.ndim - 1,), False)))

@@ -77,29 +77,7 @@ def ulps(n: float) -> Tol:
 class OpDef:
     """The record of one op. Fields are set once, by `op(...)`; see `op` for them."""
 
-    __slots__ = (
-        "attrs",
-        "broadcast",
-        "code",
-        "cost",
-        "differentiable",
-        "doc",
-        "handle",
-        "home",
-        "infer",
-        "inplace",
-        "inputs",
-        "integers",
-        "kind",
-        "name",
-        "outputs",
-        "ref",
-        "samples",
-        "saves",
-        "tol",
-        "typical",
-        "vjp",
-    )
+    __slots__ = ("__dict__", "handle")
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -123,8 +101,7 @@ class OpDef:
     handle: Any
 
     def __init__(self, **fields: Any) -> None:
-        for key, value in fields.items():
-            setattr(self, key, value)
+        vars(self).update(fields)  # 110 of them are made before the first step
         self.handle = None  # the engine's cached view of this record
 
     def __repr__(self) -> str:

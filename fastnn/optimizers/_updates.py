@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.autodiff.stateless import called_with, results
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor, Variable
@@ -86,6 +85,8 @@ class UpdatesMixin:
         Raises:
             ValueError: before `build`, and for other numbers of values.
         """
+        from fastnn.autodiff.stateless import called_with, results
+
         if not self.built:
             raise ValueError(
                 f"[{self.name}] stateless_apply needs build(trainable_variables) first."
