@@ -23,7 +23,7 @@ struct Buffer {
   int size_class;
   void* mapping;  // nullptr: from the heap
   size_t mapping_size;
-  bool zero;  // as it came from the system
+  bool zero;               // as it came from the system
   Buffer *below, *above;   // in the class, towards earlier and later releases
   Buffer *before, *after;  // of all
 };
@@ -47,8 +47,8 @@ constexpr bool kKeep = true;
 constexpr size_t kAlignment = 64;
 
 // Blocks from here on are mappings of their own, in huge pages: 2 MB of small ones take
-// 1.7 ms to get (a virtual machine), a huge one 0.3. A last page that would be less than
-// half full is made of small ones.
+// 1.7 ms to get (a virtual machine), a huge one 0.3. A last page that would be less
+// than half full is made of small ones.
 constexpr size_t kMapped = kHugePage / 2;
 
 size_t in_huge_pages(size_t bytes) {

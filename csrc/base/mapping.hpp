@@ -17,8 +17,8 @@ inline size_t round_up(size_t bytes, size_t unit) {
 }
 
 // A mapping from which `data`, on a huge page's boundary, has `bytes` bytes; `unmap`
-// gives it back, there is no owner. `in_huge_pages`: how many bytes of it are worth huge
-// pages, of which the last is whole however little of it is used.
+// gives it back, there is no owner. `in_huge_pages`: how many bytes of it are worth
+// huge pages, of which the last is whole however little of it is used.
 struct Mapping {
   void* start = nullptr;
   size_t size = 0;

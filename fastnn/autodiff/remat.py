@@ -13,7 +13,7 @@ serves the next.
 
 from __future__ import annotations
 
-from _thread import _local
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +26,7 @@ from fastnn.autodiff.tensor import Tensor, Variable, living_variables, variables
 from fastnn.opset._dtypes import is_float
 
 
-class _Local(_local):
+class _Local(threading.local):
     def __init__(self) -> None:
         self.depth = 0  # blocks being computed, for the first or the second time
 

@@ -258,7 +258,10 @@ class Plan:
     def _bind_variables(self) -> None:
         bound = self._bound
         for slot, var, written in self._places:
-            array = var._buffer() if written else var._array
+            array = var._array
+            if written and var._shared:
+                del array  # a reference more, and it would be copied
+                array = var._buffer()
             if bound.get(slot) is not array:
                 self._bind(slot, array)
 

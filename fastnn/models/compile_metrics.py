@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn import losses, metrics
+from fastnn.layers import _changes as layer_changes
 from fastnn.models.compile_utils import (
     ACCURACY,
     CROSSENTROPY,
@@ -85,6 +86,7 @@ class CompileMetrics:
             prefix = f"{outputs.names[i]}_" if count > 1 and outputs.named else ""
             self.names += [self._free_name(prefix, metric.name) for metric in group]
         self.built = True
+        layer_changes.note()  # the model has more metrics
 
     def _free_name(self, prefix: str, own: str) -> str:
         name = f"{prefix}{own}"

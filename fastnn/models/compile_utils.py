@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn import losses, metrics, ops, optimizers, tree
 from fastnn.errors import ShapeError
+from fastnn.layers import _changes as layer_changes
 
 ACCURACY = ("accuracy", "acc")
 CROSSENTROPY = ("crossentropy", "ce")
@@ -233,6 +234,7 @@ class CompileLoss:
                 free = f"{name}_loss_{len(taken)}"
             self._tracker_of[i] = metrics.Mean(name=free)
             self.trackers.append(self._tracker_of[i])
+        layer_changes.note()  # the model has more metrics
 
     @property
     def wanted(self) -> list[bool] | None:

@@ -151,7 +151,6 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
         known = self._runners.within_pass(
             "metrics",
             lambda: unique([*self._compiled_metrics(), *self._held_metrics()]),
-            *self._compiled_parts(),
         )
         return known.copy()
 

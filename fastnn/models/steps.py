@@ -32,7 +32,6 @@ from fastnn.models.results import concatenate
 from fastnn.opset import Spec
 
 if TYPE_CHECKING:
-    from fastnn.graph.ir import Graph, Node
     from fastnn.models.eager_runner import EagerRunner
     from fastnn.models.prediction import Spans
 
@@ -61,7 +60,13 @@ class Program:
             graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
             graph = optimize(graph)
             self.host = host_node(graph)
-            self.plan = _runnable(graph, self.host)
+            self.plan: Any = None
+            if self.host is None:
+                self.plan = Plan(graph)
+            else:
+                from fastnn.graph.interpret import NodeByNode
+
+                self.plan = NodeByNode(graph)
         self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:
@@ -454,15 +459,6 @@ class StepRunner:
             )
         plan: Plan = program.plan
         return plan
-
-
-def _runnable(graph: Graph, host: Node | None) -> Any:
-    """The plan, or what has its interface where a node has no kernel."""
-    if host is None:
-        return Plan(graph)
-    from fastnn.graph.interpret import NodeByNode
-
-    return NodeByNode(graph)
 
 
 def _program_of(

@@ -136,13 +136,6 @@ class Trainer(PrepareMixin):
         own = [self._loss_tracker, *trackers]
         return [*((metric, metric.name) for metric in own), *named]
 
-    def _compiled_parts(self) -> tuple[Any, ...]:
-        """What `_named_metrics` follows from; parts grow when they are built."""
-        loss = self._compile_loss
-        trackers = 0 if loss is None else len(loss.trackers)
-        built = (group.built for group in self._compile_metrics)
-        return self._loss_tracker, trackers, *built
-
     def _reported(self) -> list[tuple[Any, str]]:
         """`metrics` with what logs call each; one made for two outputs has two names.
 
@@ -150,10 +143,7 @@ class Trainer(PrepareMixin):
         """
         metrics = self.metrics
         return self._runners.within_pass(
-            "reported",
-            lambda: self._find_reported(metrics),
-            *metrics,
-            *self._compiled_parts(),
+            "reported", lambda: self._find_reported(metrics), *metrics
         )
 
     def _find_reported(self, metrics: list[Any]) -> list[tuple[Any, str]]:

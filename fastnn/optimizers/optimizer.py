@@ -21,6 +21,7 @@ from fastnn.autodiff.tensor import Variable
 from fastnn.errors import warn_renamed, warn_user
 from fastnn.optimizers._changes import ChangesMixin
 from fastnn.optimizers._gradients import clip_gradients, drop_missing
+from fastnn.optimizers._stored import stored_variables
 from fastnn.optimizers._updates import UpdatesMixin
 from fastnn.serialization import (
     deserialize_keras_object,
@@ -436,8 +437,6 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         """
         count, has_rate = len(store.keys()), isinstance(self._learning_rate, Variable)
         trained = len(self._trainable_variables)
-        from fastnn.optimizers._stored import stored_variables
-
         variables = stored_variables(self.variables, count, has_rate, trained)
         if variables is None:
             warn_user(
