@@ -8,7 +8,6 @@ from typing import Any
 
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff._tape import apply
-from fastnn.autodiff.indexing import matmul as _matmul
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.ops._promote import axes_of, axis_of, promote, to_float
 from fastnn.ops.pointwise import bools, floats
@@ -71,7 +70,9 @@ def matmul(x1: Any, x2: Any) -> Tensor:
         dtype = x1._dtype
         if dtype == x2._dtype and dtype in FLOATS and x1.ndim > 1 < x2.ndim:
             return apply(_MATMUL, (x1, x2))
-    return _matmul(*promote(x1, x2))
+    from fastnn.autodiff.indexing import matmul as of_tensors
+
+    return of_tensors(*promote(x1, x2))
 
 
 def squared_difference(x1: Any, x2: Any) -> Tensor:

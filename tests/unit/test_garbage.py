@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import weakref
 
 import pytest
 
@@ -27,6 +28,46 @@ def test_the_collector_comes_back_as_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def _is_old(thing: object) -> bool:
+    return any(thing is other for other in gc.get_objects(generation=2))
+
+
+def test_what_stays_is_old_at_once() -> None:
+    with Uncollected():
+        young = [[]]
+    assert not _is_old(young)
+    with Uncollected(stays=True):
+        made = [[]]
+    assert _is_old(made)
+    assert gc.get_freeze_count() == 0
+
+
+class Node:
+    """What a weak reference can watch."""
+
+
+def test_what_stays_is_collected_when_it_does_not() -> None:
+    with Uncollected(stays=True):
+        node = Node()
+        node.itself = node  # type: ignore[attr-defined]
+    watch = weakref.ref(node)
+    del node
+    gc.collect()
+    assert watch() is None
+
+
+def test_what_the_user_froze_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with Uncollected(stays=True):
+            made = [[]]
+        assert gc.get_freeze_count() == frozen > 0
+        assert not _is_old(made)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
