@@ -11,7 +11,7 @@ before the whole model has been made and found small enough.
 from __future__ import annotations
 
 import math
-import threading
+from _thread import _local
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +26,7 @@ from fastnn.saving import limits
 _Undrawn = list[tuple[Any, np.ndarray, Callable[[], Any]]]
 
 
-class _State(threading.local):
+class _State(_local):
     left: int | None = None
     place = ""
     at_once = 0  # bytes that may be drawn before the end
