@@ -170,6 +170,32 @@ def test_missing_file(tmp_path):
         import_model(tmp_path / "none.onnx")
 
 
+WINDOWS = {
+    "Conv": {"pads": [10**9, 0, 10**9, 0]},
+    "ConvTranspose": {"strides": [10**9, 10**9]},
+    "MaxPool": {"kernel_shape": [2, 2], "pads": [10**9, 0, 10**9, 0]},
+    "AveragePool": {"kernel_shape": [2, 2], "dilations": [10**9, 1]},
+    "LpPool": {"kernel_shape": [2, 2], "pads": [10**9, 0, 10**9, 0]},
+}
+
+
+@pytest.mark.parametrize("op", WINDOWS)
+def test_windows_of_any_size_are_not_made(op, tmp_path):
+    """Pads and strides are numbers in the file: they make images of terabytes."""
+    inputs = ["x", "w"] if op.startswith("Conv") else ["x"]
+    node = helper.make_node(op, inputs, ["y"], **WINDOWS[op])
+    weights = [raw([2, 2, 2, 2], 64)] if len(inputs) > 1 else []
+    proto = model_of([node], *weights)
+    proto.graph.input[0].CopyFrom(info("x", (1, 2, 4, 4)))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    model = import_model(path)
+    began = time.perf_counter()
+    with pytest.raises(UnsupportedError, match="at most"):
+        model(np.ones((1, 2, 4, 4), "float32"))
+    assert time.perf_counter() - began < 10
+
+
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory):
     path = tmp_path_factory.mktemp("seed") / "seed.onnx"

@@ -16,6 +16,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.onnx.importing.elementwise import like
 from fastnn.onnx.importing.layout import Images, first, last
+from fastnn.onnx.importing.shapes import affordable
 from fastnn.onnx.importing.table import Node, UnsupportedError, reads, tensor
 
 Ints = tuple[int, ...]
@@ -52,6 +53,7 @@ class Windows:
             self._count(i, n, bool(node.get("ceil_mode", 0)) and auto == "NOTSET")
             for i, n in enumerate(size)
         )
+        affordable(self.sizes, node.op)
 
     def _same(self, size: Ints, upper: bool) -> None:
         low, high = [], []
@@ -88,6 +90,8 @@ class Windows:
             end = (self.sizes[i] - 1) * self.strides[i] + self.reach[i]
             around.append((self.low[i], max(end - self.low[i] - n, 0)))
         around.append((0, 0))
+        wide = [n + sum(pair) for n, pair in zip(x.shape, around, strict=True)]
+        affordable(wide, "a window")
         return ops.pad(x, around, constant_values=value)
 
     def taps(self, whole: Tensor) -> Iterator[Tensor]:
@@ -158,6 +162,7 @@ def _conv_transpose(node: Node, x: Any, w: Any, b: Any = None) -> Any:
         out.append(count)
         low.append(begin)
         high.append(whole - count - begin)
+    affordable(out, node.op)
     kernel_last = raw.transpose(w, (*range(2, rank + 2), 1, 0))
     settings = tuple(out), strides, dilations, (*low, *high), groups
     return Images(raw.conv_transpose(last(x), kernel_last, _bias(b, x), *settings))
