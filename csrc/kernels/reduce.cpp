@@ -128,20 +128,47 @@ class ColumnCascade {
   uint64_t blocks_ = 0;
 };
 
+// `rows` rows of the columns at x.
+template <class Op, class T, int rows>
+FASTNN_INLINE Vec<T> fold_down(const T* x, int64_t stride, int count) {
+  Vec<T> v[rows];
+  for (int i = 0; i < rows; ++i)
+    v[i] = load_part(x + i * stride, count);
+  for (int half = rows / 2; half; half /= 2) {
+    for (int i = 0; i < half; ++i)
+      v[i] = Op{}(v[i], v[i + half]);
+  }
+  return v[0];
+}
+
 // block[j] = op(block[j], `rows` rows of column j), or of the rows alone.
 template <class Op, class T, int rows>
 FASTNN_INLINE void take_rows(T* block, bool first, const T* x, int64_t stride,
                              int64_t columns) {
   for_columns<T>(columns, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
-    Vec<T> v[rows];
-    for (int i = 0; i < rows; ++i)
-      v[i] = load_part(x + i * stride + j, count);
-    for (int half = rows / 2; half; half /= 2) {
-      for (int i = 0; i < half; ++i)
-        v[i] = Op{}(v[i], v[i + half]);
-    }
-    if (!first) v[0] = Op{}(load_part(block + j, count), v[0]);
-    store_part(block + j, v[0], count);
+    Vec<T> v = fold_down<Op, T, rows>(x + j, stride, count);
+    if (!first) v = Op{}(load_part(block + j, count), v);
+    store_part(block + j, v, count);
+  });
+}
+
+constexpr int64_t kRowsPerBlock = 64;
+constexpr int64_t kFewColumns = 512;  // a page of each row is no way to go down them
+
+// One block of rows without scratch memory: the gradient of a bias, for a batch of 32
+// by 30 in half of the time.
+template <class Op, class T>
+FASTNN_INLINE void reduce_block_of_rows(const T* x, int64_t stride, int64_t rows,
+                                        int64_t columns, T* to) {
+  for_columns<T>(columns, [&](int64_t j, int count) FASTNN_LAMBDA_INLINE {
+    const T* p = x + j;
+    int64_t i = rows < 8 ? 1 : 8;
+    Vec<T> v = rows < 8 ? load_part(p, count) : fold_down<Op, T, 8>(p, stride, count);
+    for (; i + 8 <= rows; i += 8)
+      v = Op{}(v, fold_down<Op, T, 8>(p + i * stride, stride, count));
+    for (; i < rows; ++i)
+      v = Op{}(v, load_part(p + i * stride, count));
+    store_part(to + j, v, count);
   });
 }
 
@@ -149,7 +176,6 @@ FASTNN_INLINE void take_rows(T* block, bool first, const T* x, int64_t stride,
 // few columns at a time every row of a wide matrix lies in another page.
 template <class Op, class T>
 void reduce_columns(const Walk& w, int64_t columns, void* const* out) {
-  constexpr int64_t kRowsPerBlock = 64;
   const int64_t total = count_of(w), inner = w.shape[w.ndim - 1];
   const int64_t stride = w.stride[0][w.ndim - 1] / static_cast<int64_t>(sizeof(T));
   T* to = static_cast<T*>(out[0]);
@@ -157,6 +183,10 @@ void reduce_columns(const Walk& w, int64_t columns, void* const* out) {
     for (int64_t j = 0; j < columns; ++j)
       to[j] = Op::template start<T>();
     return;
+  }
+  if (w.ndim == 1 && total <= kRowsPerBlock && columns <= kFewColumns) {
+    const T* x = reinterpret_cast<const T*>(row_pointer(w, 0));
+    return reduce_block_of_rows<Op>(x, stride, total, columns, to);
   }
   const int levels = ColumnCascade<Op, T>::levels(total / kRowsPerBlock + 2);
   T* space = static_cast<T*>(scratch((levels + 2) * columns * sizeof(T)));
