@@ -121,7 +121,6 @@ Scheme<T> scheme_of(const Correlation<T>& op, const Share& share) {
   if (s.pitch * int64_t{sizeof(T)} % kAliasBytes == 0) s.pitch += kPackedGap;
   const int64_t* size = op.c_size();
   const int64_t stride = op.gradient ? g.stride[2] : 1;
-  s.width = best_width<T>(ceil_div(size[2], stride), op.c_channels);
   const Weights<T> w = op.weights(0);
   const int64_t pixels = g.images * size[0] * size[1] * size[2];
   const bool whole = kMaskedLoads || op.c_channels % lanes<T> == 0;
@@ -130,6 +129,8 @@ Scheme<T> scheme_of(const Correlation<T>& op, const Share& share) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const int64_t weights = taps * w.rows * padded_columns<T>(op.c_channels);
   s.late = !s.in_place && weights * int64_t{sizeof(T)} > kManyWeightBytes;
+  s.width = best_width<T>(ceil_div(size[2], stride), op.c_channels,
+                          !(matrix && (s.in_place || s.late)));
   s.most = s.late ? kLargeWindowBytes : kWindowBytes;
   if (s.late) {
     s.in_place = matrix;

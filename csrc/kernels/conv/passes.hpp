@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/conv/flat.hpp"
+#include "kernels/conv/tall.hpp"
 #include "kernels/conv/weights.hpp"
 
 FASTNN_BEGIN_NAMESPACE
@@ -63,6 +64,15 @@ struct Panel {
   Epilogue<T> epilogue;
 };
 
+template <class T>
+FASTNN_INLINE TileFn<T> tile_function(const Pass<T>& s, const Panel<T>& panel,
+                                      int64_t rows) {
+  if (rows > kTileRows[panel.width])
+    return s.flat ? tall_tile<T, true> : tall_tile<T, false>;
+  if (s.flat && has_flat_tiles(panel.width)) return kFlatTiles<T>.fn[panel.width][rows];
+  return tile_table<T>().fn[panel.source][panel.width][rows];
+}
+
 // Tiles of one row of outputs.
 template <class T>
 FASTNN_INLINE void run_row(const Pass<T>& s, Panel<T>& panel, const T* a, T* c,
@@ -79,11 +89,7 @@ FASTNN_INLINE void run_row(const Pass<T>& s, Panel<T>& panel, const T* a, T* c,
     t.a = a + begin * t.rsa;
     t.c = c + begin * t.ldc;
     if (y && panel.last && !second_pass) t.y = y + begin * t.ldy;
-    if (s.flat && has_flat_tiles(panel.width)) {
-      kFlatTiles<T>.fn[panel.width][rows](t);
-    } else {
-      tile_table<T>().fn[panel.source][panel.width][rows](t);
-    }
+    tile_function(s, panel, rows)(t);
     if (panel.source == kCopy) {  // the others read the copy
       panel.source = kPanel;
       panel.tile.b = t.b = t.copy;
@@ -130,7 +136,9 @@ struct Panels {
 template <class T>
 void set_height(const Pass<T>& s, Panel<T>& p) {
   const int64_t k = s.length * s.segments, width = p.width;
-  p.most_rows = kTileRows[width];
+  const bool rows_follow = k <= kFetchingK && p.tile.ldc == width * lanes<T>;
+  const bool tall = s.flat ? rows_follow && k >= kTallRows * width : p.source == kPanel;
+  p.most_rows = tall ? tallest(width) : kTileRows[width];
   if (k <= kShortK && s.segments <= kShortSegments)
     p.most_rows = max_of(1, min_of(p.most_rows, kShortTile / width));
   constexpr int64_t kVectors = kFetchedLines * 64 / FASTNN_VECTOR_BYTES;
@@ -190,8 +198,8 @@ void run_pass(const Pass<T>& s, const Panels<T>& b, const Epilogue<T>& e, Range 
         t.bias = e.bias ? e.bias + j : nullptr;
         t.relu = e.activation == kRelu;
       }
-      set_height(s, p);
       set_source(s, b, first, segments, packed, p);
+      set_height(s, p);
       run_rows_of(s, p);
       packed += k * ld;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/conv/geometry.hpp"
+#include "kernels/conv/tall.hpp"
 
 FASTNN_BEGIN_NAMESPACE
 
@@ -21,8 +22,8 @@ struct Weights {
 // a line of a panel per cycle from L2, and a little for every load: for 64 -> 64
 // channels, tiles of 6 x 4 vectors give 138 GFLOP/s, of 12 x 2 128, of 8 x 3 and x 1
 // 120 (Cascade Lake).
-FASTNN_INLINE double panel_cycles(int64_t rows, int64_t width) {
-  const int64_t tiles = ceil_div(rows, kTileRows[width]);
+FASTNN_INLINE double panel_cycles(int64_t rows, int64_t width, bool packed) {
+  const int64_t tiles = ceil_div(rows, packed ? tallest(width) : kTileRows[width]);
   const double height = static_cast<double>(rows) / static_cast<double>(tiles);
   const double w = static_cast<double>(width);
   double cycles = 4;
@@ -39,20 +40,20 @@ struct Panelling {
   double cycles;
 };
 template <class T>
-Panelling best_panels(int64_t rows, int64_t cols) {
+Panelling best_panels(int64_t rows, int64_t cols, bool packed = false) {
   const int64_t vectors = ceil_div(cols, lanes<T>);
   Panelling best = {1, 0};
   for (int w = 1; w <= kMainWidth + 1; ++w) {
     const int64_t full = vectors / w, rest = vectors % w;
-    double cycles = panel_cycles(rows, w) * static_cast<double>(full);
-    if (rest) cycles += panel_cycles(rows, rest);
+    double cycles = panel_cycles(rows, w, packed) * static_cast<double>(full);
+    if (rest) cycles += panel_cycles(rows, rest, packed);
     if (w == 1 || cycles < best.cycles) best = {w, cycles};
   }
   return best;
 }
 template <class T>
-int best_width(int64_t rows, int64_t cols) {
-  return best_panels<T>(rows, cols).width;
+int best_width(int64_t rows, int64_t cols, bool packed = false) {
+  return best_panels<T>(rows, cols, packed).width;
 }
 
 FASTNN_INLINE int64_t taps_of(const Axis* axis) {
