@@ -2,6 +2,7 @@
 // Conversions, copies of strided views, joins.
 #include "kernels/simd/cast.hpp"
 #include "kernels/simd/dtypes.hpp"
+#include "kernels/simd/prefetch.hpp"
 #include "kernels/simd/strided.hpp"
 #include "kernels/simd/transpose.hpp"
 #include "kernels/table.hpp"
@@ -95,6 +96,22 @@ FASTNN_OUTLINE void copy_turned(char* to, const Walk& w, int d, int size) {
   }
 }
 
+// From so many bytes on, a loop that fetches what it will write beats memcpy: 1.5 times
+// as fast at 6.4 MB, 1.15 at 1 MB, 1.06 at 67 MB, 0.8 to 1.0 at 256 KB (Cascade Lake).
+constexpr int64_t kFetchedCopyBytes = 1 << 20;
+
+FASTNN_OUTLINE void copy_fetched(char* to, const char* from, int64_t bytes) {
+  constexpr int64_t kStep = FASTNN_VECTOR_BYTES;
+  const int64_t ahead = write_ahead(bytes);
+  int64_t i = 0;
+  for (; i + kStep <= bytes; i += kStep) {
+    prefetch_to_write(to + i + ahead);
+    store(reinterpret_cast<uint8_t*>(to + i),
+          load(reinterpret_cast<const uint8_t*>(from + i)));
+  }
+  __builtin_memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
+}
+
 void copy(const KernelArgs& args) {
   const TensorView &x = args.in[0], &y = args.out[0];
   const Range rows = row_range(y.rows(), args.part);
@@ -105,7 +122,10 @@ void copy(const KernelArgs& args) {
   const TensorView* view = &x;
   const Walk w = make_walk(&view, 1, rows);
   const int turned = turned_dimension(w, size);
-  if (turned >= 0) {
+  const bool dense = w.ndim == 1 && w.stride[0][0] == size;
+  if (dense && total * size >= kFetchedCopyBytes) {
+    copy_fetched(to, w.base[0], total * size);
+  } else if (turned >= 0) {
     copy_turned(to, w, turned, size);
   } else if (w.ndim == 2 && w.stride[0][0] == size) {
     copy_transposed(to, w, size);

@@ -72,6 +72,22 @@ TEST("copy: strided views of every element size") {
   });
 }
 
+TEST("copy: so much that it is fetched ahead, with bytes left over") {
+  Array<uint8_t> x({(1 << 20) + 77, 2}), y({(1 << 20) + 77, 2});
+  for (int64_t i = 0; i < x.size(); ++i)
+    x[i] = static_cast<uint8_t>(i * 7 / 3);
+  x.view.dtype = y.view.dtype = fastnn::DType::kUInt8;
+  for (const int parts : {1, 2, 5}) {
+    for (int64_t i = 0; i < y.size(); ++i)
+      y[i] = 0;
+    run("copy", {x.view}, {y.view}, {}, parts);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < x.size(); ++i)
+      wrong += y[i] != x[i];
+    REQUIRE(wrong == 0);
+  }
+}
+
 TEST("copy: concatenate on each axis") {
   const std::vector<int64_t> base = {3, 4, 5};
   for (int axis = 0; axis < 3; ++axis) {
