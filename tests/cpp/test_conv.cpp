@@ -253,6 +253,22 @@ TEST("conv: more than one window, block of k and image per window") {
                   kDense);
 }
 
+TEST("conv: rows of whole tiles, tall and flat ones too") {
+  const Ints ones = {1, 1, 1}, two = {1, 2, 2}, pad = {0, 1, 1}, three = {0, 3, 3};
+  for (const int64_t oc : {32, 64, 70}) {
+    run_case<float>(make(2, {1, 14, 14}, {1, 3, 3}, ones, ones, pad, pad, 1, 1, 64, oc),
+                    kDense);
+    run_case<double>(make(2, {1, 7, 21}, {1, 3, 3}, ones, ones, pad, pad, 1, 1, 9, oc),
+                     kDense);
+    run_case<float>(
+        make(2, {1, 6, 28}, {1, 7, 7}, ones, ones, three, three, 1, 1, 1, oc), kDense);
+    run_case<double>(
+        make(2, {1, 6, 28}, {1, 7, 7}, ones, ones, three, three, 1, 1, 1, oc), kDense);
+    run_case<float>(make(2, {1, 29, 29}, {1, 3, 3}, two, ones, pad, pad, 1, 1, 5, oc),
+                    kDense);
+  }
+}
+
 TEST("conv: nothing to sum or to write") {
   const Ints ones = {1, 1, 1}, pad = {0, 1, 1};
   run_case<float>(make(2, {1, 4, 4}, {1, 3, 3}, ones, ones, pad, pad, 0, 1, 2, 3),
