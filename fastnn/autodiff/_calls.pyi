@@ -25,7 +25,7 @@ def unary(
     op: OpDef, integers: bool, slow: Callable[[Any], Any]
 ) -> Callable[[Any], Any]: ...
 def binary(
-    op: OpDef, integers: bool, slow: Callable[[Any, Any], Any]
+    op: OpDef, integers: bool, slow: Callable[[Any, Any], Any], least: int = 0
 ) -> Callable[[Any, Any], Any]: ...
 def strict(
     op: OpDef, converters: tuple[Any, ...], as_tensors: Any

@@ -70,15 +70,22 @@ def unary(op, integers, slow):
     return function
 
 
-def binary(op, integers, slow):
-    """A function of two tensors; `slow(x1, x2)` where they must be promoted."""
+def binary(op, integers, slow, Py_ssize_t least=0):
+    """A function of two tensors with `least` axes each, or more.
+
+    `slow(x1, x2)` where they must be promoted or have fewer.
+    """
     cdef OpHandle h = handle_of(op)
     cdef frozenset ready = _computed if integers else _floats
 
     def function(x1, x2):
         if isinstance(x1, TensorBase) and isinstance(x2, TensorBase):
             dtype = (<TensorBase>x1)._dtype
-            if dtype == (<TensorBase>x2)._dtype and dtype in ready:
+            if dtype == (<TensorBase>x2)._dtype and dtype in ready and (
+                least == 0
+                or len((<TensorBase>x1)._shape) >= least
+                <= len((<TensorBase>x2)._shape)
+            ):
                 return apply_to(h, (x1, x2), ())
         return slow(x1, x2)
 

@@ -7,12 +7,10 @@ import math as _math
 from typing import Any
 
 from fastnn.autodiff import integers, raw
-from fastnn.autodiff._tape import apply
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.ops._promote import axes_of, axis_of, promote, to_float
-from fastnn.ops.pointwise import bools, floats
-from fastnn.opset import get_op
-from fastnn.opset._dtypes import FLOATS, know
+from fastnn.ops.pointwise import bools, floats, quick_pair
+from fastnn.opset._dtypes import know
 
 
 def logical_not(x: Any) -> Tensor:
@@ -58,18 +56,12 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return integers.where(*bools(condition), *promote(x1, x2))
 
 
-_MATMUL = get_op("matmul")
-
-
+@quick_pair("matmul", least=2)
 def matmul(x1: Any, x2: Any) -> Tensor:
     """Matrix product of the last two axes, others broadcast; vectors as in NumPy.
 
     Integers give integers (int8 gives int32) and wrap as in NumPy.
     """
-    if isinstance(x1, Tensor) and isinstance(x2, Tensor):
-        dtype = x1._dtype
-        if dtype == x2._dtype and dtype in FLOATS and x1.ndim > 1 < x2.ndim:
-            return apply(_MATMUL, (x1, x2))
     from fastnn.autodiff.indexing import matmul as of_tensors
 
     return of_tensors(*promote(x1, x2))

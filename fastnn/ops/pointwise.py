@@ -6,7 +6,8 @@ Each is made when it is first asked for, which loads the file of its record only
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 from fastnn.autodiff import _calls, integers, raw
@@ -76,6 +77,27 @@ def _pairwise(op: OpDef, strict: Any, prepare: Any) -> Any:
     quick = slow if op.name in _LOGICAL else _calls.binary(op, op.integers, slow)
     function = _document(quick, op, slow)
     return function
+
+
+def quick_pair(name: str, least: int) -> Callable[[Any], Any]:
+    """Decorates a function of two tensors, which is called for odd ones only.
+
+    Those of one float dtype and at least `least` axes go straight to the op `name`.
+    """
+
+    def decorate(written: Any) -> Any:
+        @wraps(written)
+        def slow(x1: Any, x2: Any) -> Any:
+            try:
+                return written(x1, x2)
+            except SymbolicTensorError:
+                return symbolic(function, (x1, x2), {})
+
+        function: Any = wraps(written)(_calls.binary(get_op(name), False, slow, least))
+        function.takes_symbols = True
+        return function
+
+    return decorate
 
 
 def _is_plain(op: OpDef) -> bool:

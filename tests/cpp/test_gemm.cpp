@@ -175,6 +175,7 @@ TEST("gemm: blocks of k, packed operands and the transposed form") {
       {256, 200, 300, kTransposed, kRowMajor},   // packed transposed A
       {120, 560, 820},                           // large: blocks of k and of columns
       {120, 560, 820, kPadded, kTransposed},     // and B packed
+      {120, 590, 1024},                          // rows of A in one set: copied
       {2100, 200, 64, kTransposed, kRowMajor},   // two blocks of packed rows of A
       {17, 300, 100, kRowMajor, kTransposed},    // C^T, A packed
       {33, 20, 90, kTransposed, kTransposed},    // C^T, A in place

@@ -27,7 +27,6 @@ struct Field {
   int64_t axis[kAxes] = {};
 };
 
-FASTNN_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
   return a / b - (a % b != 0 && a < 0);
 }

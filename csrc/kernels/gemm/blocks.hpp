@@ -42,10 +42,12 @@ void cut_panels(Block<T> block, int64_t begin, int64_t end, PanelsOfBlock<T>& ou
   }
 }
 
-// Every tile of rows meets all panels. `next`: where the next block of B lies.
+// Every tile of rows meets all panels. `next`: where the next block of B lies; `copy`:
+// where rows of A go, kPackedGap more than k apart, and are then read; nullptr:
+// nowhere.
 template <class T>
-void run_block(const Block<T>& block, int64_t begin_col, int64_t end_col,
-               const T* next) {
+void run_block(const Block<T>& block, int64_t begin_col, int64_t end_col, const T* next,
+               T* copy) {
   const Product<T>& p = block.p;
   PanelsOfBlock<T> panels;
   cut_panels(block, begin_col, end_col, panels);
@@ -55,13 +57,17 @@ void run_block(const Block<T>& block, int64_t begin_col, int64_t end_col,
   for (int64_t i = 0, begin = 0; i < tiles; ++i) {
     const int64_t rows = divide(p.m + i, tiles);
     const T* const a = p.a + (block.tiled ? i * p.k * kMainRows : begin * p.rsa);
+    T* const copied = copy ? copy + begin * (p.k + kPackedGap) : nullptr;
+    if (copy) pack_rows(a, p.rsa, rows, p.k, copied, p.k + kPackedGap);
     for (int64_t q = 0; q < count; ++q) {
       Tile<T>& t = panels.tile[q];
-      t.a = a;
+      t.a = copy ? copied : a;
+      if (copy) t.rsa = p.k + kPackedGap;
       t.row = block.tiled ? a + (kMainRows + q) * p.k
               : q < rows  ? a + (rows + q) * p.rsa
                           : t.b;
       if (!fetch(p, ahead, i * count + q, t)) t.ahead = t.b, t.ahead_step = 0;
+      t.late = p.k >= kLateSteps;
       if (block.accumulate) {
         const bool last = q + 1 == count;
         t.fetch = last ? rows * p.ldc + begin_col : panels.col[q + 1];
@@ -87,14 +93,17 @@ void run_blocks(const Product<T>& p, T* buffer) {
       q.a += i * p.rsa + k0 * p.csa;
       q.b += k0 * p.rsb;
       q.c += i * p.ldc, q.row += i;
-      if (p.csa != 1) pack_tiles(block, kMainRows, buffer + kBlockElements<T>);
+      T* const a_buffer = buffer + kBlockElements<T>;
+      if (p.csa != 1) pack_tiles(block, kMainRows, a_buffer);
       for (int64_t j = 0; j < p.n;) {
         const bool rest = p.n - j - plan.cols <= lanes<T>;
         const int64_t end = rest ? p.n : j + plan.cols;
         const T* next = nullptr;
         if (p.csb == 1 && !rest) next = q.b + end;
         if (p.csb == 1 && rest && !block.last) next = q.b + kc * p.rsb;
-        run_block(block, j, end, next);
+        const bool copies = plan.copies_rows && j == 0;
+        run_block(block, j, end, next, copies ? a_buffer : nullptr);
+        if (copies) q.a = a_buffer, q.rsa = kc + kPackedGap;
         j = end;
       }
     }

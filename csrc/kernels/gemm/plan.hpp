@@ -28,6 +28,7 @@ FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
 }
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return divide(a + b - 1, b); }
 FASTNN_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTNN_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // A stride along a dimension of size 1 says nothing: take the one that helps.
 template <class T>
@@ -140,6 +141,7 @@ FASTNN_INLINE bool is_large(const Product<T>& p) {
 // Sizes of the blocks of a large product, but for the last ones.
 struct BlockPlan {
   int64_t k, cols, rows;
+  bool copies_rows;  // the first block of columns leaves a copy of A for the others
 };
 
 // Bounds for any share of a product.
@@ -167,7 +169,10 @@ BlockPlan plan_blocks(const Product<T>& p) {
   const int64_t vectors = ceil_div(p.n, lanes<T>);
   const int64_t panels = ceil_div(vectors - 1, kMainWidth);
   plan.cols = ceil_div(panels, ceil_div(panels, most)) * wide;
-  plan.rows = p.csa == 1 ? p.m : min_of(p.m, kTiledRows);
+  plan.copies_rows = p.csa == 1 && !stays && p.n >= kCopiedColumns * lanes<T> &&
+                     p.rsa * int64_t{sizeof(T)} % kSetBytes == 0;
+  const int64_t most_rows = plan.copies_rows ? kCopiedRows : kTiledRows;
+  plan.rows = p.csa == 1 && !plan.copies_rows ? p.m : min_of(p.m, most_rows);
   return plan;
 }
 
@@ -185,6 +190,7 @@ int64_t scratch_elements(const Product<T>& p, bool transposed) {
     const BlockPlan plan = plan_blocks(p);
     blocks = kBlockElements<T>;
     if (p.csa != 1) blocks += tiled_elements<T>(plan.rows, plan.k);
+    if (plan.copies_rows) blocks += plan.rows * (plan.k + kPackedGap);
   }
   // A share may be too small for that.
   const Plan plan = plan_rows(p);

@@ -24,6 +24,7 @@ struct Tile {
   T* c;
   int64_t ldc;
   int64_t fetch;   // from this tile's C to that whose lines are fetched
+  bool late;       // kStream: as the tile ends, a row of C per kAheadSteps of k
   const T* bias;   // added before the activation; nullptr: none
   const T* ahead;  // a line to fetch into L2, `ahead_step` apart: kPanel per k, others
   int64_t ahead_step, ahead_pair;  // per kAheadSteps of k (kAhead: it and the pair)

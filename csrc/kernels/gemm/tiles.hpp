@@ -83,6 +83,8 @@ inline constexpr int64_t kResidentABytes = 448 * 1024;
 // Tiles that share in fetching one line of each row of the next block, the last ones
 // that meet this block: fetched earlier, A drives it out of L2 again.
 inline constexpr int64_t kTilesPerLine = 6;
+// From these steps of k on, the lines of C are fetched at the end of a tile.
+inline constexpr int64_t kLateSteps = 128;
 // Most rows of A that are packed in tiles at once.
 inline constexpr int64_t kTiledRows = 2048;
 
@@ -91,6 +93,10 @@ inline constexpr int64_t kMaxTransposedK = 4096;
 
 // Rows whose distance is a multiple of this meet in few sets of L1.
 inline constexpr int64_t kAliasBytes = 1024;
+// Such rows in one set of the eight ways that L1 has: from so many vectors of columns
+// on, the first block of columns copies the rows of A elsewhere, so many at a time (1
+// MB; 2048 rows, beside A in place: 0.95 to 1.09).
+inline constexpr int64_t kSetBytes = 4096, kCopiedColumns = 36, kCopiedRows = 512;
 // A is packed when at least this many rows share the copy.
 inline constexpr int64_t kPackRows = 64;
 // A in columns is packed from this k on.
@@ -104,5 +110,8 @@ inline constexpr int64_t kSmallColumns = 1 << 20;
 
 // A product with fewer rows per part than this is divided by columns.
 inline constexpr int kMinRows = 4;
+// What a part does along its edges, as rows and columns: it copies its columns of B and
+// fetches its rows of A.
+inline constexpr int64_t kCopyRows = 6, kFetchColumns = 4;
 
 FASTNN_END_NAMESPACE

@@ -10,22 +10,26 @@ FASTNN_BEGIN_NAMESPACE
 
 // The lines that the tile will be stored to. A result beyond L2 (784 x 784 gradients)
 // would else wait for them at the end of every tile, longer than the tile takes.
+template <class T, int NV>
+FASTNN_INLINE void fetch_row(const T* c) {
+  constexpr int n = lanes<T>, kPerLine = 64 / FASTNN_VECTOR_BYTES;
+#pragma GCC unroll 8
+  for (int j = 0; j < NV; j += kPerLine)
+    __builtin_prefetch(c + j * n, 1, 3);
+}
 template <class T, int MR, int NV>
 FASTNN_INLINE void fetch_result(const Tile<T>& t, const T* first) {
-  constexpr int n = lanes<T>, kPerLine = 64 / FASTNN_VECTOR_BYTES;
   const int64_t ldc = t.ldc;
   first += t.fetch;
 #pragma GCC unroll 32
-  for (int i = 0; i < MR; ++i) {
-    const T* c = first + i * ldc;
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; j += kPerLine)
-      __builtin_prefetch(c + j * n, 1, 3);
-  }
+  for (int i = 0; i < MR; ++i)
+    fetch_row<T, NV>(first + i * ldc);
 }
 
+// `late`: the lines of C are fetched by the last steps.
 template <class T, int MR, int NV>
-FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR][NV]) {
+FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR][NV],
+                              bool late = false) {
   constexpr int n = lanes<T>;
   if (t.accumulate) {
 #pragma GCC unroll 32
@@ -36,7 +40,7 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR
         acc[i][j] = load(c + j * n);
       acc[i][NV - 1] = load_n(c + (NV - 1) * n, t.tail);
     }
-    if (t.fetch) fetch_result<T, MR, NV>(t, first);
+    if (t.fetch && !late) fetch_result<T, MR, NV>(t, first);
   } else {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
@@ -44,7 +48,7 @@ FASTNN_INLINE void begin_tile(const Tile<T>& t, const T* first, Vec<T> (&acc)[MR
       for (int j = 0; j < NV; ++j)
         acc[i][j] = Vec<T>{};
     }
-    fetch_result<T, MR, NV>(t, first);
+    if (!late) fetch_result<T, MR, NV>(t, first);
   }
 }
 
@@ -158,11 +162,34 @@ FASTNN_INLINE void step(const Tile<T>& t, int64_t ldb, At<T>& at,
   at.b += ldb;
 }
 
+// kAheadSteps of them, and the lines to fetch into L2.
+template <class T, int MR, int NV, Source kSource>
+FASTNN_INLINE void steps(const Tile<T>& t, int64_t ldb, At<T>& at,
+                         Vec<T> (&acc)[MR][NV]) {
+#pragma GCC unroll 8
+  for (int q = 0; q < kAheadSteps; ++q) {
+    step<T, MR, NV, kSource>(t, ldb, at, acc);
+    // Else GCC keeps the sums of all strides, in memory.
+    __asm__("" : "+r"(at.a), "+r"(at.b), "+r"(at.soon));
+  }
+  __builtin_prefetch(at.ahead, 0, 2);
+  if constexpr (kSource == kStream) {
+    __builtin_prefetch(at.row, 0, 2);
+    at.row += kAheadSteps;
+  } else {
+    __builtin_prefetch(at.ahead + t.ahead_pair, 0, 2);
+  }
+  at.ahead += t.ahead_step;
+}
+
 // One tile: MR x NV accumulators live in registers.
 template <class T, int MR, int NV, Source kSource>
 FASTNN_INLINE void run_tile(const Tile<T>& t, const T* a, T* c, const T* y) {
   Vec<T> acc[MR][NV];
-  begin_tile(t, c, acc);
+  // The lines of C come one by one between the last steps: all at once they take the
+  // buffers between L1 and L2, for which B waits (512^3 3 % longer).
+  const bool late = kSource == kStream && t.late;
+  begin_tile(t, c, acc, late);
   At<T> at = {nullptr, t.b, t.b + kAheadRows * t.ldb, t.ahead, t.row, t.copy};
   const int64_t ldb = kIsPanel<kSource> ? NV * lanes<T> : t.ldb;
   for (int64_t s = 0; s < t.segments; ++s) {
@@ -170,21 +197,16 @@ FASTNN_INLINE void run_tile(const Tile<T>& t, const T* a, T* c, const T* y) {
     int64_t p = t.k;
     if constexpr (kSource == kAhead || kSource == kStream) {
       // Unrolled, not counted: the CPU guesses the end of an inner loop wrong.
-      for (; p >= kAheadSteps; p -= kAheadSteps) {
-#pragma GCC unroll 8
-        for (int q = 0; q < kAheadSteps; ++q) {
-          step<T, MR, NV, kSource>(t, ldb, at, acc);
-          // Else GCC keeps the sums of all strides, in memory.
-          __asm__("" : "+r"(at.a), "+r"(at.b), "+r"(at.soon));
+      const int64_t kept = late ? MR * kAheadSteps : 0;
+      for (; p >= kAheadSteps + kept; p -= kAheadSteps)
+        steps<T, MR, NV, kSource>(t, ldb, at, acc);
+      if constexpr (kSource == kStream) {
+        const T* result = c + t.fetch;
+        for (; p >= kAheadSteps; p -= kAheadSteps) {
+          steps<T, MR, NV, kSource>(t, ldb, at, acc);
+          fetch_row<T, NV>(result);
+          result += t.ldc;
         }
-        __builtin_prefetch(at.ahead, 0, 2);
-        if constexpr (kSource == kStream) {
-          __builtin_prefetch(at.row, 0, 2);
-          at.row += kAheadSteps;
-        } else {
-          __builtin_prefetch(at.ahead + t.ahead_pair, 0, 2);
-        }
-        at.ahead += t.ahead_step;
       }
     }
     for (; p > 0; --p)
