@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deterministic numbers of features.md, part 3D (N50-N73).
 
-Not here: N57-N59 (protobufs, CSV lines, feature columns: of the data pipeline), N62
-(arithmetic on connections that no layer makes), N67, N70 and N71 (quoted from papers),
-N68 and N69 (need ImageNet weights).
+N57-N59, N62 and N67 are in test_data_numbers.py, which says why others are nowhere.
 """
 
 from __future__ import annotations
