@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.opset._infer import check_float, check_same_dtype
 from fastnn.opset._opdef import Attr, Sample, Spec, Tol, op
-from fastnn.opset._samples import uniform
+from fastnn.opset._samples import typical, uniform
 
 RECURRENT = "recurrent"
 FLAGS = (Attr("masked", "bool", False), Attr("reverse", "bool", False))
@@ -169,7 +169,7 @@ def walk_back(xp: Any, like: Any, mask: Any, flags: Any, step: Any) -> Any:
         dz, carried, passed = step(t, before, carried)
         if masked:
             keep = mask[:, t : t + 1]
-            dz = xp.where(keep, dz, dz * 0)
+            dz = xp.where(keep, dz, 0.0)
             carried = [
                 xp.where(keep, a, b) for a, b in zip(carried, passed, strict=True)
             ]
@@ -208,10 +208,10 @@ SIZES = ((1, 1, 1), (0, 2, 3), (2, 3, 4), (3, 1, 5), (9, 3, 19), (2, 2, 50))
 FLAG_CASES = ((False, False), (True, False), (False, True), (True, True))
 
 
-def _samples(words: str, first: tuple = ((),), sizes: tuple = SIZES) -> Any:
+def _samples(words: str, first: tuple = ((),)) -> Any:
     """Inputs by the words of `_infer`; `g` are values of gates, in (0, 1)."""
 
-    def make(rng: Any, dtype: str) -> Any:
+    def make(rng: Any, dtype: str, sizes: tuple = SIZES) -> Any:
         for batch, time, units in sizes:
             flags = FLAG_CASES if (batch, time) == (2, 3) else FLAG_CASES[::3]
             for masked, reverse in flags:
@@ -251,7 +251,7 @@ def sequence_op(
         infer=_infer(name, words.replace("g", ""), gives),
         kind=RECURRENT,
         samples=_samples(words, first),
-        typical=lambda rng, dtype: next(_samples(words, first, TYPICAL)(rng, dtype)),
+        typical=typical(_samples(words, first), sizes=TYPICAL),
         tol=TOL,
         **fields,
     )

@@ -189,8 +189,8 @@ CASES: tuple = (
 
 
 def _samples(first: str, second: str, result: str) -> Any:
-    def make(rng: Any, dtype: str) -> Iterator[Sample]:
-        for i, case in enumerate(CASES):
+    def make(rng: Any, dtype: str, cases: tuple = CASES) -> Iterator[Sample]:
+        for i, case in enumerate(cases):
             shape, (*window, multiplier), strides, dilation, padding = case
             sizes = shape[1:-1]
             low, out = same_or_valid(sizes, tuple(window), strides, dilation, padding)

@@ -58,8 +58,8 @@ grad_op(
 
 
 def _hard_silu_grad(dy: Any, x: Any) -> Any:
-    slope = np.where(np.abs(x) < 3, x / 3 + 0.5, np.where(x < 3, 0, 1))
-    return (dy * slope).astype(dy.dtype)
+    inside = dy * (x / 3 + 0.5)
+    return np.where(np.abs(x) < 3, inside, np.where(x < 3, 0, dy)).astype(dy.dtype)
 
 
 def _hard_silu_second(c: Any, g: Any) -> Any:
@@ -125,7 +125,8 @@ def _mish_parts(x: Any) -> tuple[Any, Any]:
 
 def _mish_grad(dy: Any, x: Any) -> Any:
     t, s = _mish_parts(x)
-    return (dy * (t + x * s * (1 - t * t))).astype(dy.dtype)
+    bend = np.where(np.isinf(x), 0, x * s * (1 - t * t))
+    return (dy * (t + bend)).astype(dy.dtype)
 
 
 def _mish_second(c: Any, g: Any) -> Any:

@@ -299,11 +299,11 @@ def _unit_ref(x: Any, epsilon: float) -> Any:
 
 def _free(scale: Any, epsilon: float) -> Any:
     """1 where the scale is not limited by epsilon."""
-    return (scale < scale.dtype.type(1 / epsilon)).astype(scale.dtype)
+    return scale < scale.dtype.type(1 / epsilon)
 
 
 def _unit_grad_ref(dy: Any, y: Any, scale: Any, epsilon: float) -> Any:
-    dot = np.sum(dy * y, axis=-1) * _free(scale, epsilon)
+    dot = np.where(_free(scale, epsilon), np.sum(dy * y, axis=-1), 0)
     return (dy - y * dot[..., None]) * scale[..., None]
 
 

@@ -76,7 +76,8 @@ def _layer_ref(
     x: Any, gamma: Any, beta: Any, axis: int, epsilon: float, centered: bool
 ) -> Any:
     axes = tuple(range(axis, x.ndim))
-    mean = np.mean(x, axis=axes, keepdims=True) * x.dtype.type(centered)
+    mean = np.mean(x, axis=axes, keepdims=True)
+    mean = mean if centered else np.zeros_like(mean)
     r = 1 / np.sqrt(
         np.mean(np.square(x - mean), axis=axes, keepdims=True) + x.dtype.type(epsilon)
     )

@@ -88,7 +88,7 @@ def update_op(
     def ref(*args: Any) -> Any:
         *given, decay = args
         w, lr = given[0], given[arrays]
-        w = w - w * w.dtype.type(lr * decay)
+        w = w * w.dtype.type(1 - lr * decay)
         return rule(w, *given[1:])
 
     op(

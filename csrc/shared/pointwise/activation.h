@@ -179,7 +179,8 @@ struct CeluGrad {
   double alpha;
   template <class V>
   FASTNN_HD V operator()(V dy, V y) const {
-    return select(y > constant<V>(0), dy, fma(dy, y / constant<V>(alpha), dy));
+    const V slope = y / constant<V>(alpha) + constant<V>(1);
+    return select(y > constant<V>(0), dy, dy * slope);
   }
 };
 
