@@ -27,3 +27,27 @@ def narrowed(sample: Sample, half: str) -> Sample:
     inputs = (a.astype(dtype) if a.dtype == np.float32 else a for a in sample.inputs)
     attrs = (half if a == "float32" else a for a in sample.attrs)
     return Sample(tuple(inputs), tuple(attrs))
+
+
+# ---- layouts -------------------------------------------------------------------------
+
+
+def _strided(a: np.ndarray) -> np.ndarray:
+    """The same values as every other element of a larger array."""
+    if a.ndim == 0:
+        return a
+    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1] + 1), a.dtype)
+    view = wide[..., 1::2][..., : a.shape[-1]]
+    view[...] = a
+    return view
+
+
+def _transposed(a: np.ndarray) -> np.ndarray:
+    return np.asfortranarray(a).reshape(a.shape)
+
+
+def _reversed(a: np.ndarray) -> np.ndarray:
+    return a if a.ndim == 0 else np.ascontiguousarray(a[::-1])[::-1]
+
+
+LAYOUTS = (_strided, _transposed, _reversed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from op_cases import DTYPES, KERNEL_OPS, OPS, assert_close, run, samples
+from op_cases import DTYPES, KERNEL_OPS, LAYOUTS, OPS, assert_close, run, samples
 
 from fastnn.opset._opdef import POINTWISE, REDUCE
 
@@ -18,25 +18,7 @@ UNARY = [
 ]
 
 
-def _strided(a: np.ndarray) -> np.ndarray:
-    """The same values as every other element of a larger array."""
-    if a.ndim == 0:
-        return a
-    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1] + 1), a.dtype)
-    view = wide[..., 1::2][..., : a.shape[-1]]
-    view[...] = a
-    return view
-
-
-def _transposed(a: np.ndarray) -> np.ndarray:
-    return np.asfortranarray(a).reshape(a.shape)
-
-
-def _reversed(a: np.ndarray) -> np.ndarray:
-    return a if a.ndim == 0 else np.ascontiguousarray(a[::-1])[::-1]
-
-
-@pytest.mark.parametrize("layout", [_strided, _transposed, _reversed])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", KERNEL_OPS)
 def test_strides_do_not_change_a_bit(name: str, dtype: str, layout) -> None:
