@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_components import (
+from custom_parts import (
     HuberLoss,
     HuberMetric,
     MyDense,
