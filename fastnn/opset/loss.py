@@ -77,6 +77,12 @@ def _ce_grad_samples(rng: Any, dtype: str) -> Any:
 # ---- softmax cross-entropy with a distribution as target --------------------------
 
 
+def _ce_ref(z: Any, t: Any) -> Any:
+    # A class of weight 0 adds nothing, even where its logit is -infinity.
+    terms = np.where(t == 0, 0, t * _log_softmax(z))
+    return -np.sum(terms, axis=-1, dtype=z.dtype), _softmax(z)
+
+
 def _ce_vjp(c: Any, dloss: Any, dprobs: Any) -> Any:
     dlogits = dtarget = None
     if dloss is not None:
@@ -105,7 +111,7 @@ op(
     outputs="loss probs",
     infer=_pair_infer("softmax_cross_entropy", probs=True),
     kind=ROW,
-    ref=lambda z, t: (-np.sum(t * _log_softmax(z), axis=-1), _softmax(z)),
+    ref=_ce_ref,
     vjp=_ce_vjp,
     saves=("logits", "probs", "target"),
     samples=_ce_samples,

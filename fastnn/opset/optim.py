@@ -88,7 +88,8 @@ def update_op(
     def ref(*args: Any) -> Any:
         *given, decay = args
         w, lr = given[0], given[arrays]
-        w = w * w.dtype.type(1 - lr * decay)
+        shrunk = w.dtype.type(lr * decay)
+        w = w - w * shrunk if shrunk else w
         return rule(w, *given[1:])
 
     op(

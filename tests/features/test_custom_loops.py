@@ -94,7 +94,7 @@ def loop(*, compiled: bool) -> tuple[list[float], list[np.ndarray]]:
             np.mean(losses[-step:]), rel=1e-5
         )
         for metric in [mean_loss, *metrics]:
-            metric.reset_states()
+            metric.reset_state()
     return losses, model.get_weights()
 
 
@@ -125,8 +125,9 @@ def test_d16_d17_losses_in_files(tmp_path: Path, suffix: str, as_class: bool) ->
     expected = model.evaluate(X, Y, verbose=0)
     path = tmp_path / f"custom{suffix}"
     model.save(path)
-    with pytest.raises((ValueError, TypeError), match=r"huber|HuberLoss"):
-        keras.models.load_model(path).evaluate(X, Y, verbose=0)
+    if as_class:  # a function of that name is Keras's own, which is found
+        with pytest.raises((ValueError, TypeError), match="HuberLoss"):
+            keras.models.load_model(path).evaluate(X, Y, verbose=0)
     known = {"HuberLoss": HuberLoss} if as_class else {"huber": create_huber(2.0)}
     again = keras.models.load_model(path, custom_objects=known)
     assert again.evaluate(X, Y, verbose=0) == pytest.approx(expected, rel=1e-6)
@@ -171,7 +172,8 @@ def test_d24_a_layer_and_its_config(tmp_path: Path) -> None:
     assert (copy.units, copy.name) == (3, "mine")
     assert copy.activation is keras.activations.relu
     model = keras.Sequential([layer])
-    assert [v.path for v in model.weights] == ["mine/kernel", "mine/bias"]
+    ends = [v.path.split("/")[-2:] for v in model.weights]
+    assert ends == [["mine", "kernel"], ["mine", "bias"]]
     path = tmp_path / "mine.keras"
     model.save(path)
     known = {"MyDenseSaved": MyDenseSaved}
@@ -235,7 +237,7 @@ def test_g76_calling_a_metric_updates_it_and_resets_are_zeros() -> None:
     metric(tf.constant([[0.0], [5.0]]), tf.constant([[1.0], [9.25]]))
     assert float(metric.result()) == pytest.approx((14 + 0.5 + 6.5) / 3)
     assert [float(v) for v in metric.variables] == [21.0, 3.0]
-    metric.reset_states()
+    metric.reset_state()
     assert [float(v) for v in metric.variables] == [0.0, 0.0]
 
 

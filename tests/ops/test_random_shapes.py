@@ -26,15 +26,21 @@ FLOATS = [(name, dtype) for name, dtype in PAIRS if dtype.startswith("float")]
 # Ops with less shapes, and how many there are.
 FEW: dict[str, tuple[int, str]] = {}
 # Ops that have nothing to say about no elements.
-NEVER_EMPTY: dict[str, str] = {}
+NEVER_EMPTY = {"simple_rnn_grad": "drawn with one row or more"}
 # What differs where numbers are not finite, and why.
 _MERGED = "an infinity makes the mean NaN too: blocks are merged by differences"
 _ZEROS = "the reference multiplies zeros between and around the numbers"
-NOT_FINITE = dict.fromkeys(("moments", "batch_norm", "group_norm"), _MERGED) | (
-    dict.fromkeys(
+_ORDER = "sums of products are taken apart: infinities meet in other places"
+NOT_FINITE = {
+    **dict.fromkeys(("moments", "batch_norm", "group_norm"), _MERGED),
+    **dict.fromkeys(
         ("conv_transpose", "conv_grad_input", "resize", "resize_grad"), _ZEROS
-    )
-)
+    ),
+    **dict.fromkeys(
+        ("batch_norm_grad", "group_norm_grad", "lstm_grad", "simple_rnn_grad"), _ORDER
+    ),
+    **dict.fromkeys(("ftrl", "rmsprop_momentum", "rmsprop_centered_momentum"), _ORDER),
+}
 # Inputs that stay finite: order and scales that kernels take out of sums and products.
 FINITE = {"sorted_sequence", "u", "r", "scale", "variance", "lr", "step", "product"}
 
