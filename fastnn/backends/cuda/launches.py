@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device is asked to do: launches of kernels, matrix products."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fastnn.opset._dtypes import CODES, ITEMSIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_RANK = 8
+
+# fastnn::cuda::View and Number (csrc/cuda/prelude.cuh)
+VIEW = np.dtype(
+    [
+        ("data", "u8"),
+        ("shape", "i8", MAX_RANK),
+        ("stride", "i8", MAX_RANK),
+        ("ndim", "i4"),
+        ("dtype", "i4"),
+    ]
+)
+NUMBER = np.dtype("u8")
+
+# Element types as csrc/cuda names them; bool is a byte.
+C_TYPES = {
+    "bool": "bool",
+    "uint8": "uint8_t",
+    "int8": "int8_t",
+    "uint16": "uint16_t",
+    "int16": "int16_t",
+    "uint32": "uint32_t",
+    "int32": "int32_t",
+    "uint64": "uint64_t",
+    "int64": "int64_t",
+    "float32": "float",
+    "float64": "double",
+    "bfloat16": "BFloat16",
+    "float16": "Float16",
+}
+
+
+class Operand(NamedTuple):
+    """An array on the device: where, of what, and its strides in elements."""
+
+    address: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * ITEMSIZE[self.dtype]
+
+    @property
+    def c_type(self) -> str:
+        return C_TYPES[self.dtype]
+
+
+def dense(address: int, dtype: str, shape: Sequence[int]) -> Operand:
+    """A C-contiguous operand."""
+    return Operand(address, dtype, tuple(shape), dense_strides(shape))
+
+
+def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in elements of a C-contiguous array."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+class Launch(NamedTuple):
+    """One kernel over one grid.
+
+    Attributes:
+        header: the file of csrc/cuda that has it.
+        body: the device function, as "softmax<float>".
+        ins, outs: operands as the function takes them.
+        numbers: attributes and what the rule adds, integers or floats.
+        blocks, threads: the grid and the block, one axis each.
+    """
+
+    header: str
+    body: str
+    ins: tuple[Operand, ...]
+    outs: tuple[Operand, ...]
+    numbers: tuple[int | float, ...]
+    blocks: int
+    threads: int
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name: its function, with what else its text depends on."""
+        plain = re.sub(r"[^A-Za-z0-9]+", "_", self.body).strip("_")
+        return (
+            f"k_{plain}_{len(self.ins)}{len(self.outs)}{len(self.numbers)}"
+            f"_{self.threads}"
+        )
+
+    @property
+    def text(self) -> str:
+        """The line that makes a kernel of the function."""
+        return (
+            f"FASTNN_GLOBAL({self.symbol}, {len(self.ins)}, {len(self.outs)}, "
+            f"{len(self.numbers)}, {self.threads}, ({self.body}))"
+        )
+
+    def arguments(self) -> np.ndarray:
+        """fastnn::cuda::Args of the kernel: one record of bytes."""
+        views = np.zeros(max(len(self.ins), 1) + len(self.outs), VIEW)
+        first_out = max(len(self.ins), 1)
+        for at, operand in (
+            *enumerate(self.ins),
+            *enumerate(self.outs, first_out),
+        ):
+            rank = len(operand.shape)
+            view = views[at]
+            view["data"] = operand.address
+            view["shape"][:rank] = operand.shape
+            view["stride"][:rank] = operand.strides
+            view["ndim"], view["dtype"] = rank, CODES[operand.dtype]
+        numbers = np.zeros(max(len(self.numbers), 1), NUMBER)
+        for i, number in enumerate(self.numbers):
+            kind = np.float64 if isinstance(number, float) else np.int64
+            numbers[i : i + 1] = np.array([number], kind).view(NUMBER)
+        return np.concatenate([views.view(np.uint8), numbers.view(np.uint8)])
+
+
+class Product(NamedTuple):
+    """c = a b, batched over the leading axes; for a library of matrix products."""
+
+    a: Operand
+    b: Operand
+    c: Operand
+
+
+Task = Launch | Product

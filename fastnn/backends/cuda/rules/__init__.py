@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How each op is computed on a device: `tasks(op, ins, outs, attrs, scratch)`.
+
+A rule is registered under the op's name, or covers a family of the CPU's kernel table
+whose ops have one form. It is given operands as a kernel of the CPU would be (inputs
+broadcast by their strides, dense outputs) and attributes as they are in the record.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastnn.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from fastnn.backends.cuda.launches import Operand, Task
+    from fastnn.opset._opdef import OpDef
+
+    Scratch = Callable[[int], int]  # bytes wanted -> address
+    Rule = Callable[..., list[Task]]
+
+THREADS = 256
+MAX_BLOCKS = 4096  # of kernels whose threads take element after element
+
+_RULES: dict[str, Rule] = {}
+_FAMILIES: dict[str, Rule] = {}
+_MODULES = ("pointwise", "reduce")
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Registers how the ops of these names are computed."""
+
+    def register(function: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def family(*names: str) -> Callable[[Rule], Rule]:
+    """Registers how all ops of these kernel families are computed."""
+
+    def register(function: Rule) -> Rule:
+        _FAMILIES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def find_rule(name: str) -> Rule | None:
+    """The rule of an op's kernel; None where the backend has none yet."""
+    if not _RULES:
+        for module in _MODULES:
+            import_module(f"{__name__}.{module}")
+    found = _RULES.get(name)
+    if found is not None:
+        return found
+    from fastnn.graph.schedule import kernel_table
+
+    row = kernel_table().get(name)
+    return None if row is None else _FAMILIES.get(row["family"])
+
+
+def tasks(
+    op: OpDef,
+    ins: Sequence[Operand],
+    outs: Sequence[Operand],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """What a device does for one application of an op.
+
+    Raises:
+        BackendError: there is no rule for the op.
+    """
+    found = find_rule(op.name)
+    if found is None:
+        raise BackendError(
+            f"[{op.name}] no kernel on the cuda backend: run it in "
+            f'`with fastnn.device("cpu"):`'
+        )
+    if all(out.size == 0 for out in outs):
+        return []
+    return found(op, tuple(ins), tuple(outs), attrs, scratch)
+
+
+def blocks_for(n: int, threads: int = THREADS) -> int:
+    """Blocks for n elements taken in turn by all threads of the grid."""
+    return max(1, min(MAX_BLOCKS, -(-n // threads)))
+
+
+def plain(attrs: Iterable[Any]) -> tuple[int | float, ...]:
+    """Attributes that are numbers, as numbers of a launch."""
+    return tuple(a if isinstance(a, float) else int(a) for a in attrs)

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs CUDA kernels on the CPU: blocks one after the other, the threads of a block as
+// fibers that take turns at every __syncthreads and shuffle. Slow, and exact in what it
+// is for: that kernels compute what they should, on any machine. It fails where a real
+// device would hang: when some threads of a block wait and others have returned or wait
+// elsewhere.
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#define FASTNN_EMULATED 1
+#define __shared__ static
+#define __restrict__ __restrict
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+};
+inline dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulator {
+
+constexpr size_t kStack = 64 << 10;
+
+enum class State { kReady, kAtWarp, kAtBlock, kDone };
+
+struct Fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack{new char[kStack]};
+  State state = State::kReady;
+};
+
+inline std::vector<Fiber> fibers;
+inline ucontext_t scheduler;
+inline unsigned current;
+inline const std::function<void()>* body;
+inline char shuffled[1024][16];
+
+[[noreturn]] inline void fail(const char* what) {
+  std::fprintf(stderr, "emulator: %s\n", what);
+  std::abort();
+}
+
+inline void enter() {
+  (*body)();
+  fibers[current].state = State::kDone;
+  swapcontext(&fibers[current].context, &scheduler);
+}
+
+inline void wait(State at) {
+  fibers[current].state = at;
+  swapcontext(&fibers[current].context, &scheduler);
+}
+
+// Lets the threads [begin, end) go on if all of them wait at `at`.
+inline bool release(unsigned begin, unsigned end, State at) {
+  for (unsigned t = begin; t < end; ++t)
+    if (fibers[t].state != at) return false;
+  for (unsigned t = begin; t < end; ++t)
+    fibers[t].state = State::kReady;
+  return true;
+}
+
+// Every thread runs to its next barrier or its end; whether any can go on.
+inline bool round(unsigned threads) {
+  unsigned done = 0;
+  for (current = 0; current < threads; ++current) {
+    threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y,
+                 current / (blockDim.x * blockDim.y)};
+    Fiber& f = fibers[current];
+    if (f.state == State::kReady) swapcontext(&scheduler, &f.context);
+    done += f.state == State::kDone;
+  }
+  if (done == threads) return false;
+  bool any = release(0, threads, State::kAtBlock);
+  for (unsigned w = 0; w < threads; w += 32)
+    any |= release(w, w + 32 < threads ? w + 32 : threads, State::kAtWarp);
+  if (!any) fail("threads wait for others that have returned or wait elsewhere");
+  return true;
+}
+
+inline void run(dim3 grid, dim3 block, const std::function<void()>& kernel) {
+  gridDim = grid;
+  blockDim = block;
+  body = &kernel;
+  const unsigned threads = block.x * block.y * block.z;
+  if (fibers.size() < threads) fibers = std::vector<Fiber>(threads);
+  for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
+    blockIdx = {b % grid.x, b / grid.x % grid.y, b / (grid.x * grid.y)};
+    for (unsigned t = 0; t < threads; ++t) {
+      Fiber& f = fibers[t];
+      getcontext(&f.context);
+      f.context.uc_stack.ss_sp = f.stack.get();
+      f.context.uc_stack.ss_size = kStack;
+      f.context.uc_link = nullptr;
+      f.state = State::kReady;
+      makecontext(&f.context, enter, 0);
+    }
+    while (round(threads)) {
+    }
+  }
+}
+
+template <class T>
+T exchange(T x, unsigned from) {
+  static_assert(sizeof(T) <= 16);
+  std::memcpy(shuffled[current], &x, sizeof x);
+  wait(State::kAtWarp);
+  T y;
+  std::memcpy(&y, shuffled[from], sizeof y);
+  wait(State::kAtWarp);
+  return y;
+}
+
+}  // namespace emulator
+
+inline void __syncthreads() { emulator::wait(emulator::State::kAtBlock); }
+inline void __syncwarp(unsigned = 0xffffffffu) { emulator::wait(emulator::State::kAtWarp); }
+template <class T>
+T __shfl_xor_sync(unsigned, T x, int mask) {
+  return emulator::exchange(x, emulator::current ^ static_cast<unsigned>(mask));
+}
+template <class T>
+T __shfl_down_sync(unsigned, T x, int step) {
+  const unsigned lane = emulator::current % 32, to = lane + static_cast<unsigned>(step);
+  return emulator::exchange(x, to < 32 ? emulator::current + step : emulator::current);
+}
+template <class T>
+T __shfl_up_sync(unsigned, T x, int step) {
+  const unsigned lane = emulator::current % 32, by = static_cast<unsigned>(step);
+  return emulator::exchange(x, lane >= by ? emulator::current - by : emulator::current);
+}
+template <class T>
+T __shfl_sync(unsigned, T x, int lane) {
+  return emulator::exchange(x, emulator::current / 32 * 32 + lane % 32);
+}
+
+#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                \
+  extern "C" void symbol(const fastnn::cuda::Args<n_in, n_out, n_numbers>* a,       \
+                         dim3 grid, dim3 block) {                                   \
+    using namespace fastnn::cuda;                                                   \
+    emulator::run(grid, block, [a] { body(*a); });                                  \
+  }
