@@ -113,7 +113,7 @@ op(
 )
 
 
-def _own_attrs(name: str, alpha: float) -> tuple[str, tuple]:
+def own_attrs(name: str, alpha: float) -> tuple[str, tuple]:
     """The op that an epilogue stands for, and its attributes."""
     if name in ("elu", "leaky_relu"):
         return name, (alpha,)
@@ -125,14 +125,14 @@ def _own_attrs(name: str, alpha: float) -> tuple[str, tuple]:
 def apply_activation(name: str, x: Any, alpha: float = 1.0) -> Any:
     if name == "linear":
         return x
-    op_name, attrs = _own_attrs(name, alpha)
+    op_name, attrs = own_attrs(name, alpha)
     return get_op(op_name).ref(x, *attrs)
 
 
 def apply_gradient(name: str, dy: Any, y: Any, alpha: float = 1.0) -> Any:
     if name == "linear":
         return dy
-    op_name, attrs = _own_attrs(name, alpha)
+    op_name, attrs = own_attrs(name, alpha)
     return get_op(f"{op_name}_grad").ref(dy, y, *attrs)
 
 
@@ -140,7 +140,7 @@ def gradient(c: Any, dy: Any, preactivation: Any = None) -> Any:
     """act'(z) * dy written with ops; c.y = act(z), `preactivation()` = z."""
     if c.activation == "linear":
         return dy
-    op_name, attrs = _own_attrs(c.activation, c.alpha)
+    op_name, attrs = own_attrs(c.activation, c.alpha)
     saved = c.y if c.activation in BY_OUTPUT else preactivation()
     return getattr(c.op, f"{op_name}_grad")(dy, saved, *attrs)
 

@@ -122,6 +122,15 @@ T exchange(T x, unsigned from) {
 }  // namespace emulator
 
 inline void __syncthreads() { emulator::wait(emulator::State::kAtBlock); }
+inline int __syncthreads_or(int x) {
+  static int any;
+  __syncthreads();  // the last result has been read
+  any = 0;
+  __syncthreads();
+  any |= x;
+  __syncthreads();
+  return any;
+}
 inline void __syncwarp(unsigned = 0xffffffffu) { emulator::wait(emulator::State::kAtWarp); }
 template <class T>
 T __shfl_xor_sync(unsigned, T x, int mask) {

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matrix products by the library, and the kernels after them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from fastnn.backends.cuda.launches import Launch, Operand, Product, Task, dense
+from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
+from fastnn.opset import get_op
+from fastnn.opset._dtypes import ITEMSIZE, is_float
+from fastnn.opset.gemm import own_attrs
+
+if TYPE_CHECKING:
+    from fastnn.backends.cuda.rules import Scratch
+    from fastnn.opset._opdef import OpDef
+
+_TILE = 16
+
+
+def zeros(y: Operand) -> Launch:
+    """Of a product over nothing."""
+    body = f"fill<{y.c_type}>"
+    return Launch("copy.cuh", body, (), (y,), (0,), blocks_for(y.size), THREADS)
+
+
+def product(a: Operand, b: Operand, c: Operand) -> Task:
+    """c = a b, by the library where it has the type."""
+    if not a.shape[-1]:
+        return zeros(c)
+    if is_float(c.dtype):
+        return Product(a, b, c)
+    batches = prod(c.shape[:-2])
+    tiles = batches * -(-c.shape[-2] // _TILE) * -(-c.shape[-1] // _TILE)
+    body = f"tiled_product<{c.c_type}>"
+    blocks = min(tiles, MAX_BLOCKS)
+    return Launch("gemm.cuh", body, (a, b), (c,), (batches,), blocks, THREADS)
+
+
+def activation_row(name: str, alpha: float, suffix: str = "") -> tuple[str, tuple]:
+    """The kernel's row of an activation, and its numbers."""
+    if name == "linear":
+        return f"Row_linear{suffix}", ()
+    own, attrs = own_attrs(name, alpha)
+    record = get_op(own)
+    assert len(record.attrs) == len(attrs)
+    return f"Row_{own}{suffix}", tuple(
+        v if isinstance(v, float) else int(v) for v in attrs
+    )
+
+
+def wide(y: Operand, scratch: Scratch) -> Operand:
+    """Where a product for y goes first: float32 for 16-bit floats, rounded once."""
+    if y.dtype not in ("bfloat16", "float16"):
+        return y
+    return dense(scratch(y.size * ITEMSIZE["float32"]), "float32", y.shape)
+
+
+def finished(
+    form: str, row: str, z: Operand, other: Operand, y: Operand, numbers: tuple
+) -> Launch:
+    """`bias_then` or `gradient_then`."""
+    body = f"{form}<{row}, {y.c_type}, {z.c_type}>"
+    blocks = blocks_for(y.size)
+    return Launch("gemm.cuh", body, (z, other), (y,), numbers, blocks, THREADS)
+
+
+@rule("matmul")
+def matmul(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """One product, batched over the leading axes."""
+    return [product(ins[0], ins[1], outs[0])]
+
+
+@rule("linear")
+def linear(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """activation(x w + b)"""
+    x, w, bias = ins
+    z = wide(outs[0], scratch)
+    row, numbers = activation_row(*attrs)
+    return [
+        product(x, w, z),
+        finished("bias_then", row, z, bias, outs[0], numbers),
+    ]
+
+
+@rule("linear_grad_input")
+def linear_grad_input(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """(dy w^T) act'(y)"""
+    dy, w, y = ins
+    turned = w._replace(shape=w.shape[::-1], strides=w.strides[::-1])
+    u = wide(outs[0], scratch)
+    made = [product(dy, turned, u)]
+    if attrs[0] != "linear" or u is not outs[0]:
+        row, numbers = activation_row(*attrs, suffix="_grad")
+        made.append(finished("gradient_then", row, u, y, outs[0], numbers))
+    return made
