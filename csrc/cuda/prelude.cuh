@@ -258,7 +258,7 @@ struct MinOp {
 template <class Op, class T>
 FASTNN_DEVICE T warp_reduce(T x, int width = kWarp) {
   for (int step = width / 2; step > 0; step /= 2)
-    x = Op{}(x, __shfl_xor_sync(kAllLanes, x, step));
+    x = Op{}(x, static_cast<T>(__shfl_xor_sync(kAllLanes, x, step)));
   return x;
 }
 

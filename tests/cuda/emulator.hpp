@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #define FASTNN_EMULATED 1
@@ -108,15 +109,16 @@ inline void run(dim3 grid, dim3 block, const std::function<void()>& kernel) {
   }
 }
 
+// Small integers come back as int, as from CUDA's overloads.
 template <class T>
-T exchange(T x, unsigned from) {
-  static_assert(sizeof(T) <= 16);
+auto exchange(T x, unsigned from) {
+  static_assert(std::is_arithmetic_v<T>);
   std::memcpy(shuffled[current], &x, sizeof x);
   wait(State::kAtWarp);
   T y;
   std::memcpy(&y, shuffled[from], sizeof y);
   wait(State::kAtWarp);
-  return y;
+  return +y;
 }
 
 }  // namespace emulator
@@ -133,21 +135,21 @@ inline int __syncthreads_or(int x) {
 }
 inline void __syncwarp(unsigned = 0xffffffffu) { emulator::wait(emulator::State::kAtWarp); }
 template <class T>
-T __shfl_xor_sync(unsigned, T x, int mask) {
+auto __shfl_xor_sync(unsigned, T x, int mask) {
   return emulator::exchange(x, emulator::current ^ static_cast<unsigned>(mask));
 }
 template <class T>
-T __shfl_down_sync(unsigned, T x, int step) {
+auto __shfl_down_sync(unsigned, T x, int step) {
   const unsigned lane = emulator::current % 32, to = lane + static_cast<unsigned>(step);
   return emulator::exchange(x, to < 32 ? emulator::current + step : emulator::current);
 }
 template <class T>
-T __shfl_up_sync(unsigned, T x, int step) {
+auto __shfl_up_sync(unsigned, T x, int step) {
   const unsigned lane = emulator::current % 32, by = static_cast<unsigned>(step);
   return emulator::exchange(x, lane >= by ? emulator::current - by : emulator::current);
 }
 template <class T>
-T __shfl_sync(unsigned, T x, int lane) {
+auto __shfl_sync(unsigned, T x, int lane) {
   return emulator::exchange(x, emulator::current / 32 * 32 + lane % 32);
 }
 

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution: one implicit matrix product for each direction."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
+from fastnn.backends.cuda.rules import MAX_BLOCKS, rule
+from fastnn.backends.cuda.rules.gemm import activation_row
+from fastnn.opset._dtypes import ITEMSIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn.backends.cuda.rules import Scratch
+    from fastnn.opset._opdef import OpDef
+
+SPATIAL = 3
+TILE = 64
+CONV_THREADS = 256
+_BUSY = 264  # two blocks for each multiprocessor of a large device
+_MIN_DEPTH = 256  # of a chunk of k: below, the sum over chunks costs more
+
+
+def image(x: Operand) -> Operand:
+    """(images, 3 spatial axes, channels)."""
+    missing = SPATIAL + 2 - len(x.shape)
+    shape = (x.shape[0], *(1,) * missing, *x.shape[1:])
+    return x._replace(
+        shape=shape, strides=(x.strides[0], *(0,) * missing, *x.strides[1:])
+    )
+
+
+def filters(w: Operand) -> Operand:
+    """(3 spatial axes, inputs, outputs)."""
+    missing = SPATIAL + 2 - len(w.shape)
+    return w._replace(
+        shape=(1,) * missing + w.shape, strides=(0,) * missing + w.strides
+    )
+
+
+def geometry(
+    inner: Sequence[int],
+    outer: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int],
+) -> tuple[int, ...]:
+    """The 18 numbers of csrc/cuda/geometry.cuh."""
+    missing = SPATIAL - len(window)
+    fields = ((inner, 1), (outer, 1), (window, 1), (strides, 1), (dilations, 1))
+    numbers: list[int] = []
+    for field, fill in (*fields, (pads[: len(window)], 0)):
+        numbers += [*(fill,) * missing, *(int(n) for n in field)]
+    return tuple(numbers)
+
+
+def _numbers(
+    x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], attrs: tuple
+) -> tuple[int, ...]:
+    """Geometry, groups, inputs and outputs of one, by the shapes of x, w and y."""
+    strides, dilations, pads, groups = attrs
+    places = geometry(x[1:-1], y[1:-1], w[:-2], strides, dilations, pads)
+    return (*places, groups, w[-2], w[-1] // groups)
+
+
+def _blocks(rows: int, columns: int, jobs: int) -> int:
+    return min(-(-rows // TILE) * -(-columns // TILE) * jobs, MAX_BLOCKS)
+
+
+def _biased(
+    problem: str,
+    ins: tuple[Operand, ...],
+    y: Operand,
+    numbers: tuple[int, ...],
+    activation: tuple[str, float],
+) -> list[Task]:
+    x, w, bias = ins
+    row, alpha = activation_row(*activation)
+    groups = numbers[18]
+    columns = y.shape[-1] // groups
+    return [
+        Launch(
+            "conv.cuh",
+            f"conv_bias<{problem}, {row}, {y.c_type}>",
+            (image(x), filters(w), bias),
+            (y,),
+            (*numbers, 1, *alpha),
+            _blocks(prod(y.shape[:-1]), columns, groups),
+            CONV_THREADS,
+        )
+    ]
+
+
+@rule("conv")
+def conv(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """activation(x * w + b)"""
+    numbers = _numbers(ins[0].shape, ins[1].shape, outs[0].shape, attrs[:4])
+    return _biased("Forward", ins, outs[0], numbers, attrs[4:6])
+
+
+@rule("conv_transpose")
+def conv_transpose(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """The input gradient of a convolution whose input has the output's shape."""
+    numbers = _numbers(outs[0].shape, ins[1].shape, ins[0].shape, attrs[1:5])
+    return _biased("InputGradient", ins, outs[0], numbers, attrs[5:7])
+
+
+@rule("conv_grad_input")
+def conv_grad_input(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """The same, times the gradient of an activation."""
+    dy, w, y = ins
+    dx = outs[0]
+    numbers = _numbers(dx.shape, w.shape, dy.shape, attrs[:4])
+    row, alpha = activation_row(*attrs[4:6], suffix="_grad")
+    return [
+        Launch(
+            "conv.cuh",
+            f"conv_input_gradient<{row}, {dx.c_type}>",
+            (image(dy), filters(w), y),
+            (dx,),
+            (*numbers, 1, *alpha),
+            _blocks(prod(dx.shape[:-1]), dx.shape[-1] // numbers[18], numbers[18]),
+            CONV_THREADS,
+        )
+    ]
+
+
+@rule("conv_grad_kernel")
+def conv_grad_kernel(
+    op: OpDef,
+    ins: tuple[Operand, ...],
+    outs: tuple[Operand, ...],
+    attrs: tuple[Any, ...],
+    scratch: Scratch,
+) -> list[Task]:
+    """A long sum over pixels: chunks of it where tiles are few, then their sum."""
+    x, dy = ins
+    dw = outs[0]
+    numbers = _numbers(x.shape, dw.shape, dy.shape, attrs[1:5])
+    groups, inputs, outputs = numbers[18:21]
+    depth = prod(dy.shape[:-1])
+    rows = prod(dw.shape[:-2]) * inputs
+    tiles = _blocks(rows, outputs, groups)
+    chunks = max(1, min(depth // _MIN_DEPTH, _BUSY // tiles))
+    written, to = dw.dtype, dw
+    if chunks > 1:
+        written = "float64" if dw.dtype == "float64" else "float32"
+        size = chunks * dw.size
+        to = dense(scratch(size * ITEMSIZE[written]), written, (chunks, dw.size))
+    made: list[Task] = [
+        Launch(
+            "conv.cuh",
+            f"conv_filter_gradient<{x.c_type}, {C_TYPES[written]}>",
+            (image(x), image(dy)),
+            (to,),
+            (*numbers, chunks),
+            _blocks(rows, outputs, groups * chunks),
+            CONV_THREADS,
+        )
+    ]
+    if chunks > 1:
+        made.append(sum_of_chunks(to, dw))
+    return made
+
+
+def sum_of_chunks(partial: Operand, y: Operand) -> Launch:
+    """y = the sum of the rows of `partial`, in their order."""
+    from fastnn.backends.cuda.rules import THREADS, blocks_for
+
+    chunks, size = partial.shape
+    turned = partial._replace(shape=(size, chunks), strides=(1, size))
+    body = f"reduce_columns<SumOp, {partial.c_type}, {y.c_type}>"
+    numbers = (1, size, chunks, 1)
+    blocks = blocks_for(size)
+    return Launch("reduce.cuh", body, (turned,), (y,), numbers, blocks, THREADS)
