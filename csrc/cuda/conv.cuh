@@ -10,7 +10,7 @@
 
 #include "cuda/geometry.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // What all three problems know. Numbers: geometry (18), groups, inputs and outputs of a
 // group, chunks of k.
@@ -263,4 +263,4 @@ FASTNN_DEVICE void conv_filter_gradient(const Args<2, 1, kConvNumbers>& a) {
       });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

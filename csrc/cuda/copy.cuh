@@ -4,7 +4,7 @@
 
 #include "cuda/prelude.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // Elements as they are, for any type of their size.
 template <class S>
@@ -78,4 +78,4 @@ FASTNN_DEVICE void pad(const Args<2, 1, kMaxRank>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

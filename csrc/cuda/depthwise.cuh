@@ -5,7 +5,7 @@
 
 #include "cuda/conv.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 constexpr int kDepthwiseNumbers = 20;
 
@@ -109,4 +109,4 @@ FASTNN_DEVICE void depthwise_filter_gradient(const Args<2, 1, kDepthwiseNumbers>
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -6,7 +6,7 @@
 
 #include "cuda/pointwise.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 struct Identity {
   template <class V>
@@ -91,4 +91,4 @@ FASTNN_DEVICE void tiled_product(const Args<2, 1, 1>& args) {
   }
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

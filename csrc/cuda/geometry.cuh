@@ -5,7 +5,7 @@
 
 #include "cuda/gemm.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 constexpr int kSpatial = 3;
 
@@ -75,4 +75,4 @@ FASTNN_DEVICE int64_t tap_offset(const View& w, const Place& k) {
   return offset;
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

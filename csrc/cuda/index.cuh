@@ -10,7 +10,7 @@
 
 #include "cuda/copy.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // Index i of an operand of any strides; negative ones count from the end. -1: none.
 template <class I>
@@ -212,4 +212,4 @@ FASTNN_DEVICE void scatter_rows(const Args<3, 2, 1>& a) {
   }
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

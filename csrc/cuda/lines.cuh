@@ -6,7 +6,7 @@
 #include "cuda/prelude.cuh"
 #include "shared/math.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // A line of an operand with axes (before, n, behind).
 template <class S>
@@ -132,4 +132,4 @@ FASTNN_DEVICE void lrn_grad(const Args<2, 1, 5>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

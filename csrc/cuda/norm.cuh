@@ -9,7 +9,7 @@
 #include "cuda/reduce.cuh"
 #include "shared/math.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 template <class T>
 struct Pair {
@@ -195,4 +195,4 @@ FASTNN_DEVICE void batch_norm_dx(const Args<7, 1, 4>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -5,7 +5,7 @@
 
 #include "cuda/rows.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 template <class S>
 FASTNN_DEVICE Row<S> dense_row(const View& x, int64_t r, int64_t n) {
@@ -214,4 +214,4 @@ FASTNN_DEVICE void group_norm_parameters(const Args<4, 2, 4>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

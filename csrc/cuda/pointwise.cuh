@@ -8,7 +8,7 @@
 #include "cuda/prelude.cuh"
 #include "shared/pointwise.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // Row_<kernel name>: what the list says of it.
 #define X(name, Functor, inputs, form, types, attributes) \
@@ -57,4 +57,4 @@ FASTNN_DEVICE void pointwise(const Args<Row::kInputs, 1, n_numbers>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

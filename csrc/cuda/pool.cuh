@@ -6,7 +6,7 @@
 
 #include "cuda/geometry.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 constexpr int kPoolNumbers = 18;
 
@@ -213,4 +213,4 @@ FASTNN_DEVICE void average_pool_grad(const Args<1, 1, kPoolNumbers>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

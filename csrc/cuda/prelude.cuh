@@ -21,14 +21,14 @@
 // One kernel: `body` is a device function of its arguments.
 #define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)         \
   extern "C" __global__ void __launch_bounds__(threads) symbol(              \
-      const __grid_constant__ fastnn::cuda::Args<n_in, n_out, n_numbers> a) { \
+      const __grid_constant__ fastnn::device::Args<n_in, n_out, n_numbers> a) { \
     using namespace fastnn;                                                   \
-    using namespace fastnn::cuda;                                             \
+    using namespace fastnn::device;                                             \
     body(a);                                                                  \
   }
 #endif
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 using namespace fastnn::FASTNN_ISA;
 
@@ -278,4 +278,4 @@ FASTNN_DEVICE T block_reduce(T x) {
   return warp_reduce<Op>(x);
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -5,7 +5,7 @@
 #include "cuda/prelude.cuh"
 #include "shared/sampling.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 struct Stream {
   uint64_t seed, step;
@@ -94,4 +94,4 @@ FASTNN_DEVICE void dropout(const Args<2, 1, 1>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -7,7 +7,7 @@
 
 #include "cuda/prelude.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 struct AnyOp {
   template <class T>
@@ -125,4 +125,4 @@ FASTNN_DEVICE void arg_rows(const Args<1, 1, 4>& a) {
   }
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -6,7 +6,7 @@
 
 #include "cuda/prelude.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 enum Interpolation { kNearest, kBilinear, kBicubic, kLanczos3, kLanczos5 };
 
@@ -121,4 +121,4 @@ FASTNN_DEVICE void resize_axis_grad(const Args<1, 1, 4>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -7,7 +7,7 @@
 #include "cuda/prelude.cuh"
 #include "shared/math.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 // Elements of one row of an operand.
 template <class S>
@@ -224,4 +224,4 @@ FASTNN_DEVICE void mean_squared_error_grad(const Args<3, 1, 0>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -5,7 +5,7 @@
 
 #include "cuda/random.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 constexpr int kAttemptShift = 48;  // of the block number
 
@@ -229,4 +229,4 @@ FASTNN_DEVICE void random_categorical(const Args<2, 1, 0>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -6,7 +6,7 @@
 
 #include "cuda/prelude.cuh"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 template <class T>
 FASTNN_DEVICE bool before(T a, T b) {
@@ -99,4 +99,4 @@ FASTNN_DEVICE void searchsorted(const Args<2, 1, 1>& a) {
   });
 }
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

@@ -7,7 +7,7 @@
 #include "cuda/prelude.cuh"
 #include "shared/optim.h"
 
-namespace fastnn::cuda {
+namespace fastnn::device {
 
 template <class S>
 FASTNN_DEVICE double scalar(const View& x) {
@@ -175,4 +175,4 @@ FASTNN_UPDATE(square_sums, 1, 1, 1) {
 }
 #undef FASTNN_UPDATE
 
-}  // namespace fastnn::cuda
+}  // namespace fastnn::device

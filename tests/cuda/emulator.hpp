@@ -154,8 +154,8 @@ auto __shfl_sync(unsigned, T x, int lane) {
 }
 
 #define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                \
-  extern "C" void symbol(const fastnn::cuda::Args<n_in, n_out, n_numbers>* a,       \
+  extern "C" void symbol(const fastnn::device::Args<n_in, n_out, n_numbers>* a,       \
                          dim3 grid, dim3 block) {                                   \
-    using namespace fastnn::cuda;                                                   \
+    using namespace fastnn::device;                                                   \
     emulator::run(grid, block, [a] { body(*a); });                                  \
   }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_RANK = 8
 
-# fastnn::cuda::View and Number (csrc/cuda/prelude.cuh)
+# fastnn::device::View and Number (csrc/cuda/prelude.cuh)
 VIEW = np.dtype(
     [
         ("data", "u8"),
@@ -117,7 +117,7 @@ class Launch(NamedTuple):
         )
 
     def arguments(self) -> np.ndarray:
-        """fastnn::cuda::Args of the kernel: one record of bytes."""
+        """fastnn::device::Args of the kernel: one record of bytes."""
         views = np.zeros(max(len(self.ins), 1) + len(self.outs), VIEW)
         first_out = max(len(self.ins), 1)
         for at, operand in (

@@ -27,7 +27,7 @@ MAX_BLOCKS = 4096  # of kernels whose threads take element after element
 
 _RULES: dict[str, Rule] = {}
 _FAMILIES: dict[str, Rule] = {}
-_MODULES = ("pointwise", "reduce", "rows", "copy", "index", "update", "random", "gemm", "norm", "conv", "depthwise", "pool", "lines", "resize")
+_MODULES = ("pointwise", "reduce", "rows", "copy", "index", "update", "random", "gemm", "norm", "conv", "depthwise", "pool", "lines", "resize", "recurrent")
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
