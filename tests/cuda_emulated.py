@@ -11,12 +11,17 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn.backends.cuda import source
 from fastnn.backends.cuda.launches import Launch, Operand, Product
+from fastnn.backends.cuda.protocol import Memory
 from fastnn.opset._dtypes import ITEMSIZE, know
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 HERE = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++20", "-O1", "-mfma", "-mavx2", "-ffp-contract=off", "-fPIC")
@@ -63,16 +68,31 @@ def compiled(launches: list[Launch]) -> ctypes.CDLL:
 class EmulatedDevice:
     """Device memory is memory; `library` has the kernels of all launches it is given."""
 
-    def __init__(self, launches: list[Launch]) -> None:
-        self.library = compiled(launches)
-        self.kept: list[np.ndarray] = []
+    def __init__(self, launches: Sequence[Launch] = ()) -> None:
+        self.library = compiled(list(launches))
 
-    def put(self, array: np.ndarray) -> Operand:
-        """The array as an operand; it must not be moved meanwhile."""
-        self.kept.append(array)
-        item = array.itemsize
-        strides = tuple(s // item for s in array.strides)
-        return Operand(array.ctypes.data, str(array.dtype), array.shape, strides)
+    # -- the interface of a device (fastnn/backends/cuda/protocol.py) -------------------
+
+    def allocate(self, nbytes: int) -> Memory:
+        block = np.full(nbytes + 64, 0x5A, np.uint8)
+        return Memory(block.ctypes.data, nbytes, block)
+
+    def upload(self, memory: Memory, offset: int, array: np.ndarray) -> None:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        memory.owner[offset : offset + flat.size] = flat
+
+    def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
+        flat = array.reshape(-1).view(np.uint8)
+        flat[...] = memory.owner[offset : offset + flat.size]
+
+    def program(self, tasks: Sequence[Launch | Product]) -> Callable[[], None]:
+        self.library = compiled([t for t in tasks if isinstance(t, Launch)])
+
+        def run() -> None:
+            for task in tasks:
+                self.run(task)
+
+        return run
 
     def run(self, task: Launch | Product) -> None:
         """Executes one task."""

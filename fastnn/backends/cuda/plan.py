@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A graph as launches over one arena of device memory.
+
+The interface is that of `graph.plan.Plan`. Layout and lifetimes are the CPU's; the order
+is that of its schedule for one thread, whose phases are what a stream needs too.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.backends.cuda import rules
+from fastnn.backends.cuda.launches import Operand
+from fastnn.opset._dtypes import know
+from fastnn.graph import memory
+from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
+from fastnn.graph.schedule import schedule
+
+if TYPE_CHECKING:
+    from fastnn.autodiff.tensor import Variable
+    from fastnn.backends.cuda.protocol import Device, Memory
+    from fastnn.backends.cuda.launches import Task
+    from fastnn.graph.ir import Graph, Value
+
+
+class DevicePlan:
+    """Steps of a graph on a device.
+
+    Args:
+        graph: optimized, without host ops.
+        device: what runs the launches.
+
+    Attributes:
+        cycle: see `graph.plan.Plan`.
+    """
+
+    may_run_on = False
+
+    def __init__(self, graph: Graph, device: Device) -> None:
+        self.graph = graph
+        self.cycle: tuple[Variable, int] | None = None
+        self._device = device
+        layout = self._layout = Layout(graph)
+        steps = schedule(layout, 1)
+        self._variables = [var for var, _ in graph.variables.values()]
+        self._written = [
+            i for i, key in enumerate(graph.variables) if key in graph.updates
+        ]
+        self._lock = threading.Lock()
+        arena = memory.place(layout, steps)
+        homes = [self._home_sizes(layout, arena)]
+        self._places = self._allocate(homes[0])
+        self._upload_constants(layout)
+        self.tasks = self._tasks(steps)
+        self._run = device.program(self.tasks)
+
+    # -- memory ----------------------------------------------------------------------
+
+    def _home_sizes(self, layout: Layout, arena: int) -> dict[tuple[str, int], int]:
+        """Bytes of each block: the arena, the constants, each variable and input."""
+        offset = 0
+        for value in layout.consts:
+            storage = layout.views[value].storage
+            storage.offset = offset
+            offset += memory.padded(storage.nbytes)
+        sizes = {(ARENA, 0): arena, (CONSTS, 0): offset}
+        for storage in layout.storages:
+            if storage.home not in (ARENA, CONSTS):
+                sizes[storage.home, storage.key] = max(
+                    storage.nbytes, self._spanned(storage)
+                )
+        return sizes
+
+    def _spanned(self, storage: Storage) -> int:
+        """Bytes of an input with strides of its own."""
+        if storage.home == VARIABLES:
+            return 0
+        strides = self.graph.input_strides.get(storage.key)
+        if strides is None:
+            return 0
+        value = self.graph.inputs[storage.key]
+        spans = zip(value.shape, strides, strict=True)
+        item = np.dtype(know(value.dtype)).itemsize
+        return int(1 + sum((n - 1) * s for n, s in spans)) * item
+
+    def _allocate(self, sizes: dict[tuple[str, int], int]) -> dict[Any, Memory]:
+        return {key: self._device.allocate(max(n, 1)) for key, n in sizes.items()}
+
+    def _upload_constants(self, layout: Layout) -> None:
+        home = self._places[CONSTS, 0]
+        for value in layout.consts:
+            storage = layout.views[value].storage
+            payload = np.ascontiguousarray(value.payload)
+            self._device.upload(home, storage.offset, payload)
+
+    def _home(self, storage: Storage) -> Memory:
+        single = storage.home in (ARENA, CONSTS)
+        return self._places[storage.home, 0 if single else storage.key]
+
+    def _operand(self, value: Value, shape: tuple[int, ...] | None = None) -> Operand:
+        """Where a value lies, broadcast to `shape`."""
+        view = self._layout.views[value]
+        dims, strides = value.shape, view.strides
+        if shape is not None and dims != shape:
+            lead = len(shape) - len(dims)
+            strides = (0,) * lead + tuple(
+                0 if n == 1 and m != 1 else s
+                for n, m, s in zip(dims, shape[lead:], strides, strict=True)
+            )
+            dims = shape
+        home = self._home(view.storage)
+        address = home.address + view.storage.offset + view.offset
+        return Operand(address, value.dtype, tuple(dims), tuple(strides))
+
+    def _tasks(self, steps: list[Any]) -> list[Task]:
+        """All launches of one step. Scratch memory is used anew by each instruction."""
+        made: list[Task] = []
+        needed = 0
+        self._scratch: list[Memory] = []
+
+        def take(nbytes: int) -> int:
+            nonlocal needed
+            offset, needed = needed, needed + memory.padded(nbytes)
+            return base + offset
+
+        # Sizes first: the launches are made twice, the second time with addresses.
+        base, most = 1 << 40, 0
+        for node in (step.node for step in steps):
+            needed = 0
+            self._node_tasks(node, take)
+            most = max(most, needed)
+        self._scratch = [self._device.allocate(max(most, 1))]
+        base = self._scratch[0].address
+        for node in (step.node for step in steps):
+            needed = 0
+            made += self._node_tasks(node, take)
+        return made
+
+    def _node_tasks(self, node: Any, take: rules.Scratch) -> list[Task]:
+        out = node.outputs[0].shape
+        ins = [
+            self._operand(v, node.op.operand_shape(v.shape, out)) for v in node.inputs
+        ]
+        outs = [self._operand(v) for v in node.outputs]
+        return rules.tasks(node.op, ins, outs, node.attrs, take)
+
+    # -- running ---------------------------------------------------------------------
+
+    @property
+    def arena_bytes(self) -> int:
+        """Size of the arena, where everything lives that a step computes."""
+        return int(self._places[ARENA, 0].nbytes)
+
+    def run(self, inputs: list[np.ndarray] | None = None, steps: int = 1) -> list:
+        """Upload, run `steps` times, download: variables that changed, and outputs."""
+        with self._lock:
+            for i, array in enumerate(inputs or ()):
+                self._upload_input(i, array)
+            for i, var in enumerate(self._variables):
+                if (VARIABLES, i) in self._places:
+                    self._device.upload(self._places[VARIABLES, i], 0, var._array)
+            for _ in range(steps):
+                self._run()
+            for i in self._written:
+                buffer = self._variables[i]._buffer()
+                self._device.download(self._places[VARIABLES, i], 0, buffer)
+            return [self._read(v) for v in self._layout.outputs]
+
+    def _upload_input(self, index: int, array: np.ndarray) -> None:
+        place = self._places.get(("input", index))
+        if place is not None:
+            self._device.upload(place, 0, array)
+
+    def _read(self, value: Value) -> np.ndarray:
+        view = self._layout.view(value)
+        home = self._home(view.storage)
+        whole = np.empty(home.nbytes, np.uint8)
+        self._device.download(home, 0, whole)
+        flat = whole[view.storage.offset + view.offset :]
+        dtype = np.dtype(know(value.dtype))
+        flat = flat[: flat.size // dtype.itemsize * dtype.itemsize].view(dtype)
+        strides = [s * dtype.itemsize for s in view.strides]
+        return np.lib.stride_tricks.as_strided(flat, value.shape, strides).copy()
+
+    def release_inputs(self) -> None:
+        """Nothing: inputs are copies on the device."""
