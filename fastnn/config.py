@@ -30,7 +30,7 @@ from fastnn._switches import set_max_steps_per_epoch as set_max_steps_per_epoch
 
 _FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
 _IMAGE_FORMATS = ("channels_last", "channels_first")
-_BACKENDS = ("cpu", "reference")
+_BACKENDS = ("cpu", "reference", "cuda")
 
 
 def _one_of(setting: str, value: object, allowed: tuple[str, ...]) -> str:
@@ -135,9 +135,10 @@ def set_backend(backend: str) -> None:
     """Chooses the backend that runs operations from now on.
 
     Args:
-        backend: `"cpu"` (compiled kernels) or `"reference"` (readable NumPy, slow, the
-            oracle of the tests). The environment variable `FASTNN_BACKEND` sets the
-            initial choice.
+        backend: `"cpu"` (compiled kernels), `"cuda"` (plans of `fit`, `evaluate`,
+            `predict` and `function` on the first GPU, through CuPy; eager ops stay on
+            the CPU) or `"reference"` (readable NumPy, slow, the oracle of the tests).
+            The environment variable `FASTNN_BACKEND` sets the initial choice.
 
     Raises:
         ValueError: for any other name.

@@ -66,12 +66,12 @@ def compiled(launches: list[Launch]) -> ctypes.CDLL:
 
 
 class EmulatedDevice:
-    """Device memory is memory; `library` has the kernels of all launches it is given."""
+    """Device memory is memory; `library` has the kernels of its launches."""
 
     def __init__(self, launches: Sequence[Launch] = ()) -> None:
         self.library = compiled(list(launches))
 
-    # -- the interface of a device (fastnn/backends/cuda/protocol.py) -------------------
+    # -- the interface of a device (fastnn/backends/cuda/protocol.py) -----------------
 
     def allocate(self, nbytes: int) -> Memory:
         block = np.full(nbytes + 64, 0x5A, np.uint8)

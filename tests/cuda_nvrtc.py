@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NVRTC without a GPU, a driver or CuPy: what it makes of a module for an architecture."""
+"""NVRTC without a GPU, a driver or CuPy: what it makes of a module."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from cuda_emulated import EmulatedDevice
-from op_cases import DTYPES, KERNEL_OPS, OPS, narrowed, reference, samples, widens
+from op_cases import DTYPES, KERNEL_OPS, OPS, narrowed, samples
 
 from fastnn.backends.cuda import rules
 from fastnn.backends.cuda.launches import Launch, Operand, Task
@@ -74,7 +74,9 @@ def cases(name: str, dtype: str) -> list[Case]:
     op = OPS[name]
     if dtype not in HALVES:
         return [make(name, dtype, s) for s in samples(op, dtype)]
-    if any(s.inputs and s.inputs[0].dtype == np.float32 for s in samples(op, "float32")):
+    if any(
+        s.inputs and s.inputs[0].dtype == np.float32 for s in samples(op, "float32")
+    ):
         return [make(name, dtype, narrowed(s, dtype)) for s in samples(op, "float32")]
     return []
 

@@ -61,8 +61,8 @@ struct Forward : ConvShape<n> {
   }
   FASTNN_DEVICE Computed<S> right(const RowPlace& k, int64_t column) const {
     const int64_t output = group * this->outputs + column;
-    return load(w.ptr<S>(), tap_offset(w, k.at) + k.channel * w.stride[3] +
-                                output * w.stride[4]);
+    return load(w.ptr<S>(),
+                tap_offset(w, k.at) + k.channel * w.stride[3] + output * w.stride[4]);
   }
   // Where element (row, column) of the dense result lies.
   FASTNN_DEVICE int64_t place(int64_t row, int64_t column) const {
@@ -99,8 +99,8 @@ struct InputGradient : ConvShape<n> {
   }
   FASTNN_DEVICE Computed<S> right(const RowPlace& k, int64_t column) const {
     const int64_t output = group * this->outputs + k.channel;
-    return load(w.ptr<S>(), tap_offset(w, k.at) + column * w.stride[3] +
-                                output * w.stride[4]);
+    return load(w.ptr<S>(),
+                tap_offset(w, k.at) + column * w.stride[3] + output * w.stride[4]);
   }
   FASTNN_DEVICE int64_t place(int64_t row, int64_t column) const {
     return row * this->groups * this->inputs + group * this->inputs + column;
@@ -146,8 +146,8 @@ struct FilterGradient : ConvShape<n> {
 constexpr int kConvTile = 64, kConvDepth = 8, kConvThreads = 256, kConvStep = 4;
 
 // Each thread has 4 x 4 elements of a tile of 64 x 64. What is left of `finish` is
-// stored: f(value, place, column of all groups). 16 rows apart, so that a warp's reads of
-// shared memory fall on different banks.
+// stored: f(value, place, column of all groups). 16 rows apart, so that a warp's reads
+// of shared memory fall on different banks.
 template <class Problem, class S, class Store>
 FASTNN_DEVICE void multiply_tile(const Problem& p, int64_t first_row,
                                  int64_t first_column, int64_t k_begin, int64_t k_end,
@@ -221,7 +221,8 @@ FASTNN_DEVICE F functor_behind(const Number (&number)[n], int first) {
   return f;
 }
 
-// f(sum + bias): inputs x (or dy of a transposed one), w, bias; a bias of size 0 is none.
+// f(sum + bias): inputs x (or dy of a transposed one), w, bias; a bias of size 0 is
+// none.
 template <template <class, int> class Problem, class Act, class S, int n>
 FASTNN_DEVICE void conv_bias(const Args<3, 1, n>& a) {
   using F = typename Act::F;
@@ -229,14 +230,13 @@ FASTNN_DEVICE void conv_bias(const Args<3, 1, n>& a) {
   const View& bias = a.in[2];
   const ConvShape<n> shape(a.number);
   const int64_t columns = Problem<S, n>(a.in, a.number, 0).columns();
-  multiply<Problem, S>(a.in, a.number,
-                       [&](Computed<S> sum, int64_t at, int, int group, int64_t c) {
-                         const int64_t channel = group * columns + c;
-                         if (bias.shape[0])
-                           sum = sum + load(bias.template ptr<S>(),
-                                            channel * bias.stride[0]);
-                         store(a.out[0].template ptr<S>(), at, f(sum));
-                       });
+  multiply<Problem, S>(
+      a.in, a.number, [&](Computed<S> sum, int64_t at, int, int group, int64_t c) {
+        const int64_t channel = group * columns + c;
+        if (bias.shape[0])
+          sum = sum + load(bias.template ptr<S>(), channel * bias.stride[0]);
+        store(a.out[0].template ptr<S>(), at, f(sum));
+      });
 }
 
 // dx act'(y): inputs dy, w, y.

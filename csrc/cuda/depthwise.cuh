@@ -69,8 +69,8 @@ FASTNN_DEVICE void depthwise_input_gradient(const Args<2, 1, kDepthwiseNumbers>&
       for (int64_t m = 0; m < multiplier; ++m) {
         const T v =
             load(dy.template ptr<S>(), from + (c * multiplier + m) * dy.stride[4]);
-        sum = Traits<T>::fused(v, load(w.template ptr<S>(), tap + m * w.stride[4]),
-                               sum);
+        sum =
+            Traits<T>::fused(v, load(w.template ptr<S>(), tap + m * w.stride[4]), sum);
       }
     });
     store(a.out[0].template ptr<S>(), at, sum);
@@ -99,8 +99,8 @@ FASTNN_DEVICE void depthwise_filter_gradient(const Args<2, 1, kDepthwiseNumbers>
       const Place o = place_of(p % pixels, g.out);
       Place i;
       if (!g.input(o, k, i)) continue;
-      const T v = load(x.template ptr<S>(),
-                       pixel_offset(x, p / pixels, i) + c * x.stride[4]);
+      const T v =
+          load(x.template ptr<S>(), pixel_offset(x, p / pixels, i) + c * x.stride[4]);
       const T d = load(dy.template ptr<S>(),
                        pixel_offset(dy, p / pixels, o) + channel * dy.stride[4]);
       sum = Traits<T>::fused(v, d, sum);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix products of any strides, and what follows a product: bias, activation, the
-// gradient of an activation. Products of floats are a library's (rules/gemm.py); the one
-// here serves integers.
+// gradient of an activation. Products of floats are a library's (rules/gemm.py); the
+// one here serves integers.
 #pragma once
 
 #include "cuda/pointwise.cuh"

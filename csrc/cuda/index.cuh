@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gathers and scatters. An index that is out of range reads or writes nothing and raises
-// the fault word, input `fault` of each kernel: the host looks at it when it next waits
-// for the device.
+// Gathers and scatters. An index that is out of range reads or writes nothing and
+// raises the fault word, input `fault` of each kernel: the host looks at it when it
+// next waits for the device.
 //
-// Scatters look from the output's side: a block per row asks which updates are meant for
-// it, 256 indices at a time, and takes them in their order. No atomics, so the same bits
-// every time.
+// Scatters look from the output's side: a block per row asks which updates are meant
+// for it, 256 indices at a time, and takes them in their order. No atomics, so the same
+// bits every time.
 #pragma once
 
 #include "cuda/copy.cuh"
@@ -46,8 +46,7 @@ FASTNN_DEVICE void batch_take(const Args<2, 2, 1>& a) {
     const int64_t row = index_at<I>(a.in[1], at / n, x.shape[1]);
     if (row < 0) return raise_fault(a.out[1], 1);
     const int64_t from = at / (n * count) * x.stride[0] + row * x.stride[1];
-    y.template ptr<S>()[at] =
-        x.template ptr<S>()[from + offset_behind(x, at % n, 2)];
+    y.template ptr<S>()[at] = x.template ptr<S>()[from + offset_behind(x, at % n, 2)];
   });
 }
 
@@ -64,8 +63,7 @@ FASTNN_DEVICE void gather_rows(const Args<3, 2, 1>& a) {
     const int64_t row = inside ? perm.template ptr<I>()[i * perm.stride[0]] : -1;
     if (row < 0 || row >= data.shape[0]) return raise_fault(a.out[1], 2);
     const int64_t from = row * data.stride[0] + offset_behind(data, at % n, 1);
-    y.template ptr<To>()[at] =
-        Cast<From, To>::of(data.template ptr<Stored>()[from]);
+    y.template ptr<To>()[at] = Cast<From, To>::of(data.template ptr<Stored>()[from]);
   });
 }
 
@@ -82,8 +80,7 @@ FASTNN_DEVICE void dynamic_slice(const Args<2, 2, 0>& a) {
     int64_t rest = at, from = 0;
     for (int d = y.ndim - 1; d >= 0; --d) {
       const int64_t next = rest / y.shape[d], start = start_of<I>(a.in[1], d);
-      if (start < 0 || start + y.shape[d] > x.shape[d])
-        return raise_fault(a.out[1], 3);
+      if (start < 0 || start + y.shape[d] > x.shape[d]) return raise_fault(a.out[1], 3);
       from += (rest - next * y.shape[d] + start) * x.stride[d];
       rest = next;
     }
@@ -101,8 +98,7 @@ FASTNN_DEVICE void update_slice(const Args<3, 2, 0>& a) {
     for (int d = y.ndim - 1; d >= 0; --d) {
       const int64_t next = rest / y.shape[d], i = rest - next * y.shape[d];
       const int64_t start = start_of<I>(a.in[1], d);
-      if (start < 0 || start + u.shape[d] > y.shape[d])
-        return raise_fault(a.out[1], 3);
+      if (start < 0 || start + u.shape[d] > y.shape[d]) return raise_fault(a.out[1], 3);
       inside = inside && i >= start && i < start + u.shape[d];
       from += i * x.stride[d];
       of_update += (i - start) * u.stride[d];
@@ -186,9 +182,8 @@ FASTNN_DEVICE void batch_take_grad(const Args<2, 2, 1>& a) {
   for (int64_t job = blockIdx.x; job < dx.shape[0] * rows; job += gridDim.x) {
     const int64_t o = job / rows;
     merge_row<SumOp, S, I>(
-        a.in[1], o * count, count, job % rows, rows, n,
-        dx.template ptr<S>() + job * n, a.out[1],
-        [](int64_t) { return Computed<S>(0); },
+        a.in[1], o * count, count, job % rows, rows, n, dx.template ptr<S>() + job * n,
+        a.out[1], [](int64_t) { return Computed<S>(0); },
         [&](int64_t i, int64_t k) {
           return load(dy.template ptr<S>(), offset_of(dy, (o * count + i) * n + k));
         });

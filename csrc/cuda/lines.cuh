@@ -60,7 +60,8 @@ FASTNN_DEVICE void linear_recurrence(const Args<2, 1, 1>& args) {
   });
 }
 
-// -- neighbours along the last axis of dense operands; number 0 is the radius ------------
+// -- neighbours along the last axis of dense operands; number 0 is the radius
+// ------------
 
 struct Neighbours {
   int64_t n, first, last, base;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normalization of a sample's own elements: a block per row (layer and unit norm) or per
-// image and group. Operands are dense.
+// Normalization of a sample's own elements: a block per row (layer and unit norm) or
+// per image and group. Operands are dense.
 #pragma once
 
 #include "cuda/rows.cuh"
@@ -28,10 +28,12 @@ FASTNN_DEVICE void layer_norm(const Args<3, 3, 4>& a) {
     T mean = T(0);
     if (centered)
       mean = reduce_row<SumOp, T>(n, [&](int64_t i) { return x[i]; }) * scale;
-    const T variance = reduce_row<SumOp, T>(n, [&](int64_t i) {
-                         const T d = x[i] - mean;
-                         return d * d;
-                       }) * scale;
+    const T variance = reduce_row<SumOp, T>(n,
+                                            [&](int64_t i) {
+                                              const T d = x[i] - mean;
+                                              return d * d;
+                                            }) *
+                       scale;
     const T r = T(1) / sqrt(variance + epsilon);
     map_row(n, [&](int64_t i) {
       y.set(i, (x[i] - mean) * r * value_at<S>(a.in[1], i) + value_at<S>(a.in[2], i));
@@ -57,9 +59,9 @@ FASTNN_DEVICE void layer_norm_dx(const Args<5, 1, 3>& a) {
     const auto g = [&](int64_t i) { return dy[i] * value_at<S>(a.in[2], i); };
     T of_mean = T(0);
     if (centered) of_mean = reduce_row<SumOp, T>(n, g) * scale;
-    const T of_xhat = reduce_row<SumOp, T>(n, [&](int64_t i) {
-                        return g(i) * ((x[i] - mean) * r);
-                      }) * scale;
+    const T of_xhat =
+        reduce_row<SumOp, T>(n, [&](int64_t i) { return g(i) * ((x[i] - mean) * r); }) *
+        scale;
     map_row(n, [&](int64_t i) {
       dx.set(i, r * (g(i) - of_mean - (x[i] - mean) * r * of_xhat));
     });
@@ -118,7 +120,8 @@ FASTNN_DEVICE void unit_norm_grad(const Args<3, 1, 3>& a) {
   });
 }
 
-// -- groups: images (pixels, groups, channels); numbers {images, pixels, groups, channels}
+// -- groups: images (pixels, groups, channels); numbers {images, pixels, groups,
+// channels}
 
 struct Group {
   int64_t images, pixels, groups, channels;
@@ -149,10 +152,12 @@ FASTNN_DEVICE void group_norm(const Args<3, 3, 5>& a) {
   for_matrix_rows(g.images * g.groups, [&](int64_t job) {
     const auto x = [&](int64_t i) { return value_at<S>(a.in[0], g.at(job, i)); };
     const T mean = reduce_row<SumOp, T>(g.size(), x) * scale;
-    const T variance = reduce_row<SumOp, T>(g.size(), [&](int64_t i) {
-                         const T d = x(i) - mean;
-                         return d * d;
-                       }) * scale;
+    const T variance = reduce_row<SumOp, T>(g.size(),
+                                            [&](int64_t i) {
+                                              const T d = x(i) - mean;
+                                              return d * d;
+                                            }) *
+                       scale;
     const T r = T(1) / sqrt(variance + epsilon);
     map_row(g.size(), [&](int64_t i) {
       const int64_t c = g.channel(job, i);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every CUDA kernel needs: how it is given its operands, its place in the grid, and
-// the ways threads of a block combine what they have.
+// What every CUDA kernel needs: how it is given its operands, its place in the grid,
+// and the ways threads of a block combine what they have.
 //
-// The files of this folder are templates of device functions, one per kernel of the CPU's
-// table (csrc/kernels), on the same views and attributes. They include nothing but this
-// file and csrc/shared, so the same text is compiled by NVRTC at first use, by nvcc, and
-// by the C++ compiler, which runs it thread by thread in tests (tests/cuda/emulator.hpp).
-// fastnn/backends/cuda/source.py writes the __global__ functions: FASTNN_GLOBAL below.
+// The files of this folder are templates of device functions, one per kernel of the
+// CPU's table (csrc/kernels), on the same views and attributes. They include nothing
+// but this file and csrc/shared, so the same text is compiled by NVRTC at first use, by
+// nvcc, and by the C++ compiler, which runs it thread by thread in tests
+// (tests/cuda/emulator.hpp). fastnn/backends/cuda/source.py writes the __global__
+// functions: FASTNN_GLOBAL below.
 //
 // Every result is a function of the operands alone: no atomics on floats, reductions in
 // an order that the launch shape does not change.
@@ -19,12 +20,12 @@
 #else
 #define FASTNN_DEVICE __device__ __forceinline__
 // One kernel: `body` is a device function of its arguments.
-#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)         \
-  extern "C" __global__ void __launch_bounds__(threads) symbol(              \
-      const __grid_constant__ fastnn::device::Args<n_in, n_out, n_numbers> a) { \
-    using namespace fastnn;                                                   \
-    using namespace fastnn::device;                                             \
-    body(a);                                                                  \
+#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                   \
+  extern "C" __global__ void __launch_bounds__(threads)                                \
+      symbol(const __grid_constant__ fastnn::device::Args<n_in, n_out, n_numbers> a) { \
+    using namespace fastnn;                                                            \
+    using namespace fastnn::device;                                                    \
+    body(a);                                                                           \
   }
 #endif
 
@@ -68,7 +69,8 @@ struct Args {
   Number number[n_numbers ? n_numbers : 1];
 };
 
-// -- element types -----------------------------------------------------------------------
+// -- element types
+// -----------------------------------------------------------------------
 
 // 16-bit floats are storage: kernels compute on float and round once, as on the CPU
 // (csrc/base/half.hpp, the same bits).
@@ -145,7 +147,8 @@ FASTNN_DEVICE void store(S* p, int64_t at, Computed<S> x) {
   p[at] = Rounded<S>::of(x);
 }
 
-// -- places ------------------------------------------------------------------------------
+// -- places
+// ------------------------------------------------------------------------------
 
 FASTNN_DEVICE int64_t global_thread() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -185,7 +188,8 @@ FASTNN_DEVICE void for_elements(int64_t n, F f) {
     f(i);
 }
 
-// -- threads together --------------------------------------------------------------------
+// -- threads together
+// --------------------------------------------------------------------
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 

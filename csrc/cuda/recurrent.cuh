@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step of a recurrent cell, forward or back: a thread per row and unit, after the
-// step's matrix product. Operands are views of one step: (batch, columns). Numbers begin
-// with {units, masked}; a masked step keeps the state.
+// step's matrix product. Operands are views of one step: (batch, columns). Numbers
+// begin with {units, masked}; a masked step keeps the state.
 //
-// On the way back a step reads what the later one carried: add + (keep of it ? product :
-// 0). With `last` there is no later one.
+// On the way back a step reads what the later one carried: add + (keep of it ? product
+// : 0). With `last` there is no later one.
 #pragma once
 
 #include "cuda/prelude.cuh"
@@ -105,7 +105,8 @@ FASTNN_DEVICE void simple_step(const Args<4, 1, 3>& a) {
             });
 }
 
-// -- back --------------------------------------------------------------------------------
+// -- back
+// --------------------------------------------------------------------------------
 
 // What the later step gives to the state: product, add and mask of it.
 template <class W>
@@ -134,8 +135,8 @@ FASTNN_DEVICE void lstm_back(const Args<9, 3, 4>& a) {
   const Step<W> add(a.out[1]), carried_c(a.out[2]);
   for_units(a.out[1], a.in[7], units, masked, [&](int64_t r, int64_t u, bool keep) {
     const W of_h = dh(r, u) + carried(r, u);
-    const W of_c = (a.number[3].i ? W(dc(r, u)) : W(0)) +
-                   (last ? W(0) : carried_c(r, u));
+    const W of_c =
+        (a.number[3].i ? W(dc(r, u)) : W(0)) + (last ? W(0) : carried_c(r, u));
     W g[4];
     for (int k = 0; k < 4; ++k)
       g[k] = gates(r, k * units + u);
@@ -177,8 +178,8 @@ FASTNN_DEVICE void gru_back(const Args<7, 3, 3>& a) {
   });
 }
 
-// in: dh, h, product, add, mask, later mask; out: dz, add; numbers {units, masked, last,
-// relu}.
+// in: dh, h, product, add, mask, later mask; out: dz, add; numbers {units, masked,
+// last, relu}.
 template <class S, class W>
 FASTNN_DEVICE void simple_back(const Args<6, 2, 4>& a) {
   const bool masked = a.number[1].i != 0;
@@ -189,8 +190,7 @@ FASTNN_DEVICE void simple_back(const Args<6, 2, 4>& a) {
   for_units(a.out[1], a.in[4], a.number[0].i, masked,
             [&](int64_t r, int64_t u, bool keep) {
               const W of_h = dh(r, u) + carried(r, u), y = h(r, u);
-              const W slope =
-                  a.number[3].i ? (y > W(0) ? W(1) : W(0)) : W(1) - y * y;
+              const W slope = a.number[3].i ? (y > W(0) ? W(1) : W(0)) : W(1) - y * y;
               dz.set(r, u, keep ? of_h * slope : W(0));
               add.set(r, u, keep ? W(0) : of_h);
             });

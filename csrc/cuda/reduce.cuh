@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reductions. The rule hands over the input with its kept axes first: numbers are
 // {kept axes, outputs, elements per output, chunks}. A long reduction is split into
-// chunks, whose results a second launch of the same kernel combines, so that the order of
-// additions follows from the shape alone.
+// chunks, whose results a second launch of the same kernel combines, so that the order
+// of additions follows from the shape alone.
 #pragma once
 
 #include "cuda/prelude.cuh"

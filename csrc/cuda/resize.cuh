@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resizing along one axis of (before, n, behind), and its gradient: a thread per element.
-// Weights are those of csrc/kernels/resize.cpp, computed in double where they are used.
-// Numbers {method, antialias, inputs, outputs} of the forward direction.
+// Resizing along one axis of (before, n, behind), and its gradient: a thread per
+// element. Weights are those of csrc/kernels/resize.cpp, computed in double where they
+// are used. Numbers {method, antialias, inputs, outputs} of the forward direction.
 #pragma once
 
 #include "cuda/prelude.cuh"
@@ -114,8 +114,8 @@ FASTNN_DEVICE void resize_axis_grad(const Args<1, 1, 4>& a) {
       r.reads(o, first, last);
       if (i < first || i > last) continue;
       const double share = r.share(o, i, r.total(o, first, last));
-      sum = sum + load(dy.template ptr<S>(), from + o * dy.stride[1]) *
-                      static_cast<T>(share);
+      sum = sum +
+            load(dy.template ptr<S>(), from + o * dy.stride[1]) * static_cast<T>(share);
     }
     store(dx.template ptr<W>(), at, sum);
   });

@@ -108,7 +108,8 @@ FASTNN_DEVICE void log_softmax_grad(const Args<2, 1, 0>& a) {
   });
 }
 
-// -- losses: operands (rows, n) or (rows,) ----------------------------------------------
+// -- losses: operands (rows, n) or (rows,)
+// ----------------------------------------------
 
 template <class S>
 FASTNN_DEVICE Row<S> matrix_row(const View& x, int64_t r) {

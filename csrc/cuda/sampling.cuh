@@ -143,7 +143,8 @@ FASTNN_DEVICE void random_beta(const Args<3, 1, 0>& a) {
     const GammaDraw<T> x = gamma_draw(at, alpha, stream, 0);
     const GammaDraw<T> y = gamma_draw(at, beta, stream, second);
     const T top = maximum(x.log_factor, y.log_factor);
-    const T p = x.value * exp(x.log_factor - top), q = y.value * exp(y.log_factor - top);
+    const T p = x.value * exp(x.log_factor - top),
+            q = y.value * exp(y.log_factor - top);
     store(a.out[0].template ptr<S>(), e, p / (p + q));
   });
 }

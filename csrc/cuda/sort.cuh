@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stable sorting of rows by merging: in every launch pairs of sorted runs become one, each
-// element finding its place by a binary search in the other run. Keys go with their
-// positions. NaN is the largest.
+// Stable sorting of rows by merging: in every launch pairs of sorted runs become one,
+// each element finding its place by a binary search in the other run. Keys go with
+// their positions. NaN is the largest.
 #pragma once
 
 #include "cuda/prelude.cuh"
@@ -23,8 +23,7 @@ FASTNN_DEVICE void sort_begin(const Args<1, 2, 2>& a) {
   const int64_t n = a.number[0].i;
   for_elements(x.numel(), [&](int64_t at) {
     const int64_t i = at % n, from = a.number[1].i ? n - 1 - i : i;
-    a.out[0].template ptr<S>()[at] =
-        x.template ptr<S>()[offset_of(x, at - i + from)];
+    a.out[0].template ptr<S>()[at] = x.template ptr<S>()[offset_of(x, at - i + from)];
     a.out[1].template ptr<int32_t>()[at] = static_cast<int32_t>(from);
   });
 }
@@ -61,8 +60,7 @@ FASTNN_DEVICE void sort_merge(const Args<2, 2, 2>& a) {
     const int64_t place =
         pair + (i - pair) % width + rank_in(keys + row + other, count, x, second);
     a.out[0].template ptr<S>()[row + place] = keys[at];
-    a.out[1].template ptr<int32_t>()[row + place] =
-        a.in[1].template ptr<int32_t>()[at];
+    a.out[1].template ptr<int32_t>()[row + place] = a.in[1].template ptr<int32_t>()[at];
   });
 }
 

@@ -73,24 +73,21 @@ FASTNN_UPDATE(rmsprop_centered_momentum, 6, 4, 4) {
       a, {lr, a.number[0].f, a.number[1].f, a.number[2].f}, lr * a.number[3].f);
 }
 
-FASTNN_DEVICE int64_t step_of(const View& x) {
-  return x.ptr<int64_t>()[0];
-}
+FASTNN_DEVICE int64_t step_of(const View& x) { return x.ptr<int64_t>()[0]; }
 
 FASTNN_UPDATE(adam, 6, 3, 4) {
   const double lr = scalar<S>(a.in[4]);
-  update<Adam<false>, S, false>(a,
-                                Adam<false>::at_step(lr, step_of(a.in[5]),
-                                                     a.number[0].f, a.number[1].f,
-                                                     a.number[2].f),
-                                lr * a.number[3].f);
+  update<Adam<false>, S, false>(
+      a,
+      Adam<false>::at_step(lr, step_of(a.in[5]), a.number[0].f, a.number[1].f,
+                           a.number[2].f),
+      lr * a.number[3].f);
 }
 FASTNN_UPDATE(adam_amsgrad, 7, 4, 4) {
   const double lr = scalar<S>(a.in[5]);
   update<Adam<true>, S, false>(a,
-                               Adam<true>::at_step(lr, step_of(a.in[6]),
-                                                   a.number[0].f, a.number[1].f,
-                                                   a.number[2].f),
+                               Adam<true>::at_step(lr, step_of(a.in[6]), a.number[0].f,
+                                                   a.number[1].f, a.number[2].f),
                                lr * a.number[3].f);
 }
 FASTNN_UPDATE(adamax, 6, 3, 4) {
@@ -112,8 +109,7 @@ FASTNN_UPDATE(adagrad, 4, 2, 2) {
 }
 FASTNN_UPDATE(adadelta, 5, 3, 3) {
   const double lr = scalar<S>(a.in[4]);
-  update<Adadelta, S, false>(a, {lr, a.number[0].f, a.number[1].f},
-                             lr * a.number[2].f);
+  update<Adadelta, S, false>(a, {lr, a.number[0].f, a.number[1].f}, lr * a.number[2].f);
 }
 FASTNN_UPDATE(ftrl, 5, 3, 6) {
   const double lr = scalar<S>(a.in[4]), power = -a.number[0].f;
@@ -132,9 +128,8 @@ FASTNN_UPDATE(lion, 4, 2, 3) {
 }
 FASTNN_UPDATE(lamb_direction, 4, 3, 3) {
   update<LambDirection, S, true>(a,
-                                 LambDirection::at_step(step_of(a.in[3]),
-                                                        a.number[0].f, a.number[1].f,
-                                                        a.number[2].f),
+                                 LambDirection::at_step(step_of(a.in[3]), a.number[0].f,
+                                                        a.number[1].f, a.number[2].f),
                                  0);
 }
 FASTNN_UPDATE(moving_average, 2, 1, 1) {

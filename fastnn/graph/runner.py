@@ -25,24 +25,25 @@ class Runner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._plan: Any = None
+        self._backend = ""  # that the plan is for
         self._quick = False  # whether the plan may run on lent arrays
         self._stepwise: NodeByNode | None = None
         self._planned = host_node(graph) is None
 
     def __call__(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """The outputs for arrays of the inputs' specs, which are not kept."""
-        if not self._planned or config.backend() != "cpu":
+        if not self._planned or config.backend() == "reference":
             if self._stepwise is None:
                 from fastnn.graph.interpret import NodeByNode
 
                 self._stepwise = NodeByNode(self.graph)
             return self._stepwise.run(arrays)
-        if self._plan is None:
-            from fastnn.graph.plan import Plan
+        if self._plan is None or self._backend != config.backend():
+            from fastnn.graph.backend import make_plan
 
-            plan = Plan(self.graph)
+            plan = make_plan(self.graph)
             self._quick = plan.may_run_on
-            self._plan = plan
+            self._plan, self._backend = plan, config.backend()
         dense = [
             a if a.flags.c_contiguous else np.ascontiguousarray(a).reshape(a.shape)
             for a in arrays

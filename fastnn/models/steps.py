@@ -23,15 +23,16 @@ from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
 from fastnn.data.windows import Window
 from fastnn.errors import BackendError, PlanError, warn_user
+from fastnn.graph.backend import make_plan
 from fastnn.graph.ir import host_node
 from fastnn.graph.passes import optimize
-from fastnn.graph.plan import Plan
 from fastnn.graph.trace import trace
 from fastnn.models.quick import Calling, Predicting, Ready, Stepping, signature
 from fastnn.models.results import concatenate
 from fastnn.opset import Spec
 
 if TYPE_CHECKING:
+    from fastnn.graph.plan import Plan
     from fastnn.models.eager_runner import EagerRunner
     from fastnn.models.prediction import Spans
 
@@ -62,7 +63,7 @@ class Program:
             self.host = host_node(graph)
             self.plan: Any = None
             if self.host is None:
-                self.plan = Plan(graph)
+                self.plan = make_plan(graph)
             else:
                 from fastnn.graph.interpret import NodeByNode
 
@@ -401,7 +402,8 @@ class StepRunner:
     ) -> Program | None:
         """The program for these shapes; None when it cannot be traced."""
         given = tuple(a is None for a in tree.flatten(data))
-        key = (kind, tuple(specs), given, config.floatx(), config.epsilon())
+        settings = config.floatx(), config.epsilon(), config.backend()
+        key = (kind, tuple(specs), given, *settings)
         program = self._programs.get(key)
         if program is None:
             name = f"{self.model.name}_{'_'.join(str(k) for k in kind[:3])}"

@@ -133,7 +133,9 @@ inline int __syncthreads_or(int x) {
   __syncthreads();
   return any;
 }
-inline void __syncwarp(unsigned = 0xffffffffu) { emulator::wait(emulator::State::kAtWarp); }
+inline void __syncwarp(unsigned = 0xffffffffu) {
+  emulator::wait(emulator::State::kAtWarp);
+}
 template <class T>
 auto __shfl_xor_sync(unsigned, T x, int mask) {
   return emulator::exchange(x, emulator::current ^ static_cast<unsigned>(mask));
@@ -153,9 +155,9 @@ auto __shfl_sync(unsigned, T x, int lane) {
   return emulator::exchange(x, emulator::current / 32 * 32 + lane % 32);
 }
 
-#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                \
-  extern "C" void symbol(const fastnn::device::Args<n_in, n_out, n_numbers>* a,       \
-                         dim3 grid, dim3 block) {                                   \
-    using namespace fastnn::device;                                                   \
-    emulator::run(grid, block, [a] { body(*a); });                                  \
+#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)            \
+  extern "C" void symbol(const fastnn::device::Args<n_in, n_out, n_numbers>* a, \
+                         dim3 grid, dim3 block) {                               \
+    using namespace fastnn::device;                                             \
+    emulator::run(grid, block, [a] { body(*a); });                              \
   }

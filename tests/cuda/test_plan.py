@@ -8,7 +8,7 @@ import pytest
 from cuda_emulated import EmulatedDevice
 
 import fastnn as keras
-from fastnn.backends.cuda.plan import DevicePlan
+from fastnn.graph.device_plan import DevicePlan
 from fastnn.models import steps as model_steps
 
 layers = keras.layers
@@ -83,7 +83,7 @@ def test_fit_on_a_device_equals_fit_on_the_cpu(name, monkeypatch) -> None:
         plans.append(DevicePlan(graph, EmulatedDevice()))
         return plans[-1]
 
-    monkeypatch.setattr(model_steps, "Plan", plan)
+    monkeypatch.setattr(model_steps, "make_plan", plan)
     found = train(name)
     assert plans, "nothing ran on the device"
     np.testing.assert_allclose(found[0], expected[0], rtol=2e-5)

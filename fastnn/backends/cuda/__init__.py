@@ -3,8 +3,7 @@
 
 * `rules` say with which launches an op is computed: pure Python, no device needed.
 * `source` writes the text of a module with the kernels that some launches ask for.
-* `device` compiles and runs them through CuPy; it alone imports it.
-* `plan` runs a graph as a list of launches over one arena, as a CUDA graph.
+* `graph/device_plan.py` runs a graph as a list of launches over one arena.
 
 Tests run the same launches on the CPU (`tests/cuda`), where no GPU is at hand.
 """

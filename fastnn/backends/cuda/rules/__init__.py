@@ -8,6 +8,7 @@ broadcast by their strides, dense outputs) and attributes as they are in the rec
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,23 @@ MAX_BLOCKS = 4096  # of kernels whose threads take element after element
 
 _RULES: dict[str, Rule] = {}
 _FAMILIES: dict[str, Rule] = {}
-_MODULES = ("pointwise", "reduce", "rows", "copy", "index", "update", "random", "gemm", "norm", "conv", "depthwise", "pool", "lines", "resize", "recurrent")
+_MODULES = (
+    "conv",
+    "copy",
+    "depthwise",
+    "gemm",
+    "index",
+    "lines",
+    "norm",
+    "pointwise",
+    "pool",
+    "random",
+    "recurrent",
+    "reduce",
+    "resize",
+    "rows",
+    "update",
+)
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -58,10 +75,16 @@ def find_rule(name: str) -> Rule | None:
     found = _RULES.get(name)
     if found is not None:
         return found
-    from fastnn.graph.schedule import kernel_table
+    family = _kernel_families().get(name)
+    return None if family is None else _FAMILIES.get(family)
 
-    row = kernel_table().get(name)
-    return None if row is None else _FAMILIES.get(row["family"])
+
+@cache
+def _kernel_families() -> dict[str, str]:
+    """The family of each kernel of the CPU's table."""
+    from fastnn import _core
+
+    return {row["name"]: row["family"] for row in _core.kernels()}
 
 
 def tasks(

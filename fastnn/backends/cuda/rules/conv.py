@@ -103,7 +103,7 @@ def conv(
     attrs: tuple[Any, ...],
     scratch: Scratch,
 ) -> list[Task]:
-    """activation(x * w + b)"""
+    """The convolution with bias and activation."""
     numbers = _numbers(ins[0].shape, ins[1].shape, outs[0].shape, attrs[:4])
     return _biased("Forward", ins, outs[0], numbers, attrs[4:6])
 
@@ -133,7 +133,7 @@ def conv_grad_input(
     dy, w, y = ins
     dx = outs[0]
     numbers = _numbers(dx.shape, w.shape, dy.shape, attrs[:4])
-    row, alpha = activation_row(*attrs[4:6], suffix="_grad")
+    row, alpha = activation_row(attrs[4], attrs[5], "_grad")
     return [
         Launch(
             "conv.cuh",

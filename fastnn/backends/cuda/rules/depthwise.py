@@ -28,7 +28,7 @@ def depthwise(
     attrs: tuple[Any, ...],
     scratch: Scratch,
 ) -> list[Task]:
-    """activation(x * w + b)"""
+    """The convolution with bias and activation."""
     x, w, bias = ins
     y = outs[0]
     strides, dilation, low, sizes = attrs[:4]

@@ -86,7 +86,7 @@ def linear(
     attrs: tuple[Any, ...],
     scratch: Scratch,
 ) -> list[Task]:
-    """activation(x w + b)"""
+    """The product, then bias and activation."""
     x, w, bias = ins
     z = wide(outs[0], scratch)
     row, numbers = activation_row(*attrs)
@@ -104,12 +104,12 @@ def linear_grad_input(
     attrs: tuple[Any, ...],
     scratch: Scratch,
 ) -> list[Task]:
-    """(dy w^T) act'(y)"""
+    """The product, then the gradient of the activation below."""
     dy, w, y = ins
     turned = w._replace(shape=w.shape[::-1], strides=w.strides[::-1])
     u = wide(outs[0], scratch)
     made = [product(dy, turned, u)]
     if attrs[0] != "linear" or u is not outs[0]:
-        row, numbers = activation_row(*attrs, suffix="_grad")
+        row, numbers = activation_row(attrs[0], attrs[1], "_grad")
         made.append(finished("gradient_then", row, u, y, outs[0], numbers))
     return made

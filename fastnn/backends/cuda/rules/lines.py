@@ -97,8 +97,7 @@ def _sorted(
 
 
 def _take(source: Operand, y: Operand, *, descending: bool) -> Launch:
-    rows, n = source.shape
-    numbers = (n, y.shape[-1], int(descending))
+    numbers = (source.shape[1], y.shape[-1], int(descending))
     body, blocks = f"sort_end<{source.c_type}>", blocks_for(y.size)
     return Launch("sort.cuh", body, (source,), (y,), numbers, blocks, THREADS)
 

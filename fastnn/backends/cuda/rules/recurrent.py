@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class Sequence:
     """What the steps of one sequence share."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: str, flags: Any, scratch: Scratch):
+    def __init__(
+        self, shape: tuple[int, ...], dtype: str, flags: Any, scratch: Scratch
+    ):
         self.batch, self.time, self.units = shape
         self.dtype = dtype
         self.wide = "float64" if dtype == "float64" else "float32"
@@ -251,7 +253,8 @@ def simple_rnn_grad(
             now if later is None else later,
         )
         relu = int(activation == "relu")
-        run.launch("simple_back", operands, (at_step(dz, t), add), int(later is None), relu)
+        results, last = (at_step(dz, t), add), int(later is None)
+        run.launch("simple_back", operands, results, last, relu)
         run.product(at_step(dz, t), turned(u), p)
         later = now
     assert later is not None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A graph as launches over one arena of device memory.
 
-The interface is that of `graph.plan.Plan`. Layout and lifetimes are the CPU's; the order
-is that of its schedule for one thread, whose phases are what a stream needs too.
+The interface is that of `graph.plan.Plan`. Layout and lifetimes are the CPU's; the
+order is that of its schedule for one thread, whose phases are what a stream needs too.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.backends.cuda import rules
-from fastnn.backends.cuda.launches import Operand
-from fastnn.opset._dtypes import know
+from fastnn.backends.cuda.launches import Launch, Operand
+from fastnn.errors import BackendError
 from fastnn.graph import memory
 from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
 from fastnn.graph.schedule import schedule
+from fastnn.opset._dtypes import know
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Variable
-    from fastnn.backends.cuda.protocol import Device, Memory
     from fastnn.backends.cuda.launches import Task
+    from fastnn.backends.cuda.protocol import Device, Memory
     from fastnn.graph.ir import Graph, Value
 
 
@@ -187,3 +188,26 @@ class DevicePlan:
 
     def release_inputs(self) -> None:
         """Nothing: inputs are copies on the device."""
+
+    def summary(self, profile: bool = False, steps: int = 20) -> str:
+        """The launches of a step, one per line.
+
+        Raises:
+            BackendError: `profile` is asked for: Nsight Systems shows what a GPU does.
+        """
+        del steps
+        if profile:
+            raise BackendError(
+                "[plan] no times on the cuda backend: run it under `nsys profile`"
+            )
+        lines = [
+            f"{self.graph.name}: {len(self.tasks)} launches, arena "
+            f"{self.arena_bytes} bytes"
+        ]
+        for i, task in enumerate(self.tasks):
+            if isinstance(task, Launch):
+                lines.append(f"{i:4d} {task.body} <<<{task.blocks}, {task.threads}>>>")
+            else:
+                shapes = " ".join(str(o.shape) for o in task)
+                lines.append(f"{i:4d} product {shapes}")
+        return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a graph for the backend that is set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn import config
+from fastnn.graph.plan import Plan
+
+if TYPE_CHECKING:
+    from fastnn.graph.ir import Graph
+
+
+def make_plan(graph: Graph) -> Any:
+    """Native, or on the GPU; both have the same interface."""
+    if config.backend() != "cuda":
+        return Plan(graph)
+    from fastnn.backends.cuda.device import device
+    from fastnn.graph.device_plan import DevicePlan
+
+    return DevicePlan(graph, device())
