@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def fingerprint() -> bytes:
     return b"".join(p.read_bytes() for p in sorted(files))
 
 
-def compiled(launches: list[Launch]) -> ctypes.CDLL:
+def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
     """The module of these launches, from the cache when nothing has changed."""
     text = '#include "emulator.hpp"\n' + source.module_text(launches)
     key = hashlib.sha256(text.encode() + fingerprint() + repr(FLAGS).encode())
@@ -66,12 +66,20 @@ def compiled(launches: list[Launch]) -> ctypes.CDLL:
 
 
 class EmulatedDevice:
-    """Device memory is memory; `library` has the kernels of its launches."""
+    """Device memory is memory; kernels run on the calling thread."""
 
-    def __init__(self, launches: Sequence[Launch] = ()) -> None:
-        self.library = compiled(list(launches))
+    def __init__(self) -> None:
+        self._functions: dict[str, Any] = {}
 
-    # -- the interface of a device (fastnn/backends/cuda/protocol.py) -----------------
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        new = [t for t in launches if t.symbol not in self._functions]
+        if new:
+            library = compiled(new)
+            for symbol in {t.symbol for t in new}:
+                function = getattr(library, symbol)
+                function.argtypes = (ctypes.c_void_p, Dim3, Dim3)
+                function.restype = None
+                self._functions[symbol] = function
 
     def allocate(self, nbytes: int) -> Memory:
         block = np.full(nbytes + 64, 0x5A, np.uint8)
@@ -86,7 +94,7 @@ class EmulatedDevice:
         flat[...] = memory.owner[offset : offset + flat.size]
 
     def program(self, tasks: Sequence[Launch | Product]) -> Callable[[], None]:
-        self.library = compiled([t for t in tasks if isinstance(t, Launch)])
+        self.prepare([t for t in tasks if isinstance(t, Launch)])
 
         def run() -> None:
             for task in tasks:
@@ -102,10 +110,7 @@ class EmulatedDevice:
             c[...] = np.matmul(a.astype(wide), b.astype(wide)).astype(c.dtype)
             return
         arguments = task.arguments()
-        function = getattr(self.library, task.symbol)
-        function.argtypes = (ctypes.c_void_p, Dim3, Dim3)
-        function.restype = None
-        function(
+        self._functions[task.symbol](
             arguments.ctypes.data, Dim3(task.blocks, 1, 1), Dim3(task.threads, 1, 1)
         )
 

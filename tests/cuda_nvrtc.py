@@ -67,7 +67,8 @@ def compiled(text: str, arch: str) -> dict[str, Usage]:
         failed = library.nvrtcCompileProgram(program, len(options), given)
         log = _text(program, "ProgramLog")
         if failed:
-            raise RuntimeError(log)
+            errors = [line for line in log.splitlines() if "error" in line]
+            raise RuntimeError("\n".join(errors[:20]) or log[:2000])
         size = ctypes.c_size_t()
         library.nvrtcGetCUBINSize(program, ctypes.byref(size))
         assert size.value > 0

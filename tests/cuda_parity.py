@@ -1,103 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples of the records as tasks of a device, and what must come out of them."""
+"""Samples of the records as tasks of a device, and what comes out of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cuda_emulated import EmulatedDevice
 from op_cases import DTYPES, KERNEL_OPS, OPS, narrowed, samples
 
 from fastnn.backends.cuda import rules
-from fastnn.backends.cuda.launches import Launch, Operand, Task
+from fastnn.backends.cuda.launches import Launch, Operand, Task, dense
 from fastnn.opset import Spec
 from fastnn.opset._dtypes import know
+
+if TYPE_CHECKING:
+    from fastnn.backends.cuda.protocol import Device, Memory
 
 # The CPU computes these on 16-bit floats too, by way of float32.
 HALVES = ("bfloat16", "float16")
 COVERED = [name for name in KERNEL_OPS if rules.find_rule(name) is not None]
-
-
-def broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """As the runtime hands inputs to a kernel."""
-    return np.broadcast_to(array, shape) if array.shape != shape else array
+POISON = 0x5A
 
 
 @dataclass
 class Case:
-    """One application of an op: its arrays on the host, its tasks on a device."""
+    """One application of an op on a device."""
 
     name: str
     dtype: str
     sample: Any
-    ins: list[np.ndarray]
-    outs: list[np.ndarray]
+    outs: list[tuple[Memory, Spec]]
     tasks: list[Task]
-    scratch: list[np.ndarray] = field(default_factory=list)
+    kept: list[Memory]
 
     @property
     def message(self) -> str:
-        shapes = [a.shape for a in self.ins]
+        shapes = [np.shape(a) for a in self.sample.inputs]
         return f"{self.name} {self.dtype} {shapes} {self.sample.attrs}"
 
+    def run(self, device: Device) -> list[np.ndarray]:
+        """The outputs."""
+        device.program(self.tasks)()
+        found = []
+        for memory, spec in self.outs:
+            array = np.empty(spec.shape, know(spec.dtype))
+            device.download(memory, 0, array)
+            found.append(array)
+        return found
 
-def operand(array: np.ndarray) -> Operand:
-    item = array.itemsize
-    strides = tuple(s // item for s in array.strides)
-    return Operand(array.ctypes.data, array.dtype.name, array.shape, strides)
 
-
-def make(name: str, dtype: str, sample: Any) -> Case:
+def make(name: str, dtype: str, sample: Any, device: Device) -> Case:
+    """Inputs as the runtime hands them to a kernel; outputs and scratch poisoned."""
     op = OPS[name]
-    inputs = [np.asarray(a) for a in sample.inputs]
+    inputs = [np.ascontiguousarray(a).reshape(np.shape(a)) for a in sample.inputs]
     specs = op.infer([Spec(a.shape, a.dtype.name) for a in inputs], sample.attrs)
-    outs = [np.empty(s[0], know(s[1])) for s in specs]
-    for out in outs:  # poisoned: what is not written shows
-        out.reshape(-1).view(np.uint8).fill(0x5A)
-    shaped = [broadcast(a, op.operand_shape(a.shape, specs[0][0])) for a in inputs]
-    scratch: list[np.ndarray] = []
+    specs = [Spec(*s) for s in specs]
+    kept: list[Memory] = []
 
     def take(nbytes: int) -> int:
-        scratch.append(np.full(nbytes + 64, 0x5A, np.uint8))
-        return scratch[-1].ctypes.data
+        kept.append(device.allocate(nbytes + 64))
+        poison = np.full(nbytes + 64, POISON, np.uint8)
+        device.upload(kept[-1], 0, poison)
+        return kept[-1].address
 
-    ins, made = [operand(a) for a in shaped], [operand(a) for a in outs]
+    def placed(array: np.ndarray) -> Operand:
+        address = take(array.nbytes)
+        device.upload(kept[-1], 0, array)
+        shape = op.operand_shape(array.shape, specs[0].shape)
+        wide = np.broadcast_to(array, shape) if shape != array.shape else array
+        strides = tuple(s // array.itemsize for s in wide.strides)
+        return Operand(address, array.dtype.name, tuple(shape), strides)
+
+    ins = [placed(a) for a in inputs]
+    outs, made = [], []
+    for spec in specs:
+        size = int(np.prod(spec.shape, dtype=np.int64))
+        address = take(size * np.dtype(know(spec.dtype)).itemsize)
+        outs.append((kept[-1], spec))
+        made.append(dense(address, spec.dtype, spec.shape))
     tasks = rules.tasks(op, ins, made, sample.attrs, take)
-    return Case(name, dtype, sample, shaped, outs, tasks, scratch)
+    return Case(name, dtype, sample, outs, tasks, kept)
 
 
-def cases(name: str, dtype: str) -> list[Case]:
+def cases(name: str, dtype: str, device: Device) -> list[Case]:
     """Every sample of an op in a dtype; 16-bit floats take those of float32."""
     op = OPS[name]
     if dtype not in HALVES:
-        return [make(name, dtype, s) for s in samples(op, dtype)]
-    if any(
-        s.inputs and s.inputs[0].dtype == np.float32 for s in samples(op, "float32")
-    ):
-        return [make(name, dtype, narrowed(s, dtype)) for s in samples(op, "float32")]
-    return []
+        return [make(name, dtype, s, device) for s in samples(op, dtype)]
+    given = list(samples(op, "float32"))
+    if not any(s.inputs and s.inputs[0].dtype == np.float32 for s in given):
+        return []
+    return [make(name, dtype, narrowed(s, dtype), device) for s in given]
 
 
 @cache
-def device(header: str) -> EmulatedDevice:
-    """With the kernels that the covered ops of one header ask for."""
-    launches = []
+def launches(device: Device) -> dict[str, list[Launch]]:
+    """By header, what the samples of all ops ask for."""
+    found: dict[str, list[Launch]] = {}
     for name in COVERED:
         for dtype in (*DTYPES, *HALVES):
-            for case in cases(name, dtype):
-                launches += [t for t in case.tasks if isinstance(t, Launch)]
-    return EmulatedDevice([t for t in launches if t.header == header])
+            for case in cases(name, dtype, device):
+                for task in case.tasks:
+                    if isinstance(task, Launch):
+                        found.setdefault(task.header, []).append(task)
+    return found
 
 
-def execute(case: Case) -> list[np.ndarray]:
-    """The outputs, computed by the emulated device."""
-    for task in case.tasks:
-        header = task.header if isinstance(task, Launch) else ""
-        (device(header) if header else NOTHING).run(task)
-    return case.outs
-
-
-NOTHING = EmulatedDevice.__new__(EmulatedDevice)
+def prepared(name: str, dtype: str, device: Device) -> list[Case]:
+    """The cases, with all kernels of their headers compiled together."""
+    found = cases(name, dtype, device)
+    headers = {t.header for case in found for t in case.tasks if isinstance(t, Launch)}
+    for header in headers:
+        device.prepare(launches(device)[header])
+    return found

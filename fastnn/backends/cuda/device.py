@@ -68,6 +68,7 @@ class CudaDevice:
     def __init__(self, index: int = 0) -> None:
         self._cupy = import_cupy()
         self._device = self._cupy.cuda.Device(index)
+        self._functions: dict[str, Any] = {}  # compiled kernels by symbol
         with self._device:
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
 
@@ -126,25 +127,25 @@ class CudaDevice:
         return Captured(self._device, self._stream, self._calls(tasks)).run
 
     def _calls(self, tasks: Sequence[Task]) -> list[Callable[[], None]]:
-        launches = [t for t in tasks if isinstance(t, Launch)]
-        functions = self._functions(launches)
+        self.prepare([t for t in tasks if isinstance(t, Launch)])
         return [
-            self._launch(functions[t.symbol], t)
+            self._launch(self._functions[t.symbol], t)
             if isinstance(t, Launch)
             else self._product(t)
             for t in tasks
         ]
 
-    def _functions(self, launches: Sequence[Launch]) -> dict[str, Any]:
-        """Compiled kernels by symbol; CuPy keeps them on disk."""
-        if not launches:
-            return {}
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Compiles the kernels that are not there yet; CuPy keeps them on disk."""
+        new = [t for t in launches if t.symbol not in self._functions]
+        if not new:
+            return
         options = (*OPTIONS, f"-I{source.include_folder()}")
         with self._device:
-            module = self._cupy.RawModule(
-                code=source.module_text(launches), options=options
-            )
-            return {s: module.get_function(s) for s in {t.symbol for t in launches}}
+            text = source.module_text(new)
+            module = self._cupy.RawModule(code=text, options=options)
+            for symbol in {t.symbol for t in new}:
+                self._functions[symbol] = module.get_function(symbol)
 
     def _launch(self, function: Any, launch: Launch) -> Callable[[], None]:
         raw = launch.arguments()

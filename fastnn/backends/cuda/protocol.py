@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fastnn.backends.cuda.launches import Task
+    from fastnn.backends.cuda.launches import Launch, Task
 
 
 class Memory(NamedTuple):
@@ -33,6 +33,9 @@ class Device(Protocol):
 
     def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         """Bytes into a contiguous array; waits for all work before."""
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Compiles the kernels that are not there yet, in one module."""
 
     def program(self, tasks: Sequence[Task]) -> Callable[[], None]:
         """Compiles what the tasks need; a call puts all of them on the stream."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel on a real device against its record's reference; skipped without one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cuda_parity as parity
+import numpy as np
+import pytest
+from op_cases import DTYPES, OPS, assert_close, reference, widens
+
+from fastnn.backends.cuda.device import CudaDevice, device
+from fastnn.errors import BackendError
+
+pytestmark = pytest.mark.gpu
+
+
+@cache
+def gpu() -> CudaDevice:
+    try:
+        return device()
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", parity.COVERED)
+def test_kernel_matches_reference(name: str, dtype: str) -> None:
+    op = OPS[name]
+    for case in parity.prepared(name, dtype, gpu()):
+        actual = case.run(gpu())
+        expected = reference(op, case.sample, widen=widens(op))
+        for a, e in zip(actual, expected, strict=True):
+            assert_close(a, e, op, case.message)
+
+
+@pytest.mark.parametrize("dtype", parity.HALVES)
+@pytest.mark.parametrize("name", ["add", "softmax", "linear", "conv", "layer_norm"])
+def test_16_bit_floats_are_the_rounded_results_of_float32(name, dtype) -> None:
+    op = OPS[name]
+    tolerance = 2**-7 if dtype == "bfloat16" else 2**-10
+    for case in parity.prepared(name, dtype, gpu()):
+        for a, e in zip(case.run(gpu()), reference(op, case.sample), strict=True):
+            wide = a.astype("float64"), np.asarray(e, "float64")
+            np.testing.assert_allclose(
+                *wide, rtol=2 * tolerance, atol=tolerance, err_msg=case.message
+            )
+
+
+@pytest.mark.parametrize("name", ["linear", "sum", "softmax_cross_entropy", "adam"])
+def test_a_captured_program_repeats_its_bits(name: str) -> None:
+    for case in parity.prepared(name, "float32", gpu()):
+        run = gpu().program(case.tasks)
+        results = []
+        for _ in range(5):  # two warm-ups, the capture, two launches of the graph
+            run()
+            found = []
+            for memory, spec in case.outs:
+                found.append(np.empty(spec.shape, spec.dtype))
+                gpu().download(memory, 0, found[-1])
+            results.append([a.tobytes() for a in found])
+        assert all(r == results[0] for r in results), case.message
