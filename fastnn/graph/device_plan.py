@@ -16,7 +16,7 @@ from fastnn.backends.cuda import rules
 from fastnn.backends.cuda.launches import Launch, Operand
 from fastnn.errors import BackendError
 from fastnn.graph import memory
-from fastnn.graph.layout import ARENA, CONSTS, VARIABLES, Layout, Storage
+from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storage
 from fastnn.graph.schedule import schedule
 from fastnn.opset._dtypes import know
 
@@ -51,6 +51,7 @@ class DevicePlan:
             i for i, key in enumerate(graph.variables) if key in graph.updates
         ]
         self._lock = threading.Lock()
+        self._lent: dict[int, np.ndarray] = {}  # inputs that lie on the device
         arena = memory.place(layout, steps)
         homes = [self._home_sizes(layout, arena)]
         self._places = self._allocate(homes[0])
@@ -171,9 +172,11 @@ class DevicePlan:
             return [self._read(v) for v in self._layout.outputs]
 
     def _upload_input(self, index: int, array: np.ndarray) -> None:
-        place = self._places.get(("input", index))
-        if place is not None:
+        """Once: an array does not change until `release_inputs`, as in a pass."""
+        place = self._places.get((INPUTS, index))
+        if place is not None and self._lent.get(index) is not array:
             self._device.upload(place, 0, array)
+            self._lent[index] = array
 
     def _read(self, value: Value) -> np.ndarray:
         """A copy of an output, of which only the bytes that it spans are fetched."""
@@ -188,7 +191,9 @@ class DevicePlan:
         return np.lib.stride_tricks.as_strided(flat, value.shape, strides).copy()
 
     def release_inputs(self) -> None:
-        """Nothing: inputs are copies on the device."""
+        """Let go of the arrays of the last run; the next one uploads its own."""
+        with self._lock:
+            self._lent.clear()
 
     def summary(self, profile: bool = False, steps: int = 20) -> str:
         """The launches of a step, one per line.

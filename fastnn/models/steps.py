@@ -162,7 +162,7 @@ class StepRunner:
             parts += [(1, rest)] * (rest > 0 and start <= full)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
-                key = size, config.floatx(), config.epsilon()
+                key = size, config.floatx(), config.epsilon(), config.backend()
                 program = known.get(key) or self._epoch_program(
                     kind, data, columns, size
                 )
