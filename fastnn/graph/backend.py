@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from fastnn.graph.ir import Graph
 
 
-def make_plan(graph: Graph) -> Any:
-    """Native, or on the GPU; both have the same interface."""
+def make_plan(graph: Graph, *, planned: bool = True) -> Any:
+    """Native, on the GPU, or node by node where no plan can have it: one interface."""
+    if not planned:
+        from fastnn.graph.interpret import NodeByNode
+
+        return NodeByNode(graph)
     if config.backend() != "cuda":
         return Plan(graph)
     from fastnn.backends.cuda.device import device

@@ -61,13 +61,7 @@ class Program:
             graph.input_strides.update({i: s for i, s in enumerate(strides) if s})
             graph = optimize(graph)
             self.host = host_node(graph)
-            self.plan: Any = None
-            if self.host is None:
-                self.plan = make_plan(graph)
-            else:
-                from fastnn.graph.interpret import NodeByNode
-
-                self.plan = NodeByNode(graph)
+            self.plan = make_plan(graph, planned=self.host is None)
         self.pace = 0.0  # seconds of a step in the last call; 0 before the first
 
     def run(self, arrays: list[np.ndarray], steps: int = 1) -> Any:

@@ -18,7 +18,7 @@ def test_fit_on_a_device_equals_fit_on_the_cpu(name, monkeypatch) -> None:
     plans = []
     device = EmulatedDevice()
 
-    def plan(graph):
+    def plan(graph, *, planned):
         plans.append(DevicePlan(graph, device))
         return plans[-1]
 
