@@ -66,6 +66,7 @@ utils.PyDataset utils.normalize utils.pad_sequences utils.to_categorical
 
 @pytest.mark.parametrize("path", FOUND)
 def test_the_example_gives_what_it_says(path: str) -> None:
+    keras.backend.clear_session()  # automatic names count from 0
     keras.utils.set_random_seed(0)
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
