@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gathers and scatters. An index that is out of range reads or writes nothing and
-// raises the fault word, input `fault` of each kernel: the host looks at it when it
-// next waits for the device.
+// raises the fault word, the last output of each kernel; the host does not ask for it
+// yet.
 //
 // Scatters look from the output's side: a block per row asks which updates are meant
 // for it, 256 indices at a time, and takes them in their order. No atomics, so the same

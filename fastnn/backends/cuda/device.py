@@ -155,11 +155,20 @@ class CudaDevice:
 
     def _product(self, product: Product) -> Callable[[], None]:
         a, b, c = (self._view(o) for o in product)
-        if a.dtype != c.dtype:  # a wider result: float32 from 16-bit floats
-            return lambda: self._cupy.copyto(
-                c, self._cupy.matmul(a.astype(c.dtype), b.astype(c.dtype))
-            )
-        return lambda: self._cupy.matmul(a, b, out=c)
+        matmul, copyto = self._cupy.matmul, self._cupy.copyto
+        if a.dtype == c.dtype:
+            return lambda: matmul(a, b, out=c)
+        # A wider result, float32 from 16-bit floats. The copies live as long as the
+        # call: a captured graph uses their memory whenever it runs.
+        with self._device, self._stream:
+            wide_a, wide_b = (self._cupy.empty(x.shape, c.dtype) for x in (a, b))
+
+        def multiply() -> None:
+            copyto(wide_a, a)
+            copyto(wide_b, b)
+            matmul(wide_a, wide_b, out=c)
+
+        return multiply
 
     def _view(self, operand: Operand) -> Any:
         """An operand as a CuPy array on the same memory."""
