@@ -68,7 +68,9 @@ def model_to_dot(
             '[model_to_dot] needs pydot: pip install "fastnn-dl[plot]". '
             "plot_model(model, 'model.svg') and 'model.dot' need nothing."
         ) from None
-    graph = pydot.graph_from_dot_data(dot(frame, rankdir, splines, dpi, subgraph))[0]
+    graphs = pydot.graph_from_dot_data(dot(frame, rankdir, splines, dpi, subgraph))
+    assert graphs, "pydot reads what dot() writes"
+    graph = graphs[0]
     return graph.get_subgraphs()[0] if subgraph else graph
 
 
