@@ -80,7 +80,7 @@ def make(name: str, dtype: str, sample: Any, device: Device) -> Case:
         address = take(size * np.dtype(know(spec.dtype)).itemsize)
         outs.append((kept[-1], spec))
         made.append(dense(address, spec.dtype, spec.shape))
-    tasks = rules.tasks(op, ins, made, sample.attrs, take)
+    tasks = rules.tasks(rules.Call(op, tuple(ins), tuple(made), sample.attrs, take))
     return Case(name, dtype, sample, outs, tasks, kept)
 
 

@@ -147,7 +147,9 @@ class DevicePlan:
             self._operand(v, node.op.operand_shape(v.shape, out)) for v in node.inputs
         ]
         outs = [self._operand(v) for v in node.outputs]
-        return rules.tasks(node.op, ins, outs, node.attrs, take)
+        return rules.tasks(
+            rules.Call(node.op, tuple(ins), tuple(outs), node.attrs, take)
+        )
 
     # -- running ---------------------------------------------------------------------
 

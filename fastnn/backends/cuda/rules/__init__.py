@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How each op is computed on a device: `tasks(op, ins, outs, attrs, scratch)`.
+"""How each op is computed on a device: `tasks(Call(op, ins, outs, attrs, scratch))`.
 
 A rule is registered under the op's name, or covers a family of the CPU's kernel table
 whose ops have one form. It is given operands as a kernel of the CPU would be (inputs
@@ -10,18 +10,36 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from fastnn.backends.cuda.launches import Operand, Task
     from fastnn.opset._opdef import OpDef
 
     Scratch = Callable[[int], int]  # bytes wanted -> address
-    Rule = Callable[..., list[Task]]
+    Rule = Callable[["Call"], list[Task]]
+
+
+class Call(NamedTuple):
+    """One application of an op.
+
+    Attributes:
+        op: the record.
+        ins, outs: operands.
+        attrs: attribute values in record order.
+        scratch: gives memory for the time of this call.
+    """
+
+    op: OpDef
+    ins: tuple[Operand, ...]
+    outs: tuple[Operand, ...]
+    attrs: tuple[Any, ...]
+    scratch: Scratch
+
 
 THREADS = 256
 MAX_BLOCKS = 4096  # of kernels whose threads take element after element
@@ -87,27 +105,21 @@ def _kernel_families() -> dict[str, str]:
     return {row["name"]: row["family"] for row in _core.kernels()}
 
 
-def tasks(
-    op: OpDef,
-    ins: Sequence[Operand],
-    outs: Sequence[Operand],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def tasks(call: Call) -> list[Task]:
     """What a device does for one application of an op.
 
     Raises:
         BackendError: there is no rule for the op.
     """
-    found = find_rule(op.name)
+    found = find_rule(call.op.name)
     if found is None:
         raise BackendError(
-            f"[{op.name}] no kernel on the cuda backend: run it in "
-            f'`with fastnn.device("cpu"):`'
+            f"[{call.op.name}] no kernel on the cuda backend: stay on the CPU for it, "
+            f'fastnn.config.set_backend("cpu")'
         )
-    if all(out.size == 0 for out in outs):
+    if all(out.size == 0 for out in call.outs):
         return []
-    return found(op, tuple(ins), tuple(outs), attrs, scratch)
+    return found(call)
 
 
 def blocks_for(n: int, threads: int = THREADS) -> int:

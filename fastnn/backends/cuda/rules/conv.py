@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, rule
@@ -14,8 +14,7 @@ from fastnn.opset._dtypes import ITEMSIZE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call
 
 SPATIAL = 3
 TILE = 64
@@ -96,44 +95,30 @@ def _biased(
 
 
 @rule("conv")
-def conv(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def conv(call: Call) -> list[Task]:
     """The convolution with bias and activation."""
-    numbers = _numbers(ins[0].shape, ins[1].shape, outs[0].shape, attrs[:4])
-    return _biased("Forward", ins, outs[0], numbers, attrs[4:6])
+    numbers = _numbers(
+        call.ins[0].shape, call.ins[1].shape, call.outs[0].shape, call.attrs[:4]
+    )
+    return _biased("Forward", call.ins, call.outs[0], numbers, call.attrs[4:6])
 
 
 @rule("conv_transpose")
-def conv_transpose(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def conv_transpose(call: Call) -> list[Task]:
     """The input gradient of a convolution whose input has the output's shape."""
-    numbers = _numbers(outs[0].shape, ins[1].shape, ins[0].shape, attrs[1:5])
-    return _biased("InputGradient", ins, outs[0], numbers, attrs[5:7])
+    numbers = _numbers(
+        call.outs[0].shape, call.ins[1].shape, call.ins[0].shape, call.attrs[1:5]
+    )
+    return _biased("InputGradient", call.ins, call.outs[0], numbers, call.attrs[5:7])
 
 
 @rule("conv_grad_input")
-def conv_grad_input(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def conv_grad_input(call: Call) -> list[Task]:
     """The same, times the gradient of an activation."""
-    dy, w, y = ins
-    dx = outs[0]
-    numbers = _numbers(dx.shape, w.shape, dy.shape, attrs[:4])
-    row, alpha = activation_row(attrs[4], attrs[5], "_grad")
+    dy, w, y = call.ins
+    dx = call.outs[0]
+    numbers = _numbers(dx.shape, w.shape, dy.shape, call.attrs[:4])
+    row, alpha = activation_row(call.attrs[4], call.attrs[5], "_grad")
     return [
         Launch(
             "conv.cuh",
@@ -148,17 +133,11 @@ def conv_grad_input(
 
 
 @rule("conv_grad_kernel")
-def conv_grad_kernel(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def conv_grad_kernel(call: Call) -> list[Task]:
     """A long sum over pixels: chunks of it where tiles are few, then their sum."""
-    x, dy = ins
-    dw = outs[0]
-    numbers = _numbers(x.shape, dw.shape, dy.shape, attrs[1:5])
+    x, dy = call.ins
+    dw = call.outs[0]
+    numbers = _numbers(x.shape, dw.shape, dy.shape, call.attrs[1:5])
     groups, inputs, outputs = numbers[18:21]
     depth = prod(dy.shape[:-1])
     rows = prod(dw.shape[:-2]) * inputs
@@ -168,7 +147,7 @@ def conv_grad_kernel(
     if chunks > 1:
         written = "float64" if dw.dtype == "float64" else "float32"
         size = chunks * dw.size
-        to = dense(scratch(size * ITEMSIZE[written]), written, (chunks, dw.size))
+        to = dense(call.scratch(size * ITEMSIZE[written]), written, (chunks, dw.size))
     made: list[Task] = [
         Launch(
             "conv.cuh",

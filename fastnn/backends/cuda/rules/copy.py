@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import MAX_RANK, Launch, Operand, Task
 from fastnn.backends.cuda.rules import THREADS, blocks_for, rule
@@ -11,8 +11,7 @@ from fastnn.backends.cuda.rules.axes import merged
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call
 
 _BITS = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
 
@@ -31,46 +30,28 @@ def copy_launch(x: Operand, y: Operand) -> Launch:
 
 
 @rule("copy")
-def copy(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def copy(call: Call) -> list[Task]:
     """One launch."""
-    return [copy_launch(ins[0], outs[0])]
+    return [copy_launch(call.ins[0], call.outs[0])]
 
 
 @rule("cast")
-def cast(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def cast(call: Call) -> list[Task]:
     """C's conversion of each element."""
-    if ins[0].dtype == outs[0].dtype:
-        return [copy_launch(ins[0], outs[0])]
-    x, y = merged([ins[0], outs[0]])
+    if call.ins[0].dtype == call.outs[0].dtype:
+        return [copy_launch(call.ins[0], call.outs[0])]
+    x, y = merged([call.ins[0], call.outs[0]])
     body = f"cast<{x.c_type}, {y.c_type}>"
     return [Launch("copy.cuh", body, (x,), (y,), (), blocks_for(y.size), THREADS)]
 
 
 @rule("concatenate")
-def concatenate(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def concatenate(call: Call) -> list[Task]:
     """A copy of each input into its part of the output."""
     made: list[Task] = []
-    y, axis = outs[0], attrs[0] % len(outs[0].shape)
+    y, axis = call.outs[0], call.attrs[0] % len(call.outs[0].shape)
     address = y.address
-    for x in ins:
+    for x in call.ins:
         if x.size:
             to = y._replace(address=address, shape=x.shape)
             made.append(copy_launch(x, to))
@@ -79,16 +60,12 @@ def concatenate(
 
 
 @rule("pad")
-def pad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def pad(call: Call) -> list[Task]:
     """Elements of the input where there are some, the value elsewhere."""
-    low = next(v for a, v in zip(op.attrs, attrs, strict=True) if a.name == "low")
+    low = next(
+        v for a, v in zip(call.op.attrs, call.attrs, strict=True) if a.name == "low"
+    )
     numbers = tuple(int(n) for n in low) + (0,) * (MAX_RANK - len(low))
-    body = f"pad<{bits_type(outs[0].dtype)}>"
-    blocks = blocks_for(outs[0].size)
-    return [Launch("copy.cuh", body, ins, outs, numbers, blocks, THREADS)]
+    body = f"pad<{bits_type(call.outs[0].dtype)}>"
+    blocks = blocks_for(call.outs[0].size)
+    return [Launch("copy.cuh", body, call.ins, call.outs, numbers, blocks, THREADS)]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import Launch, Operand, Product, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
@@ -13,8 +13,7 @@ from fastnn.opset._dtypes import ITEMSIZE, is_float
 from fastnn.opset.gemm import own_attrs
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 _TILE = 16
 
@@ -67,49 +66,31 @@ def finished(
 
 
 @rule("matmul")
-def matmul(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def matmul(call: Call) -> list[Task]:
     """One product, batched over the leading axes."""
-    return [product(ins[0], ins[1], outs[0])]
+    return [product(call.ins[0], call.ins[1], call.outs[0])]
 
 
 @rule("linear")
-def linear(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def linear(call: Call) -> list[Task]:
     """The product, then bias and activation."""
-    x, w, bias = ins
-    z = wide(outs[0], scratch)
-    row, numbers = activation_row(*attrs)
+    x, w, bias = call.ins
+    z = wide(call.outs[0], call.scratch)
+    row, numbers = activation_row(*call.attrs)
     return [
         product(x, w, z),
-        finished("bias_then", row, z, bias, outs[0], numbers),
+        finished("bias_then", row, z, bias, call.outs[0], numbers),
     ]
 
 
 @rule("linear_grad_input")
-def linear_grad_input(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def linear_grad_input(call: Call) -> list[Task]:
     """The product, then the gradient of the activation below."""
-    dy, w, y = ins
+    dy, w, y = call.ins
     turned = w._replace(shape=w.shape[::-1], strides=w.strides[::-1])
-    u = wide(outs[0], scratch)
+    u = wide(call.outs[0], call.scratch)
     made = [product(dy, turned, u)]
-    if attrs[0] != "linear" or u is not outs[0]:
-        row, numbers = activation_row(attrs[0], attrs[1], "_grad")
-        made.append(finished("gradient_then", row, u, y, outs[0], numbers))
+    if call.attrs[0] != "linear" or u is not call.outs[0]:
+        row, numbers = activation_row(call.attrs[0], call.attrs[1], "_grad")
+        made.append(finished("gradient_then", row, u, y, call.outs[0], numbers))
     return made

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import Launch, Operand, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
 from fastnn.backends.cuda.rules.copy import bits_type, copy_launch
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 _MERGE = ("ReplaceOp", "SumOp", "ProdOp", "MaxOp", "MinOp")
 
@@ -36,96 +35,64 @@ def _launch(
 
 
 @rule("take")
-def take(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def take(call: Call) -> list[Task]:
     """Rows of x."""
-    x, indices = ins
+    x, indices = call.ins
     body = f"take<{bits_type(x.dtype)}, {indices.c_type}>"
-    return _launch(body, ins, outs[0], (prod(x.shape[1:]),), scratch)
+    return _launch(body, call.ins, call.outs[0], (prod(x.shape[1:]),), call.scratch)
 
 
 @rule("batch_take")
-def batch_take(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def batch_take(call: Call) -> list[Task]:
     """Rows of each x[o]."""
-    x, indices = ins
+    x, indices = call.ins
     body = f"batch_take<{bits_type(x.dtype)}, {indices.c_type}>"
-    return _launch(body, ins, outs[0], (prod(x.shape[2:]),), scratch)
+    return _launch(body, call.ins, call.outs[0], (prod(x.shape[2:]),), call.scratch)
 
 
 @rule("gather_rows")
-def gather_rows(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def gather_rows(call: Call) -> list[Task]:
     """The rows of a batch, converted."""
-    types = (ins[0], outs[0], ins[1], ins[2])
+    types = (call.ins[0], call.outs[0], call.ins[1], call.ins[2])
     body = f"gather_rows<{', '.join(o.c_type for o in types)}>"
-    return _launch(body, ins, outs[0], (prod(ins[0].shape[1:]),), scratch)
+    return _launch(
+        body, call.ins, call.outs[0], (prod(call.ins[0].shape[1:]),), call.scratch
+    )
 
 
 @rule("dynamic_slice", "update_slice")
-def slices(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def slices(call: Call) -> list[Task]:
     """A block that begins where another tensor says."""
-    body = f"{op.name}<{bits_type(outs[0].dtype)}, {ins[1].c_type}>"
-    return _launch(body, ins, outs[0], (), scratch)
+    body = f"{call.op.name}<{bits_type(call.outs[0].dtype)}, {call.ins[1].c_type}>"
+    return _launch(body, call.ins, call.outs[0], (), call.scratch)
 
 
 @rule("one_hot")
-def one_hot(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def one_hot(call: Call) -> list[Task]:
     """A row of zeros with a one."""
-    y = outs[0]
-    body = f"one_hot<{y.c_type}, {ins[0].c_type}>"
+    y = call.outs[0]
+    body = f"one_hot<{y.c_type}, {call.ins[0].c_type}>"
     numbers = (y.shape[-1],)
-    return [Launch("index.cuh", body, ins, (y,), numbers, blocks_for(y.size), THREADS)]
+    return [
+        Launch("index.cuh", body, call.ins, (y,), numbers, blocks_for(y.size), THREADS)
+    ]
 
 
 @rule("take_grad", "batch_take_grad", "scatter_rows")
-def scatter(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def scatter(call: Call) -> list[Task]:
     """Updates of rows, in their order."""
-    y = outs[0]
-    leading = 2 if op.name.startswith("batch") else 1
-    types = [y.c_type, ins[1].c_type]
+    y = call.outs[0]
+    leading = 2 if call.op.name.startswith("batch") else 1
+    types = [y.c_type, call.ins[1].c_type]
     made: list[Task] = []
-    if op.name == "scatter_rows":
-        merge = op.attrs[0].choices.index(attrs[0])
+    if call.op.name == "scatter_rows":
+        merge = call.op.attrs[0].choices.index(call.attrs[0])
         types.insert(0, _MERGE[merge])
-    if not ins[1].size:  # nothing to merge: a shape of 0 has no row to divide by
-        made = [copy_launch(ins[0], y)] if op.name == "scatter_rows" else []
+    if not call.ins[1].size:  # nothing to merge: a shape of 0 has no row to divide by
+        made = [copy_launch(call.ins[0], y)] if call.op.name == "scatter_rows" else []
         if made:
             return made
     rows = prod(y.shape[:leading])
-    body = f"{op.name}<{', '.join(types)}>"
+    body = f"{call.op.name}<{', '.join(types)}>"
     numbers = (prod(y.shape[leading:]),)
-    return _launch(body, ins, y, numbers, scratch, min(rows, MAX_BLOCKS))
+    return _launch(body, call.ins, y, numbers, call.scratch, min(rows, MAX_BLOCKS))

@@ -4,48 +4,31 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import Launch, Operand, Task, dense
 from fastnn.backends.cuda.rules import THREADS, blocks_for, plain, rule
 from fastnn.backends.cuda.rules.norm import all_dense
-from fastnn.backends.cuda.rules.rows import around, dense_copy
+from fastnn.backends.cuda.rules.rows import all_around
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 _CUMULATIVE = {"cumsum": "SumOp", "cumprod": "ProdOp"}
 _UNSIGNED = {"int32": "uint32_t", "int64": "uint64_t"}  # integers wrap
 
 
 @rule("cumsum", "cumprod", "linear_recurrence")
-def cumulative(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def cumulative(call: Call) -> list[Task]:
     """A thread per line."""
-    made: list[Task] = []
-    operands = []
-    axis = attrs[0] % len(outs[0].shape)
-    for x in (*ins, *outs):
-        whole = around(x, axis)
-        if whole is None:
-            x, copied = dense_copy(x, scratch)
-            made.append(copied)
-            whole = around(x, axis)
-        assert whole is not None
-        operands.append(whole)
+    operands, made = all_around(call)
     *inputs, y = operands
     stored = _UNSIGNED.get(y.dtype, y.c_type)
-    body = f"{op.name}<{y.c_type}>"
-    if op.name in _CUMULATIVE:
-        body = f"cumulate<{_CUMULATIVE[op.name]}, {stored}>"
-    numbers, blocks = plain(attrs[1:]), blocks_for(y.shape[0] * y.shape[2])
+    body = f"{call.op.name}<{y.c_type}>"
+    if call.op.name in _CUMULATIVE:
+        body = f"cumulate<{_CUMULATIVE[call.op.name]}, {stored}>"
+    numbers, blocks = plain(call.attrs[1:]), blocks_for(y.shape[0] * y.shape[2])
     made.append(
         Launch("lines.cuh", body, tuple(inputs), (y,), numbers, blocks, THREADS)
     )
@@ -53,19 +36,13 @@ def cumulative(
 
 
 @rule("window_sum", "lrn", "lrn_grad")
-def neighbours(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def neighbours(call: Call) -> list[Task]:
     """A thread per element."""
-    operands, made = all_dense(ins, scratch)
-    y = outs[0]
-    radius, *more = attrs
+    operands, made = all_dense(call.ins, call.scratch)
+    y = call.outs[0]
+    radius, *more = call.attrs
     numbers = (int(radius), y.shape[-1], *(float(v) for v in more))
-    body, blocks = f"{op.name}<{y.c_type}>", blocks_for(y.size)
+    body, blocks = f"{call.op.name}<{y.c_type}>", blocks_for(y.size)
     made.append(
         Launch("lines.cuh", body, tuple(operands), (y,), numbers, blocks, THREADS)
     )
@@ -103,31 +80,19 @@ def _take(source: Operand, y: Operand, *, descending: bool) -> Launch:
 
 
 @rule("sort", "argsort", "top_k")
-def sort(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def sort(call: Call) -> list[Task]:
     """Merges of runs, twice as long each time."""
-    descending = op.name == "top_k"
-    made, keys, positions = _sorted(ins[0], scratch, descending=descending)
+    descending = call.op.name == "top_k"
+    made, keys, positions = _sorted(call.ins[0], call.scratch, descending=descending)
     results = {"sort": (keys,), "argsort": (positions,), "top_k": (keys, positions)}
-    for source, y in zip(results[op.name], outs, strict=True):
+    for source, y in zip(results[call.op.name], call.outs, strict=True):
         made.append(_take(source, y, descending=descending))
     return made
 
 
 @rule("searchsorted")
-def searchsorted(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def searchsorted(call: Call) -> list[Task]:
     """A binary search per value."""
-    body = f"searchsorted<{ins[0].c_type}>"
-    numbers, blocks = (int(attrs[0]),), blocks_for(outs[0].size)
-    return [Launch("sort.cuh", body, ins, outs, numbers, blocks, THREADS)]
+    body = f"searchsorted<{call.ins[0].c_type}>"
+    numbers, blocks = (int(call.attrs[0]),), blocks_for(call.outs[0].size)
+    return [Launch("sort.cuh", body, call.ins, call.outs, numbers, blocks, THREADS)]

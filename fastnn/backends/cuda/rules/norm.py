@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
@@ -16,8 +16,7 @@ from fastnn.opset.norm_rows import GRAD_ROWS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 WARP = 32
 _BUSY = 2048
@@ -89,15 +88,9 @@ def statistics(
 
 
 @rule("moments")
-def moments(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def moments(call: Call) -> list[Task]:
     """Mean and biased variance over axes."""
-    return statistics(ins[0], attrs[0], outs, scratch)
+    return statistics(call.ins[0], call.attrs[0], call.outs, call.scratch)
 
 
 def _channels(x: Operand, axis: int) -> tuple[int, int]:
@@ -119,15 +112,9 @@ def _apply(
 
 
 @rule("batch_norm_apply")
-def batch_norm_apply(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def batch_norm_apply(call: Call) -> list[Task]:
     """With given statistics."""
-    return [_apply(ins[0], ins[1:], outs[0], *attrs)]
+    return [_apply(call.ins[0], call.ins[1:], call.outs[0], *call.attrs)]
 
 
 def _others(x: Operand, axis: int) -> tuple[int, ...]:
@@ -135,34 +122,22 @@ def _others(x: Operand, axis: int) -> tuple[int, ...]:
 
 
 @rule("batch_norm")
-def batch_norm(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def batch_norm(call: Call) -> list[Task]:
     """Statistics, then an element each."""
-    x, gamma, beta = ins
-    y, mean, variance = outs
-    axis, epsilon = attrs
-    made = statistics(x, _others(x, axis), (mean, variance), scratch)
+    x, gamma, beta = call.ins
+    y, mean, variance = call.outs
+    axis, epsilon = call.attrs
+    made = statistics(x, _others(x, axis), (mean, variance), call.scratch)
     made.append(_apply(x, (mean, variance, gamma, beta), y, axis, epsilon))
     return made
 
 
 @rule("batch_norm_grad")
-def batch_norm_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def batch_norm_grad(call: Call) -> list[Task]:
     """Both sums of a channel, then an element of dx each."""
-    dy, x, gamma, mean, variance = ins
-    dx, dgamma, dbeta = outs
-    axis, epsilon = attrs
+    dy, x, gamma, mean, variance = call.ins
+    dx, dgamma, dbeta = call.outs
+    axis, epsilon = call.attrs
     axes = _others(x, axis)
     count = prod(x.shape[a] for a in axes)
     if not count:
@@ -170,7 +145,12 @@ def batch_norm_grad(
 
         return [zeros(dgamma), zeros(dbeta)]
     sums, numbers = pair_sums(
-        "BatchGradients", [dy, x], (mean, variance), axes, (float(epsilon),), scratch
+        "BatchGradients",
+        [dy, x],
+        (mean, variance),
+        axes,
+        (float(epsilon),),
+        call.scratch,
     )
     finish = Launch(
         "norm.cuh",
@@ -240,57 +220,39 @@ def _elements(
 
 
 @rule("layer_norm")
-def layer_norm(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def layer_norm(call: Call) -> list[Task]:
     """A block per row."""
-    axis, epsilon, centered = attrs
-    operands, made = all_dense(ins, scratch)
-    rows, n = prod(ins[0].shape[:axis]), prod(ins[0].shape[axis:])
+    axis, epsilon, centered = call.attrs
+    operands, made = all_dense(call.ins, call.scratch)
+    rows, n = prod(call.ins[0].shape[:axis]), prod(call.ins[0].shape[axis:])
     numbers = (rows, n, float(epsilon), int(centered))
-    return [*made, _rows("layer_norm", operands, outs, numbers, rows, n)]
+    return [*made, _rows("layer_norm", operands, call.outs, numbers, rows, n)]
 
 
 @rule("layer_norm_grad")
-def layer_norm_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def layer_norm_grad(call: Call) -> list[Task]:
     """Partial sums for the parameters, then (dx may lie on dy) a block per row."""
-    axis, centered = attrs
-    operands, made = all_dense(ins, scratch)
+    axis, centered = call.attrs
+    operands, made = all_dense(call.ins, call.scratch)
     dy, x, _, mean, r = operands
     rows, n = prod(x.shape[:axis]), prod(x.shape[axis:])
-    if outs[1].size:
+    if call.outs[1].size:
         numbers = (rows, n, GRAD_ROWS)
         parts = (dy, x, mean, r)
-        made.append(_elements("layer_norm_parameters", parts, outs[1:], numbers))
+        made.append(_elements("layer_norm_parameters", parts, call.outs[1:], numbers))
     if rows:
         numbers = (rows, n, int(centered))
-        made.append(_rows("layer_norm_dx", operands, outs[:1], numbers, rows, n))
+        made.append(_rows("layer_norm_dx", operands, call.outs[:1], numbers, rows, n))
     return made
 
 
 @rule("unit_norm", "unit_norm_grad")
-def unit_norm(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def unit_norm(call: Call) -> list[Task]:
     """A block per row."""
-    operands, made = all_dense(ins, scratch)
-    rows, n = prod(ins[0].shape[:-1]), ins[0].shape[-1]
-    numbers = (rows, n, float(attrs[0]))
-    return [*made, _rows(op.name, operands, outs, numbers, rows, n)]
+    operands, made = all_dense(call.ins, call.scratch)
+    rows, n = prod(call.ins[0].shape[:-1]), call.ins[0].shape[-1]
+    numbers = (rows, n, float(call.attrs[0]))
+    return [*made, _rows(call.op.name, operands, call.outs, numbers, rows, n)]
 
 
 def _groups(x: Operand, groups: int) -> tuple[int, int, int, int]:
@@ -299,38 +261,26 @@ def _groups(x: Operand, groups: int) -> tuple[int, int, int, int]:
 
 
 @rule("group_norm")
-def group_norm(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def group_norm(call: Call) -> list[Task]:
     """A block per image and group."""
-    groups, epsilon = attrs
-    operands, made = all_dense(ins, scratch)
-    shape = _groups(ins[0], groups)
+    groups, epsilon = call.attrs
+    operands, made = all_dense(call.ins, call.scratch)
+    shape = _groups(call.ins[0], groups)
     jobs, n = shape[0] * groups, shape[1] * shape[3]
     numbers = (*shape, float(epsilon))
-    return [*made, _rows("group_norm", operands, outs, numbers, jobs, n)]
+    return [*made, _rows("group_norm", operands, call.outs, numbers, jobs, n)]
 
 
 @rule("group_norm_grad")
-def group_norm_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def group_norm_grad(call: Call) -> list[Task]:
     """Sums over pixels for the parameters, then a block per image and group."""
-    operands, made = all_dense(ins, scratch)
+    operands, made = all_dense(call.ins, call.scratch)
     dy, x, _, mean, r = operands
-    shape = _groups(x, attrs[0])
-    if outs[1].size:
+    shape = _groups(x, call.attrs[0])
+    if call.outs[1].size:
         parts = (dy, x, mean, r)
-        made.append(_elements("group_norm_parameters", parts, outs[1:], shape))
+        made.append(_elements("group_norm_parameters", parts, call.outs[1:], shape))
     jobs, n = shape[0] * shape[2], shape[1] * shape[3]
     if jobs:
-        made.append(_rows("group_norm_dx", operands, outs[:1], shape, jobs, n))
+        made.append(_rows("group_norm_dx", operands, call.outs[:1], shape, jobs, n))
     return made

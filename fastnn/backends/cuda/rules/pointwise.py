@@ -3,36 +3,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastnn.backends.cuda.launches import Launch, Operand, Task
+from fastnn.backends.cuda.launches import Launch, Task
 from fastnn.backends.cuda.rules import THREADS, blocks_for, family, plain
 from fastnn.backends.cuda.rules.axes import merged
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call
 
 
 @family("arithmetic", "elementary", "activation")
-def pointwise(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def pointwise(call: Call) -> list[Task]:
     """`pointwise<Row_name, type of the values>`."""
-    values = ins[-1]  # where has its condition first
+    values = call.ins[-1]  # where has its condition first
     numbers = plain(
         a.choices.index(v) if a.kind == "enum" else v
-        for a, v in zip(op.attrs, attrs, strict=True)
+        for a, v in zip(call.op.attrs, call.attrs, strict=True)
     )
-    *ins_, out = merged([*ins, *outs])
+    *ins_, out = merged([*call.ins, *call.outs])
     return [
         Launch(
             "pointwise.cuh",
-            f"pointwise<Row_{op.name}, {values.c_type}>",
+            f"pointwise<Row_{call.op.name}, {values.c_type}>",
             tuple(ins_),
             (out,),
             numbers,

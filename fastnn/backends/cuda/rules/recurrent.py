@@ -11,8 +11,7 @@ from fastnn.backends.cuda.rules.gemm import product
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 
 class Sequence:
@@ -75,24 +74,18 @@ def turned(w: Operand) -> Operand:
 
 
 @rule("lstm", "lstm_outputs")
-def lstm(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def lstm(call: Call) -> list[Task]:
     """Forward in time."""
-    z, h, c, u, mask = ins
-    every = len(outs) > 1
-    run = Sequence(outs[0].shape, z.dtype, attrs, scratch)
+    z, h, c, u, mask = call.ins
+    every = len(call.outs) > 1
+    run = Sequence(call.outs[0].shape, z.dtype, call.attrs, call.scratch)
     p = run.space(4 * run.units)
     own = (run.space(run.units, z.dtype), run.space(run.units, z.dtype))
     for k, t in enumerate(run.order):
         run.product(h, u, p)
-        new_c = at_step(outs[1], t) if every else own[k % 2]
-        gates = at_step(outs[2], t) if every else own[0]
-        new_h = at_step(outs[0], t)
+        new_c = at_step(call.outs[1], t) if every else own[k % 2]
+        gates = at_step(call.outs[2], t) if every else own[0]
+        new_h = at_step(call.outs[0], t)
         operands = (at_step(z, t), p, h, c, mask_at(mask, t))
         run.launch("lstm_step", operands, (new_h, new_c, gates), int(every))
         h, c = new_h, new_c
@@ -100,22 +93,16 @@ def lstm(
 
 
 @rule("gru", "gru_outputs")
-def gru(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def gru(call: Call) -> list[Task]:
     """Forward in time."""
-    z, h, u, bias, mask = ins
-    every = len(outs) > 1
-    run = Sequence(outs[0].shape, z.dtype, attrs, scratch)
+    z, h, u, bias, mask = call.ins
+    every = len(call.outs) > 1
+    run = Sequence(call.outs[0].shape, z.dtype, call.attrs, call.scratch)
     p = run.space(3 * run.units)
     for t in run.order:
         run.product(h, u, p)
-        new = at_step(outs[0], t)
-        gates = at_step(outs[1], t) if every else new
+        new = at_step(call.outs[0], t)
+        gates = at_step(call.outs[1], t) if every else new
         operands = (at_step(z, t), p, h, bias, mask_at(mask, t))
         run.launch("gru_step", operands, (new, gates), int(every))
         h = new
@@ -123,21 +110,15 @@ def gru(
 
 
 @rule("simple_rnn")
-def simple_rnn(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def simple_rnn(call: Call) -> list[Task]:
     """Forward in time."""
-    z, h, u, mask = ins
-    activation, *flags = attrs
-    run = Sequence(outs[0].shape, z.dtype, flags, scratch)
+    z, h, u, mask = call.ins
+    activation, *flags = call.attrs
+    run = Sequence(call.outs[0].shape, z.dtype, flags, call.scratch)
     p = run.space(run.units)
     for t in run.order:
         run.product(h, u, p)
-        new = at_step(outs[0], t)
+        new = at_step(call.outs[0], t)
         operands = (at_step(z, t), p, h, mask_at(mask, t))
         run.launch("simple_step", operands, (new,), int(activation == "relu"))
         h = new
@@ -145,17 +126,11 @@ def simple_rnn(
 
 
 @rule("lstm_grad")
-def lstm_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def lstm_grad(call: Call) -> list[Task]:
     """Back through time."""
-    dh, dc, gates, c, c0, u, mask = ins
-    dz, dh0, dc0 = outs
-    run = Sequence(dh.shape, dh.dtype, attrs, scratch)
+    dh, dc, gates, c, c0, u, mask = call.ins
+    dz, dh0, dc0 = call.outs
+    run = Sequence(dh.shape, dh.dtype, call.attrs, call.scratch)
     p, add, carried = (run.space(run.units) for _ in range(3))
     later = None
     for k in reversed(range(run.time)):
@@ -191,17 +166,11 @@ def _cast(x: Operand, y: Operand) -> Launch:
 
 
 @rule("gru_grad")
-def gru_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def gru_grad(call: Call) -> list[Task]:
     """Back through time."""
-    dh, gates, h, h0, u, mask = ins
-    dz, dh0 = outs
-    run = Sequence(dh.shape, dh.dtype, attrs, scratch)
+    dh, gates, h, h0, u, mask = call.ins
+    dz, dh0 = call.outs
+    run = Sequence(dh.shape, dh.dtype, call.attrs, call.scratch)
     p, add = run.space(run.units), run.space(run.units)
     back = run.space(3 * run.units, dh.dtype)
     later = None
@@ -228,18 +197,12 @@ def gru_grad(
 
 
 @rule("simple_rnn_grad")
-def simple_rnn_grad(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def simple_rnn_grad(call: Call) -> list[Task]:
     """Back through time."""
-    dh, h, u, mask = ins
-    activation, *flags = attrs
-    dz, dh0 = outs
-    run = Sequence(dh.shape, dh.dtype, flags, scratch)
+    dh, h, u, mask = call.ins
+    activation, *flags = call.attrs
+    dz, dh0 = call.outs
+    run = Sequence(dh.shape, dh.dtype, flags, call.scratch)
     p, add = run.space(run.units), run.space(run.units)
     later = None
     for t in reversed(run.order):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
@@ -11,7 +11,7 @@ from fastnn.backends.cuda.rules.axes import merged, moved_last
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
+    from fastnn.backends.cuda.rules import Call
     from fastnn.opset._opdef import OpDef
 
 _OPS = {
@@ -53,17 +53,11 @@ def kept_first(x: Operand, axes: tuple[int, ...]) -> tuple[Operand, int, int, in
 
 
 @rule("sum", "prod", "max", "min", "any", "all")
-def reduce(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def reduce(call: Call) -> list[Task]:
     """`reduce_rows` or `reduce_columns`, and once more for the chunks."""
-    x, kept, outputs, count = kept_first(ins[0], attrs[0])
+    x, kept, outputs, count = kept_first(call.ins[0], call.attrs[0])
     stored = x.dtype
-    if op.name in ("sum", "prod", "any", "all"):
+    if call.op.name in ("sum", "prod", "any", "all"):
         stored = _UNSIGNED.get(stored, stored)
     columns = count <= THREADS // 4 or (
         outputs >= THREADS and kept > 0 and abs(x.strides[kept - 1]) == 1
@@ -72,15 +66,17 @@ def reduce(
     wanted = count // (_PER_THREAD if columns else _PER_THREAD * THREADS)
     chunks = max(1, min(wanted, _BUSY // lines))
     partial = stored if chunks == 1 else _PARTIAL.get(stored, stored)
-    to = outs[0]
+    to = call.outs[0]
     if chunks > 1:
         size = outputs * chunks
-        to = dense(scratch(size * ITEMSIZE[partial]), partial, (outputs, chunks))
-    made = _launch(op, x, to, stored, partial, (kept, outputs, count, chunks), columns)
+        to = dense(call.scratch(size * ITEMSIZE[partial]), partial, (outputs, chunks))
+    made = _launch(
+        call.op, x, to, stored, partial, (kept, outputs, count, chunks), columns
+    )
     if chunks == 1:
         return [made]
     last = (1, outputs, chunks, 1)
-    return [made, _launch(op, to, outs[0], partial, stored, last, False)]
+    return [made, _launch(call.op, to, call.outs[0], partial, stored, last, False)]
 
 
 def _launch(
@@ -106,21 +102,15 @@ def _launch(
 
 
 @rule("argmax", "argmin")
-def arg_reduce(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def arg_reduce(call: Call) -> list[Task]:
     """`arg_rows`: a block per output."""
-    x, kept, outputs, count = kept_first(ins[0], (attrs[0],))
+    x, kept, outputs, count = kept_first(call.ins[0], (call.attrs[0],))
     return [
         Launch(
             "reduce.cuh",
-            f"arg_rows<{_OPS[op.name]}, {x.c_type}>",
+            f"arg_rows<{_OPS[call.op.name]}, {x.c_type}>",
             (x,),
-            (outs[0],),
+            (call.outs[0],),
             (kept, outputs, count, 1),
             min(outputs, MAX_BLOCKS),
             THREADS,

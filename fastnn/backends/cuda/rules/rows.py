@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import Launch, Operand, Task
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
 from fastnn.backends.cuda.rules.axes import merged
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 WARP = 32
 
@@ -45,32 +44,34 @@ def dense_copy(x: Operand, scratch: Scratch) -> tuple[Operand, Launch]:
     return to, copy_launch(x, to)
 
 
-@rule("softmax", "softmax_grad", "log_softmax", "log_softmax_grad")
-def softmax(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
-    """Rows along any axis; operands whose other axes do not merge are copied first."""
+def all_around(call: Call) -> tuple[list[Operand], list[Task]]:
+    """Inputs and outputs around the axis of the first attribute, with the copies that
+    those need whose other axes do not merge.
+    """
     made: list[Task] = []
     operands = []
-    axis = attrs[0] % len(outs[0].shape)
-    for x in (*ins, *outs):
+    axis = call.attrs[0] % len(call.outs[0].shape)
+    for x in (*call.ins, *call.outs):
         whole = around(x, axis)
         if whole is None:
-            x, copied = dense_copy(x, scratch)
+            x, copied = dense_copy(x, call.scratch)
             made.append(copied)
             whole = around(x, axis)
         assert whole is not None
         operands.append(whole)
+    return operands, made
+
+
+@rule("softmax", "softmax_grad", "log_softmax", "log_softmax_grad")
+def softmax(call: Call) -> list[Task]:
+    """Rows along any axis; operands whose other axes do not merge are copied first."""
+    operands, made = all_around(call)
     *inputs, out = operands
     rows, n = out.shape[0] * out.shape[2], out.shape[1]
     made.append(
         Launch(
             "rows.cuh",
-            f"{op.name}<{out.c_type}>",
+            f"{call.op.name}<{out.c_type}>",
             tuple(inputs),
             (out,),
             (),
@@ -92,26 +93,20 @@ _BY_ELEMENT = ("sparse_softmax_cross_entropy_grad", "mean_squared_error_grad")
     "mean_squared_error",
     "mean_squared_error_grad",
 )
-def loss(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def loss(call: Call) -> list[Task]:
     """A loss per row of two matrices, or a row of gradients per loss."""
-    types = [outs[0].c_type]
-    if op.name.startswith("sparse"):
-        types.append(ins[-1].c_type)
-    matrix = max((*ins, *outs), key=lambda o: len(o.shape))
+    types = [call.outs[0].c_type]
+    if call.op.name.startswith("sparse"):
+        types.append(call.ins[-1].c_type)
+    matrix = max((*call.ins, *call.outs), key=lambda o: len(o.shape))
     rows, n = matrix.shape
-    elementwise = op.name in _BY_ELEMENT
+    elementwise = call.op.name in _BY_ELEMENT
     return [
         Launch(
             "rows.cuh",
-            f"{op.name}<{', '.join(types)}>",
-            ins,
-            outs,
+            f"{call.op.name}<{', '.join(types)}>",
+            call.ins,
+            call.outs,
             (),
             blocks_for(rows * n) if elementwise else min(rows, MAX_BLOCKS),
             THREADS if elementwise else row_threads(n),

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastnn.backends.cuda.launches import Launch, Operand, Task
+from fastnn.backends.cuda.launches import Launch, Task
 from fastnn.backends.cuda.rules import (
     MAX_BLOCKS,
     THREADS,
@@ -16,36 +16,23 @@ from fastnn.backends.cuda.rules import (
 )
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Scratch
-    from fastnn.opset._opdef import OpDef
+    from fastnn.backends.cuda.rules import Call
 
 SQUARE_CHUNK = 4096  # elements of one of square_sums, as csrc/kernels/optim.cpp
 
 
 @family("optim")
-def update(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def update(call: Call) -> list[Task]:
     """`name<dtype of the weights>`."""
-    body = f"{op.name}<{ins[0].c_type}>"
-    numbers, blocks = plain(attrs), blocks_for(outs[0].size)
-    return [Launch("update.cuh", body, ins, outs, numbers, blocks, THREADS)]
+    body = f"{call.op.name}<{call.ins[0].c_type}>"
+    numbers, blocks = plain(call.attrs), blocks_for(call.outs[0].size)
+    return [Launch("update.cuh", body, call.ins, call.outs, numbers, blocks, THREADS)]
 
 
 @rule("square_sums")
-def square_sums(
-    op: OpDef,
-    ins: tuple[Operand, ...],
-    outs: tuple[Operand, ...],
-    attrs: tuple[Any, ...],
-    scratch: Scratch,
-) -> list[Task]:
+def square_sums(call: Call) -> list[Task]:
     """A block per sum."""
-    body = f"{op.name}<{ins[0].c_type}>"
-    blocks = min(outs[0].size, MAX_BLOCKS)
+    body = f"{call.op.name}<{call.ins[0].c_type}>"
+    blocks = min(call.outs[0].size, MAX_BLOCKS)
     numbers = (SQUARE_CHUNK,)
-    return [Launch("update.cuh", body, ins, outs, numbers, blocks, THREADS)]
+    return [Launch("update.cuh", body, call.ins, call.outs, numbers, blocks, THREADS)]
