@@ -10,18 +10,23 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.backends.cuda import source
-from fastnn.backends.cuda.launches import Launch, Operand, Product
+from fastnn.backends.cuda.compiler import included
+from fastnn.backends.cuda.cublas import COMPUTE_64F, DATA_TYPES, library_call
+from fastnn.backends.cuda.launches import Launch, Product
 from fastnn.backends.cuda.protocol import Memory
-from fastnn.opset._dtypes import ITEMSIZE, know
+from fastnn.opset._dtypes import know
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from fastnn.backends.cuda.cublas import Factor, Gemm
 
 HERE = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++20", "-O1", "-mfma", "-mavx2", "-ffp-contract=off", "-fPIC")
@@ -38,11 +43,10 @@ class Dim3(ctypes.Structure):
     )
 
 
+@cache
 def fingerprint() -> bytes:
     """Of everything a module includes."""
-    root = source.include_folder()
-    files = [*root.glob("cuda/*"), *root.glob("shared/**/*.h"), HERE / "emulator.hpp"]
-    return b"".join(p.read_bytes() for p in sorted(files))
+    return included() + (HERE / "emulator.hpp").read_bytes()
 
 
 def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
@@ -68,7 +72,11 @@ def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
 class EmulatedDevice:
     """Device memory is memory; kernels run on the calling thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: int = 0) -> None:
+        self.index = index
+        self.uploads: list[int] = []  # bytes of each transfer
+        self.downloads: list[int] = []
+        self.released = 0
         self._functions: dict[str, Any] = {}
 
     def prepare(self, launches: Sequence[Launch]) -> None:
@@ -87,27 +95,40 @@ class EmulatedDevice:
 
     def upload(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self.uploads.append(flat.size)
         memory.owner[offset : offset + flat.size] = flat
 
     def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         flat = array.reshape(-1).view(np.uint8)
+        self.downloads.append(flat.size)
         flat[...] = memory.owner[offset : offset + flat.size]
 
-    def program(self, tasks: Sequence[Launch | Product]) -> Callable[[], None]:
+    def copy(self, to: int, source: int, nbytes: int) -> None:
+        ctypes.memmove(to, source, nbytes)
+
+    def synchronize(self) -> None:
+        pass
+
+    def release(self) -> None:
+        self.released += 1
+
+    def program(self, tasks: Sequence[Launch | Product]) -> Callable[[int], None]:
         self.prepare([t for t in tasks if isinstance(t, Launch)])
 
-        def run() -> None:
-            for task in tasks:
-                self.run(task)
+        def run(steps: int) -> None:
+            for _ in range(steps):
+                for task in tasks:
+                    self.run(task)
 
         return run
+
+    def execute(self, tasks: Sequence[Launch | Product]) -> None:
+        self.program(tasks)(1)
 
     def run(self, task: Launch | Product) -> None:
         """Executes one task."""
         if isinstance(task, Product):
-            a, b, c = (view(o) for o in task)
-            wide = np.float64 if c.dtype == np.float64 else np.float32
-            c[...] = np.matmul(a.astype(wide), b.astype(wide)).astype(c.dtype)
+            multiply(library_call(task))
             return
         arguments = task.arguments()
         self._functions[task.symbol](
@@ -115,13 +136,29 @@ class EmulatedDevice:
         )
 
 
-def view(operand: Operand) -> np.ndarray:
-    """An operand's memory as an array."""
-    dtype = np.dtype(know(operand.dtype))
-    item = ITEMSIZE[operand.dtype]
-    spans = zip(operand.shape, operand.strides, strict=True)
-    count = 1 + sum((n - 1) * s for n, s in spans) if operand.size else 0
-    raw = (ctypes.c_char * (count * item)).from_address(operand.address)
+_TYPES = {code: name for name, code in DATA_TYPES.items()}
+
+
+def multiply(gemm: Gemm) -> None:
+    """What cuBLAS does for a call: column-major, the sum in float32 or float64."""
+    c = gemm.c
+    for i in range(gemm.batch):
+        a = matrix(gemm.a, i, gemm.rows, gemm.depth)
+        b = matrix(gemm.b, i, gemm.depth, gemm.columns)
+        wide = np.float64 if gemm.compute == COMPUTE_64F else np.float32
+        to = matrix(c, i, gemm.rows, gemm.columns)
+        to[...] = np.matmul(a.astype(wide), b.astype(wide)).astype(to.dtype)
+
+
+def matrix(factor: Factor, index: int, rows: int, columns: int) -> np.ndarray:
+    """Of a batch, as the call means it: op(factor) with this shape."""
+    if factor.transposed:
+        return matrix(factor._replace(transposed=0), index, columns, rows).T
+    assert factor.leading >= max(rows, 1), "cuBLAS refuses it"
+    dtype = np.dtype(know(_TYPES[factor.data_type]))
+    address = factor.address + index * factor.step * dtype.itemsize
+    count = (columns - 1) * factor.leading + rows
+    raw = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
+    steps = (dtype.itemsize, factor.leading * dtype.itemsize)
     flat = np.frombuffer(raw, dtype)
-    strides = [s * item for s in operand.strides]
-    return np.lib.stride_tricks.as_strided(flat, operand.shape, strides)
+    return np.lib.stride_tricks.as_strided(flat, (rows, columns), steps)

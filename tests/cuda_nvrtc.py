@@ -10,9 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from fastnn.backends.cuda import source
-
-OPTIONS = ("--std=c++20", "--ptxas-options=-v", "--split-compile=0")
+from fastnn.backends.cuda.compiler import Compiler
 
 
 class Usage(NamedTuple):
@@ -43,38 +41,74 @@ def _library() -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
-def _text(program: ctypes.c_void_p, name: str) -> str:
-    library, size = _library(), ctypes.c_size_t()
-    getattr(library, f"nvrtcGet{name}Size")(program, ctypes.byref(size))
+class NvrtcError(RuntimeError):
+    """As of CuPy's binding."""
+
+
+def _call(name: str, *arguments: object) -> None:
+    status = getattr(_library(), f"nvrtc{name}")(*arguments)
+    if status:
+        raise NvrtcError(f"nvrtc{name}: {status}")
+
+
+def _bytes(program: int, name: str) -> bytes:
+    size = ctypes.c_size_t()
+    _call(f"Get{name}Size", ctypes.c_void_p(program), ctypes.byref(size))
     buffer = ctypes.create_string_buffer(size.value)
-    getattr(library, f"nvrtcGet{name}")(program, buffer)
-    return buffer.value.decode()
+    _call(f"Get{name}", ctypes.c_void_p(program), buffer)
+    return buffer.raw
 
 
-def compiled(text: str, arch: str) -> dict[str, Usage]:
-    """The kernels of a module and what they use, for "sm_90" and the like.
+class Binding:
+    """The functions of `cupy.cuda.nvrtc` that the compiler uses, without CuPy.
+
+    Args:
+        more: options beside those that it is given.
+    """
+
+    def __init__(self, *more: str) -> None:
+        self._more = more
+        self.logs: list[str] = []
+
+    def getVersion(self) -> tuple[int, int]:
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        _call("Version", ctypes.byref(major), ctypes.byref(minor))
+        return major.value, minor.value
+
+    def createProgram(self, text: str, name: str, headers: tuple, names: tuple) -> int:
+        assert not headers
+        assert not names
+        program = ctypes.c_void_p()
+        given = text.encode(), name.encode(), 0, None, None
+        _call("CreateProgram", ctypes.byref(program), *given)
+        assert program.value is not None
+        return program.value
+
+    def compileProgram(self, program: int, options: tuple[str, ...]) -> None:
+        options = (*options, *self._more)
+        given = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
+        _call("CompileProgram", ctypes.c_void_p(program), len(options), given)
+        self.logs.append(self.getProgramLog(program))
+
+    def getCUBIN(self, program: int) -> bytes:
+        return _bytes(program, "CUBIN")
+
+    def getProgramLog(self, program: int) -> str:
+        return _bytes(program, "ProgramLog")[:-1].decode()
+
+    def destroyProgram(self, program: int) -> None:
+        _call("DestroyProgram", ctypes.byref(ctypes.c_void_p(program)))
+
+
+def compiled(text: str, arch: str, folder: Path) -> dict[str, Usage]:
+    """The kernels of a module and what they use, compiled as the backend does.
 
     Raises:
-        RuntimeError: the module does not compile; the compiler's log.
+        BackendError: the module does not compile.
     """
-    library, program = _library(), ctypes.c_void_p()
-    library.nvrtcCreateProgram(
-        ctypes.byref(program), text.encode(), b"module.cu", 0, None, None
-    )
-    options = [*OPTIONS, f"--gpu-architecture={arch}", f"-I{source.include_folder()}"]
-    given = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
-    try:
-        failed = library.nvrtcCompileProgram(program, len(options), given)
-        log = _text(program, "ProgramLog")
-        if failed:
-            errors = [line for line in log.splitlines() if "error" in line]
-            raise RuntimeError("\n".join(errors[:20]) or log[:2000])
-        size = ctypes.c_size_t()
-        library.nvrtcGetCUBINSize(program, ctypes.byref(size))
-        assert size.value > 0
-        return usages(log)
-    finally:
-        library.nvrtcDestroyProgram(ctypes.byref(program))
+    binding = Binding("--ptxas-options=-v", "--split-compile=0")
+    assert Compiler(binding, arch, folder).cubin(text)[:4] == b"\x7fELF"
+    return usages(binding.logs[-1])
 
 
 def usages(log: str) -> dict[str, Usage]:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gathers and scatters. An index that is out of range reads or writes nothing and
-// raises the fault word, the last output of each kernel; the host does not ask for it
-// yet.
+// Gathers and scatters. An index that is out of range reads or writes nothing; the
+// fault word, the last output of each kernel, keeps the first of them, which the host
+// asks for after a run.
 //
 // Scatters look from the output's side: a block per row asks which updates are meant
 // for it, 256 indices at a time, and takes them in their order. No atomics, so the same
@@ -12,17 +12,29 @@
 
 namespace fastnn::device {
 
+template <class I>
+FASTNN_DEVICE int64_t raw_index(const View& x, int64_t i) {
+  return static_cast<int64_t>(x.ptr<I>()[offset_of(x, i)]);
+}
 // Index i of an operand of any strides; negative ones count from the end. -1: none.
 template <class I>
 FASTNN_DEVICE int64_t index_at(const View& x, int64_t i, int64_t size) {
-  const int64_t k = static_cast<int64_t>(x.ptr<I>()[offset_of(x, i)]);
+  const int64_t k = raw_index<I>(x, i);
   const int64_t row = k < 0 ? k + size : k;
   return row >= 0 && row < size ? row : -1;
 }
 
-FASTNN_DEVICE void raise_fault(const View& fault, int64_t what) {
-  fault.ptr<int64_t>()[0] = what;
+// The first position that is wrong and what lies there (in 32 bits, what does not fit
+// as the nearest number), in one word: the smallest of all threads is the same every
+// time.
+FASTNN_DEVICE void raise_fault(const View& fault, int64_t position, int64_t index) {
+  const int64_t most = 0x7fffffff, least = -most - 1;
+  const int64_t known = index > most ? most : index < least ? least : index;
+  const unsigned long long place = position < 0xffffffffll ? position : 0xffffffffll;
+  atomicMin(reinterpret_cast<unsigned long long*>(fault.data),
+            place << 32 | static_cast<uint32_t>(known));
 }
+constexpr int64_t kNoPosition = 0xfffffffe;  // the index is where all begin
 
 // y[i...] = x[index[i]]; x (rows, inner...), numbers {elements of a row of x}.
 template <class S, class I>
@@ -31,7 +43,7 @@ FASTNN_DEVICE void take(const Args<2, 2, 1>& a) {
   const int64_t n = a.number[0].i;
   for_elements(y.numel(), [&](int64_t at) {
     const int64_t row = index_at<I>(a.in[1], at / n, x.shape[0]);
-    if (row < 0) return raise_fault(a.out[1], 1);
+    if (row < 0) return raise_fault(a.out[1], at / n, raw_index<I>(a.in[1], at / n));
     y.template ptr<S>()[at] =
         x.template ptr<S>()[row * x.stride[0] + offset_behind(x, at % n, 1)];
   });
@@ -44,7 +56,7 @@ FASTNN_DEVICE void batch_take(const Args<2, 2, 1>& a) {
   const int64_t n = a.number[0].i, count = a.in[1].shape[1];
   for_elements(y.numel(), [&](int64_t at) {
     const int64_t row = index_at<I>(a.in[1], at / n, x.shape[1]);
-    if (row < 0) return raise_fault(a.out[1], 1);
+    if (row < 0) return raise_fault(a.out[1], at / n, raw_index<I>(a.in[1], at / n));
     const int64_t from = at / (n * count) * x.stride[0] + row * x.stride[1];
     y.template ptr<S>()[at] = x.template ptr<S>()[from + offset_behind(x, at % n, 2)];
   });
@@ -59,9 +71,9 @@ FASTNN_DEVICE void gather_rows(const Args<3, 2, 1>& a) {
   const int64_t first = static_cast<int64_t>(a.in[2].template ptr<C>()[0]);
   for_elements(y.numel(), [&](int64_t at) {
     const int64_t i = first + at / n;
-    const bool inside = i >= 0 && i < perm.shape[0];
-    const int64_t row = inside ? perm.template ptr<I>()[i * perm.stride[0]] : -1;
-    if (row < 0 || row >= data.shape[0]) return raise_fault(a.out[1], 2);
+    if (i < 0 || i >= perm.shape[0]) return raise_fault(a.out[1], kNoPosition, first);
+    const int64_t row = perm.template ptr<I>()[i * perm.stride[0]];
+    if (row < 0 || row >= data.shape[0]) return raise_fault(a.out[1], at / n, row);
     const int64_t from = row * data.stride[0] + offset_behind(data, at % n, 1);
     y.template ptr<To>()[at] = Cast<From, To>::of(data.template ptr<Stored>()[from]);
   });
@@ -80,7 +92,8 @@ FASTNN_DEVICE void dynamic_slice(const Args<2, 2, 0>& a) {
     int64_t rest = at, from = 0;
     for (int d = y.ndim - 1; d >= 0; --d) {
       const int64_t next = rest / y.shape[d], start = start_of<I>(a.in[1], d);
-      if (start < 0 || start + y.shape[d] > x.shape[d]) return raise_fault(a.out[1], 3);
+      if (start < 0 || start > x.shape[d] - y.shape[d])
+        return raise_fault(a.out[1], d, start);
       from += (rest - next * y.shape[d] + start) * x.stride[d];
       rest = next;
     }
@@ -98,7 +111,8 @@ FASTNN_DEVICE void update_slice(const Args<3, 2, 0>& a) {
     for (int d = y.ndim - 1; d >= 0; --d) {
       const int64_t next = rest / y.shape[d], i = rest - next * y.shape[d];
       const int64_t start = start_of<I>(a.in[1], d);
-      if (start < 0 || start + u.shape[d] > y.shape[d]) return raise_fault(a.out[1], 3);
+      if (start < 0 || start > y.shape[d] - u.shape[d])
+        return raise_fault(a.out[1], d, start);
       inside = inside && i >= start && i < start + u.shape[d];
       from += i * x.stride[d];
       of_update += (i - start) * u.stride[d];
@@ -145,7 +159,7 @@ FASTNN_DEVICE void merge_row(const View& indices, int64_t first, int64_t count,
     if (i < count) {
       const int64_t index = index_at<I>(indices, first + i, rows);
       match = index == row;
-      if (index < 0) raise_fault(fault, 1);
+      if (index < 0) raise_fault(fault, first + i, raw_index<I>(indices, first + i));
     }
     mine[threadIdx.x] = match;
     if (!__syncthreads_or(match)) continue;

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.backends.cuda import rules
-from fastnn.backends.cuda.launches import Launch, Operand
+from fastnn.backends.cuda.faults import Faults
+from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
 from fastnn.errors import BackendError
 from fastnn.graph import memory
 from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storage
@@ -56,7 +57,9 @@ class DevicePlan:
         homes = [self._home_sizes(layout, arena)]
         self._places = self._allocate(homes[0])
         self._upload_constants(layout)
+        self._faults = Faults(device, len(steps))
         self.tasks = self._tasks(steps)
+        self._faults.watch(self.tasks)
         self._run = device.program(self.tasks)
 
     # -- memory ----------------------------------------------------------------------
@@ -120,26 +123,19 @@ class DevicePlan:
     def _tasks(self, steps: list[Any]) -> list[Task]:
         """All launches of one step. Scratch memory is used anew by each instruction."""
         made: list[Task] = []
-        needed = 0
-        self._scratch: list[Memory] = []
+        most = needed = 0
 
         def take(nbytes: int) -> int:
-            nonlocal needed
+            nonlocal most, needed
             offset, needed = needed, needed + memory.padded(nbytes)
-            return base + offset
-
-        # Sizes first: the launches are made twice, the second time with addresses.
-        base, most = 1 << 40, 0
-        for node in (step.node for step in steps):
-            needed = 0
-            self._node_tasks(node, take)
             most = max(most, needed)
-        self._scratch = [self._device.allocate(max(most, 1))]
-        base = self._scratch[0].address
+            return RELATIVE + offset
+
         for node in (step.node for step in steps):
             needed = 0
             made += self._node_tasks(node, take)
-        return made
+        self._scratch = self._device.allocate(max(most, 1))
+        return [placed(task, self._scratch.address) for task in made]
 
     def _node_tasks(self, node: Any, take: rules.Scratch) -> list[Task]:
         out = node.outputs[0].shape
@@ -147,9 +143,9 @@ class DevicePlan:
             self._operand(v, node.op.operand_shape(v.shape, out)) for v in node.inputs
         ]
         outs = [self._operand(v) for v in node.outputs]
-        return rules.tasks(
-            rules.Call(node.op, tuple(ins), tuple(outs), node.attrs, take)
-        )
+        word = self._faults.word
+        call = rules.Call(node.op, tuple(ins), tuple(outs), node.attrs, take, word)
+        return rules.tasks(call)
 
     # -- running ---------------------------------------------------------------------
 
@@ -166,8 +162,8 @@ class DevicePlan:
             for i, var in enumerate(self._variables):
                 if (VARIABLES, i) in self._places:
                     self._device.upload(self._places[VARIABLES, i], 0, var._array)
-            for _ in range(steps):
-                self._run()
+            self._run(steps)
+            self._faults.check()
             for i in self._written:
                 buffer = self._variables[i]._buffer()
                 self._device.download(self._places[VARIABLES, i], 0, buffer)

@@ -133,6 +133,11 @@ inline int __syncthreads_or(int x) {
   __syncthreads();
   return any;
 }
+inline unsigned long long atomicMin(unsigned long long* at, unsigned long long x) {
+  const unsigned long long before = *at;
+  if (x < before) *at = x;
+  return before;
+}
 inline void __syncwarp(unsigned = 0xffffffffu) {
   emulator::wait(emulator::State::kAtWarp);
 }

@@ -16,7 +16,9 @@ from cuda_emulated import EmulatedDevice
 from op_cases import DTYPES
 
 from fastnn.backends.cuda import source
+from fastnn.backends.cuda.compiler import Compiler, options
 from fastnn.backends.cuda.launches import Launch
+from fastnn.errors import BackendError
 
 pytestmark = pytest.mark.skipif(
     not nvrtc.AVAILABLE, reason="needs the package nvidia-cuda-nvrtc"
@@ -48,14 +50,50 @@ def launches() -> dict[str, dict[str, Launch]]:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_kernels_compile_and_stay_in_registers(architecture: str) -> None:
+def test_kernels_compile_and_stay_in_registers(architecture: str, tmp_path) -> None:
     made = launches()
     assert sum(map(len, made.values())) > (1000 if LONG else 90)
     over = {}
     for header, kernels in made.items():
         text = source.module_text(list(kernels.values()))
-        used = nvrtc.compiled(text, architecture)
+        used = nvrtc.compiled(text, architecture, tmp_path)
         assert set(used) == set(kernels), header
         budget = SPILLS.get(header, 0)
         over |= {k: u for k, u in used.items() if u.spilled > budget}
     assert not over
+
+
+def one_launch() -> Launch:
+    case = parity.cases("add", "float32", DEVICE)[0]
+    return next(t for t in case.tasks if isinstance(t, Launch))
+
+
+def test_a_module_is_compiled_once_and_read_from_its_folder_then(tmp_path) -> None:
+    binding = nvrtc.Binding()
+    made = [
+        Compiler(binding, "sm_90", tmp_path).cubins([one_launch()]) for _ in range(3)
+    ]
+    assert len(binding.logs) == 1
+    assert made[0] == made[1] == made[2]
+    ((cubin, symbols),) = made[0]
+    assert symbols == {one_launch().symbol}
+    assert one_launch().symbol.encode() in cubin
+    Compiler(binding, "sm_80", tmp_path).cubins([one_launch()])
+    assert len(binding.logs) == 2, "another architecture is another module"
+
+
+def test_a_kernel_that_does_not_compile_says_why(tmp_path) -> None:
+    compiler = Compiler(nvrtc.Binding(), "sm_90", tmp_path)
+    with pytest.raises(BackendError, match=r"does not compile.*no_such_thing"):
+        compiler.cubin("no_such_thing x;")
+
+
+def test_subnormal_floats_are_kept_and_products_not_fused_with_sums(tmp_path) -> None:
+    text = """extern "C" __global__ void k(float* x) { x[0] = x[1] * x[2] + x[3]; }"""
+    binding = nvrtc.Binding()
+    program = binding.createProgram(text, "k.cu", (), ())
+    binding.compileProgram(program, options("compute_90"))
+    ptx = nvrtc._bytes(program, "PTX").decode()
+    assert "mul" in ptx
+    assert "fma" not in ptx
+    assert "ftz" not in ptx

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CUDA device through CuPy, the only place that imports it."""
+"""A CUDA device through CuPy, which nothing else here imports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.backends.cuda import source
+from fastnn.backends.cuda.compiler import Compiler, cache_folder
+from fastnn.backends.cuda.cublas import COMPUTE_64F, DEFAULT_ALGORITHM, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
 from fastnn.errors import BackendError
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 
     from fastnn.backends.cuda.launches import Task
 
-# Sums and products are fused by name where the CPU fuses them (shared/hd.h).
-OPTIONS = ("-std=c++20", "--fmad=false")
+    Call = Callable[[], None]
+
 WARM_UPS = 2  # runs before a program is captured: libraries choose and allocate then
+# Steps captured together, so that the processor launches less often than the device
+# needs new work; at most so many kernels in one graph.
+STEPS_TOGETHER, MOST_NODES = 16, 512
+
+STAY = 'stay with fastnn.config.set_backend("cpu")'
 
 
 def import_cupy() -> Any:
@@ -34,27 +40,30 @@ def import_cupy() -> Any:
         import cupy
     except ImportError as error:
         raise BackendError(
-            "[cuda] CuPy is not installed: pip install 'fastnn[cuda13]' brings it with "
-            "CUDA's libraries; the driver must be installed already"
+            f"[cuda] CuPy cannot be imported ({str(error).strip()}): pip install "
+            f"'fastnn[cuda13]' brings it with CUDA's libraries, or {STAY}"
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise BackendError(
-            f"[cuda] no usable driver ({error}): install NVIDIA's driver, or stay with "
-            f'fastnn.config.set_backend("cpu")'
+            f"[cuda] no usable driver ({error}): install NVIDIA's driver for CUDA 13 "
+            f"(580 or newer), or {STAY}"
         ) from error
     if not count:
         raise BackendError(
-            "[cuda] no device: CUDA_VISIBLE_DEVICES may hide it; stay with "
-            'fastnn.config.set_backend("cpu")'
+            f"[cuda] no device: CUDA_VISIBLE_DEVICES may hide it; or {STAY}"
         )
     return cupy
 
 
 @cache
 def device(index: int = 0) -> CudaDevice:
-    """The device of that number, one object for the whole process."""
+    """The device of that number, one object for the whole process.
+
+    Raises:
+        BackendError: there is none, or no driver, or no CuPy.
+    """
     return CudaDevice(index)
 
 
@@ -66,11 +75,22 @@ class CudaDevice:
     """
 
     def __init__(self, index: int = 0) -> None:
-        self._cupy = import_cupy()
-        self._device = self._cupy.cuda.Device(index)
+        cupy = self._cupy = import_cupy()
+        count = cupy.cuda.runtime.getDeviceCount()
+        if index >= count:
+            raise BackendError(
+                f"[cuda] there is no gpu:{index}; there are {count}, from gpu:0 to "
+                f"gpu:{count - 1}"
+            )
+        self.index = index
+        self._device = cupy.cuda.Device(index)
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
+        architecture = f"sm_{self._device.compute_capability}"
+        self._compiler = Compiler(cupy.cuda.nvrtc, architecture, cache_folder())
         with self._device:
-            self._stream = self._cupy.cuda.Stream(non_blocking=True)
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+
+    # -- memory ----------------------------------------------------------------------
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory of CuPy's pool, back in it when nobody holds it.
@@ -89,44 +109,93 @@ class CudaDevice:
                 ) from error
         return Memory(block.ptr, nbytes, block)
 
+    def _transfer(self, to: int, source: int, nbytes: int, kind: str) -> None:
+        runtime = self._cupy.cuda.runtime
+        with self._device:
+            direction = getattr(runtime, f"memcpy{kind}")
+            runtime.memcpyAsync(to, source, nbytes, direction, self._stream.ptr)
+
     def upload(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         """Bytes of a contiguous array to the device."""
         flat = np.ascontiguousarray(array)
-        if not flat.nbytes:
-            return
-        runtime = self._cupy.cuda.runtime
-        with self._device:
-            runtime.memcpyAsync(
-                memory.address + offset,
-                flat.ctypes.data,
-                flat.nbytes,
-                runtime.memcpyHostToDevice,
-                self._stream.ptr,
-            )
-            self._stream.synchronize()  # `array` may change after the call
+        if flat.nbytes:
+            at = memory.address + offset
+            self._transfer(at, flat.ctypes.data, flat.nbytes, "HostToDevice")
+            self.synchronize()  # `array` may change after the call
 
     def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         """Bytes into a contiguous array, after all work before."""
-        if not array.nbytes:
-            return
-        runtime = self._cupy.cuda.runtime
+        if array.nbytes:
+            source = memory.address + offset
+            self._transfer(array.ctypes.data, source, array.nbytes, "DeviceToHost")
+            self.synchronize()
+
+    def copy(self, to: int, source: int, nbytes: int) -> None:
+        """Bytes from one address of the device to another."""
+        if nbytes:
+            self._transfer(to, source, nbytes, "DeviceToDevice")
+
+    def synchronize(self) -> None:
+        """Waits for all work."""
         with self._device:
-            runtime.memcpyAsync(
-                array.ctypes.data,
-                memory.address + offset,
-                array.nbytes,
-                runtime.memcpyDeviceToHost,
-                self._stream.ptr,
-            )
             self._stream.synchronize()
+
+    def release(self) -> None:
+        """Gives memory that nobody holds back to the system."""
+        with self._device:
+            self._cupy.get_default_memory_pool().free_all_blocks()
+            self._cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+    # -- other libraries -------------------------------------------------------------
+
+    def export(self, operand: Operand, owner: Any, **options: Any) -> Any:
+        """A DLPack capsule of an operand, whose memory `owner` keeps."""
+        with self._device, self._stream:
+            return self._view(operand, owner).__dlpack__(**options)
+
+    def interface(self, operand: Operand, owner: Any) -> dict[str, Any]:
+        """What `__cuda_array_interface__` says of an operand."""
+        with self._device, self._stream:
+            found: dict[str, Any] = self._view(operand, owner).__cuda_array_interface__
+        return found
+
+    def adopt(self, x: Any) -> tuple[Memory, Operand]:
+        """The memory of another library's array, and the array in it."""
+        with self._device, self._stream:
+            array = self._cupy.from_dlpack(x)
+        item = array.dtype.itemsize
+        strides = tuple(s // item for s in array.strides)
+        operand = Operand(array.data.ptr, array.dtype.name, array.shape, strides)
+        return Memory(array.data.ptr, array.nbytes, array), operand
+
+    def _view(self, operand: Operand, owner: Any) -> Any:
+        """An operand as a CuPy array on the same memory."""
+        cupy, item = self._cupy, ITEMSIZE[operand.dtype]
+        spans = zip(operand.shape, operand.strides, strict=True)
+        count = 1 + sum((n - 1) * s for n, s in spans) if operand.size else 0
+        address = operand.address
+        memory = cupy.cuda.UnownedMemory(address, count * item, owner, self.index)
+        return cupy.ndarray(
+            operand.shape,
+            dtype=np.dtype(know(operand.dtype)),
+            memptr=cupy.cuda.MemoryPointer(memory, 0),
+            strides=tuple(s * item for s in operand.strides),
+        )
 
     # -- programs --------------------------------------------------------------------
 
-    def program(self, tasks: Sequence[Task]) -> Callable[[], None]:
+    def program(self, tasks: Sequence[Task]) -> Callable[[int], None]:
         """The tasks as a CUDA graph, captured after they have run a few times."""
         return Captured(self._device, self._stream, self._calls(tasks)).run
 
-    def _calls(self, tasks: Sequence[Task]) -> list[Callable[[], None]]:
+    def execute(self, tasks: Sequence[Task]) -> None:
+        """The tasks once, now."""
+        calls = self._calls(tasks)
+        with self._device, self._stream:
+            for call in calls:
+                call()
+
+    def _calls(self, tasks: Sequence[Task]) -> list[Call]:
         self.prepare([t for t in tasks if isinstance(t, Launch)])
         return [
             self._launch(self._functions[t.symbol], t)
@@ -136,74 +205,82 @@ class CudaDevice:
         ]
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Compiles the kernels that are not there yet; CuPy keeps them on disk."""
+        """Compiles the kernels that are not there yet."""
         new = [t for t in launches if t.symbol not in self._functions]
         if not new:
             return
-        options = (*OPTIONS, f"-I{source.include_folder()}")
+        made = self._compiler.cubins(new)
         with self._device:
-            text = source.module_text(new)
-            module = self._cupy.RawModule(code=text, options=options)
-            for symbol in {t.symbol for t in new}:
-                self._functions[symbol] = module.get_function(symbol)
+            for cubin, symbols in made:
+                module = self._cupy.cuda.Module()
+                module.load(cubin)
+                for symbol in symbols:
+                    self._functions[symbol] = module.get_function(symbol)
 
-    def _launch(self, function: Any, launch: Launch) -> Callable[[], None]:
+    def _launch(self, function: Any, launch: Launch) -> Call:
         raw = launch.arguments()
+        # CuPy passes an array of one element by value, whatever its type.
         by_value = raw.view(np.dtype([("bytes", "u1", raw.size)]))
         grid, block, args = (launch.blocks,), (launch.threads,), (by_value,)
         return lambda: function(grid, block, args)
 
-    def _product(self, product: Product) -> Callable[[], None]:
-        a, b, c = (self._view(o) for o in product)
-        matmul, copyto = self._cupy.matmul, self._cupy.copyto
-        if a.dtype == c.dtype:
-            return lambda: matmul(a, b, out=c)
-        # A wider result, float32 from 16-bit floats. The copies live as long as the
-        # call: a captured graph uses their memory whenever it runs.
-        with self._device, self._stream:
-            wide_a, wide_b = (self._cupy.empty(x.shape, c.dtype) for x in (a, b))
-
-        def multiply() -> None:
-            copyto(wide_a, a)
-            copyto(wide_b, b)
-            matmul(wide_a, wide_b, out=c)
-
-        return multiply
-
-    def _view(self, operand: Operand) -> Any:
-        """An operand as a CuPy array on the same memory."""
-        cupy, item = self._cupy, ITEMSIZE[operand.dtype]
-        spans = zip(operand.shape, operand.strides, strict=True)
-        count = 1 + sum((n - 1) * s for n, s in spans) if operand.size else 0
-        memory = cupy.cuda.UnownedMemory(operand.address, count * item, self)
-        return cupy.ndarray(
-            operand.shape,
-            dtype=np.dtype(know(operand.dtype)),
-            memptr=cupy.cuda.MemoryPointer(memory, 0),
-            strides=tuple(s * item for s in operand.strides),
+    def _product(self, product: Product) -> Call:
+        """A call of cuBLAS; the handle is the thread's, on its current stream."""
+        cublas, handle = self._cupy.cuda.cublas, self._cupy.cuda.device
+        call = library_call(product)
+        scale = np.float64 if call.compute == COMPUTE_64F else np.float32
+        one, zero = np.ones((), scale), np.zeros((), scale)
+        kinds = call.a.transposed, call.b.transposed
+        sizes = call.rows, call.columns, call.depth
+        batched = call.batch > 1
+        a, b, c = (
+            (x.address, x.data_type, x.leading, *((x.step,) if batched else ()))
+            for x in (call.a, call.b, call.c)
         )
+        factors = (*kinds, *sizes, one.ctypes.data, *a, *b, zero.ctypes.data, *c)
+        how = (call.compute, DEFAULT_ALGORITHM)
+        last = (call.batch, *how) if batched else how
+        multiply = cublas.gemmStridedBatchedEx if batched else cublas.gemmEx
+
+        def run(_kept: Any = (one, zero)) -> None:
+            multiply(handle.get_cublas_handle(), *factors, *last)
+
+        return run
 
 
 class Captured:
-    """Calls that become one CUDA graph once they have run a few times."""
+    """Calls that become CUDA graphs once they have run a few times."""
 
-    def __init__(self, device: Any, stream: Any, calls: list[Callable[[], None]]):
+    def __init__(self, device: Any, stream: Any, calls: list[Call]) -> None:
         self._device, self._stream, self._calls = device, stream, calls
         self._warm = 0
-        self._graph: Any = None
+        self._graphs: dict[int, Any] = {}  # by how many steps they have
+        most = MOST_NODES // max(len(calls), 1)
+        self._together = max(1, min(STEPS_TOGETHER, most))
 
-    def run(self) -> None:
-        """All calls, in order."""
+    def run(self, steps: int = 1) -> None:
+        """All calls in order, so many times."""
         with self._device, self._stream:
-            if self._graph is None and self._warm < WARM_UPS:
+            while steps and self._warm < WARM_UPS:
                 self._warm += 1
+                steps -= 1
                 self._put()
-                return
-            if self._graph is None:
-                self._stream.begin_capture()
-                self._put()
-                self._graph = self._stream.end_capture()
-            self._graph.launch(stream=self._stream)
+            while steps:
+                count = self._together if steps >= self._together else 1
+                self._graph(count).launch(stream=self._stream)
+                steps -= count
+
+    def _graph(self, count: int) -> Any:
+        graph = self._graphs.get(count)
+        if graph is None:
+            self._stream.begin_capture()
+            try:
+                for _ in range(count):
+                    self._put()
+            finally:
+                graph = self._stream.end_capture()
+            self._graphs[count] = graph
+        return graph
 
     def _put(self) -> None:
         for call in self._calls:

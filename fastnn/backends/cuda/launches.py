@@ -27,6 +27,12 @@ VIEW = np.dtype(
 )
 NUMBER = np.dtype("u8")
 
+NO_FAULT = 0xFFFFFFFFFFFFFFFF
+NO_POSITION = 0xFFFFFFFE  # the index is where all begin (csrc/cuda/index.cuh)
+
+# Addresses from here on are offsets in scratch memory that is not there yet.
+RELATIVE = 1 << 60
+
 # Element types as csrc/cuda names them; bool is a byte.
 C_TYPES = {
     "bool": "bool",
@@ -80,6 +86,48 @@ def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+class Fault(NamedTuple):
+    """Where a kernel says that an index was out of range, and what to tell of it.
+
+    The word is ~0 or the first position that was wrong, in the upper half, and the
+    index that lies there (csrc/cuda/index.cuh).
+
+    Attributes:
+        address: of the word.
+        name: of the op.
+        shape: of the indices.
+        sizes: of what they count: see `message`.
+    """
+
+    address: int
+    name: str
+    shape: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def message(self, word: int) -> str:
+        """What the CPU's kernel says."""
+        position, index = word >> 32, word & 0xFFFFFFFF
+        index -= (index >> 31) << 32
+        name, sizes = self.name, self.sizes
+        if name == "gather_rows":
+            rows, order, batch = sizes
+            if position == NO_POSITION:
+                last = index + batch
+                return f"[{name}] rows {index} to {last} of a permutation of {order}"
+            return f"[{name}] row {index} is out of range for data of {rows} rows"
+        if name.endswith("slice"):
+            rank = len(sizes) // 2
+            return (
+                f"[{name}] {sizes[position]} elements from {index} on do not fit axis "
+                f"{position} of size {sizes[rank + position]}"
+            )
+        place = ", ".join(map(str, np.unravel_index(position, self.shape)))
+        return (
+            f"[{name}] index {index} at position ({place}) is out of range for an axis "
+            f"of size {sizes[0]}"
+        )
+
+
 class Launch(NamedTuple):
     """One kernel over one grid.
 
@@ -89,6 +137,7 @@ class Launch(NamedTuple):
         ins, outs: operands as the function takes them.
         numbers: attributes and what the rule adds, integers or floats.
         blocks, threads: the grid and the block, one axis each.
+        fault: of kernels that check indices; its word is their last output.
     """
 
     header: str
@@ -98,6 +147,7 @@ class Launch(NamedTuple):
     numbers: tuple[int | float, ...]
     blocks: int
     threads: int
+    fault: Fault | None = None
 
     @property
     def symbol(self) -> str:
@@ -146,3 +196,18 @@ class Product(NamedTuple):
 
 
 Task = Launch | Product
+
+
+def placed(task: Task, base: int) -> Task:
+    """The task with relative addresses made those of scratch memory at `base`."""
+
+    def moved(operand: Operand) -> Operand:
+        if operand.address < RELATIVE:
+            return operand
+        return operand._replace(address=operand.address - RELATIVE + base)
+
+    if isinstance(task, Product):
+        return Product(*map(moved, task))
+    return task._replace(
+        ins=tuple(map(moved, task.ins)), outs=tuple(map(moved, task.outs))
+    )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fastnn.backends.cuda.launches import Launch, Task
+    from fastnn.backends.cuda.launches import Launch, Operand, Task
 
 
 class Memory(NamedTuple):
@@ -23,7 +23,13 @@ class Memory(NamedTuple):
 
 
 class Device(Protocol):
-    """Memory and a stream of work, in order."""
+    """Memory and a stream of work, in order.
+
+    Attributes:
+        index: the number in "gpu:0".
+    """
+
+    index: int
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory of undefined contents."""
@@ -34,8 +40,31 @@ class Device(Protocol):
     def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         """Bytes into a contiguous array; waits for all work before."""
 
+    def copy(self, to: int, source: int, nbytes: int) -> None:
+        """Bytes from one address of the device to another, in the order of the work."""
+
+    def synchronize(self) -> None:
+        """Waits for all work."""
+
+    def release(self) -> None:
+        """Gives memory that nobody holds back to the system."""
+
+    def export(self, operand: Operand, owner: Any, **options: Any) -> Any:
+        """A DLPack capsule of an operand, whose memory `owner` keeps."""
+
+    def interface(self, operand: Operand, owner: Any) -> dict[str, Any]:
+        """What `__cuda_array_interface__` says of an operand."""
+
+    def adopt(self, x: Any) -> tuple[Memory, Operand]:
+        """The memory of another library's array (DLPack), and the array in it."""
+
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Compiles the kernels that are not there yet, in one module."""
 
-    def program(self, tasks: Sequence[Task]) -> Callable[[], None]:
-        """Compiles what the tasks need; a call puts all of them on the stream."""
+    def program(self, tasks: Sequence[Task]) -> Callable[[int], None]:
+        """Compiles what the tasks need; a call puts all of them on the stream, so many
+        times.
+        """
+
+    def execute(self, tasks: Sequence[Task]) -> None:
+        """Puts the tasks on the stream once."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How each op is computed on a device: `tasks(Call(op, ins, outs, attrs, scratch))`.
+"""How each op is computed on a device: `tasks(Call(op, ...))`.
 
 A rule is registered under the op's name, or covers a family of the CPU's kernel table
 whose ops have one form. It is given operands as a kernel of the CPU would be (inputs
@@ -32,6 +32,7 @@ class Call(NamedTuple):
         ins, outs: operands.
         attrs: attribute values in record order.
         scratch: gives memory for the time of this call.
+        fault: gives the address of a word that stays, for an index out of range.
     """
 
     op: OpDef
@@ -39,6 +40,7 @@ class Call(NamedTuple):
     outs: tuple[Operand, ...]
     attrs: tuple[Any, ...]
     scratch: Scratch
+    fault: Callable[[], int]
 
 
 THREADS = 256

@@ -6,32 +6,29 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from fastnn.backends.cuda.launches import Launch, Operand, Task, dense
+from fastnn.backends.cuda.launches import Fault, Launch, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
 from fastnn.backends.cuda.rules.copy import bits_type, copy_launch
 
 if TYPE_CHECKING:
-    from fastnn.backends.cuda.rules import Call, Scratch
+    from fastnn.backends.cuda.rules import Call
 
 _MERGE = ("ReplaceOp", "SumOp", "ProdOp", "MaxOp", "MinOp")
 
 
-def fault_word(scratch: Scratch) -> Operand:
-    """Where a kernel says that an index was out of range."""
-    return dense(scratch(8), "int64", (1,))
-
-
 def _launch(
+    call: Call,
     body: str,
-    ins: tuple[Operand, ...],
-    out: Operand,
     numbers: tuple[int, ...],
-    scratch: Scratch,
+    sizes: tuple[int, ...],
     blocks: int = 0,
 ) -> list[Task]:
-    outs = (out, fault_word(scratch))
+    """The kernel with the word that tells of an index out of range of `sizes`."""
+    out = call.outs[0]
+    fault = Fault(call.fault(), call.op.name, call.ins[1].shape, sizes)
+    outs = (out, dense(fault.address, "int64", (1,)))
     blocks = blocks or blocks_for(out.size)
-    return [Launch("index.cuh", body, ins, outs, numbers, blocks, THREADS)]
+    return [Launch("index.cuh", body, call.ins, outs, numbers, blocks, THREADS, fault)]
 
 
 @rule("take")
@@ -39,7 +36,7 @@ def take(call: Call) -> list[Task]:
     """Rows of x."""
     x, indices = call.ins
     body = f"take<{bits_type(x.dtype)}, {indices.c_type}>"
-    return _launch(body, call.ins, call.outs[0], (prod(x.shape[1:]),), call.scratch)
+    return _launch(call, body, (prod(x.shape[1:]),), x.shape[:1])
 
 
 @rule("batch_take")
@@ -47,24 +44,27 @@ def batch_take(call: Call) -> list[Task]:
     """Rows of each x[o]."""
     x, indices = call.ins
     body = f"batch_take<{bits_type(x.dtype)}, {indices.c_type}>"
-    return _launch(body, call.ins, call.outs[0], (prod(x.shape[2:]),), call.scratch)
+    return _launch(call, body, (prod(x.shape[2:]),), x.shape[1:2])
 
 
 @rule("gather_rows")
 def gather_rows(call: Call) -> list[Task]:
     """The rows of a batch, converted."""
-    types = (call.ins[0], call.outs[0], call.ins[1], call.ins[2])
+    (data, order, cursor), batch = call.ins, call.outs[0]
+    types = (data, batch, order, cursor)
     body = f"gather_rows<{', '.join(o.c_type for o in types)}>"
-    return _launch(
-        body, call.ins, call.outs[0], (prod(call.ins[0].shape[1:]),), call.scratch
-    )
+    sizes = (data.shape[0], order.shape[0], batch.shape[0])
+    return _launch(call, body, (prod(data.shape[1:]),), sizes)
 
 
 @rule("dynamic_slice", "update_slice")
 def slices(call: Call) -> list[Task]:
     """A block that begins where another tensor says."""
     body = f"{call.op.name}<{bits_type(call.outs[0].dtype)}, {call.ins[1].c_type}>"
-    return _launch(body, call.ins, call.outs[0], (), call.scratch)
+    whole, block = call.ins[0].shape, call.outs[0].shape
+    if call.op.name == "update_slice":
+        block = call.ins[2].shape
+    return _launch(call, body, (), (*block, *whole))
 
 
 @rule("one_hot")
@@ -84,15 +84,13 @@ def scatter(call: Call) -> list[Task]:
     y = call.outs[0]
     leading = 2 if call.op.name.startswith("batch") else 1
     types = [y.c_type, call.ins[1].c_type]
-    made: list[Task] = []
     if call.op.name == "scatter_rows":
         merge = call.op.attrs[0].choices.index(call.attrs[0])
         types.insert(0, _MERGE[merge])
-    if not call.ins[1].size:  # nothing to merge: a shape of 0 has no row to divide by
-        made = [copy_launch(call.ins[0], y)] if call.op.name == "scatter_rows" else []
-        if made:
-            return made
+        if not call.ins[1].size:  # nothing to merge; a shape of 0 cannot divide
+            return [copy_launch(call.ins[0], y)]
     rows = prod(y.shape[:leading])
     body = f"{call.op.name}<{', '.join(types)}>"
     numbers = (prod(y.shape[leading:]),)
-    return _launch(body, call.ins, y, numbers, call.scratch, min(rows, MAX_BLOCKS))
+    sizes = y.shape[leading - 1 : leading]
+    return _launch(call, body, numbers, sizes, min(rows, MAX_BLOCKS))

@@ -47,7 +47,7 @@ class Sequence:
         )
 
     def product(self, a: Operand, b: Operand, c: Operand) -> None:
-        self.made.append(product(a, b, c))
+        self.made += product(a, b, c, self.scratch)
 
 
 def at_step(x: Operand, t: int) -> Operand:
