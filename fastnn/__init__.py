@@ -128,7 +128,9 @@ def __getattr__(name: str) -> object:
         return load_module(f"fastnn.{name}")
     module = _NAMES.get(name)
     if module is None:
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        from fastnn._absent import not_there
+
+        raise not_there("fastnn", name)
     value = getattr(load_module(module), name)
     globals()[name] = value
     return value

@@ -170,7 +170,9 @@ def attach(
     def __getattr__(name: str) -> Any:  # noqa: N807
         home = None if name.startswith("_") else known.get(name) or _missing(name)
         if home is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            from fastnn._absent import not_there
+
+            raise not_there(package, name)
         module = load_module(home)
         value = module if home == f"{package}.{name}" else getattr(module, name)
         space[name] = value if dress is None else dress(value, package)

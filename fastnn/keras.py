@@ -55,10 +55,11 @@ class _Alias:
 
     @staticmethod
     def find_spec(name: str, path: object, target: object = None) -> ModuleSpec | None:
-        parts = name.removeprefix(f"{__name__}.").split(".")
-        if parts[0] in _MODULES and name.startswith(f"{__name__}."):
+        if not name.startswith(f"{__name__}."):
+            return None
+        if name.split(".")[2] in _MODULES:
             return ModuleSpec(name, _Alias)  # type: ignore[arg-type]
-        return None
+        raise _no_module(name)
 
     @staticmethod
     def create_module(spec: ModuleSpec) -> None:
@@ -73,7 +74,13 @@ class _Alias:
         except ModuleNotFoundError as error:
             if error.name != real:
                 raise
-            raise ModuleNotFoundError(f"No module named {own!r}", name=own) from None
+            raise _no_module(own) from None
+
+
+def _no_module(name: str) -> ModuleNotFoundError:
+    from fastnn._absent import why
+
+    return ModuleNotFoundError(f"No module named {name!r}" + why(name), name=name)
 
 
 # First: the finder of files would load a module of fastnn a second time.
@@ -85,7 +92,9 @@ def __getattr__(name: str) -> object:
         return import_module(_MODULES[name])
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
-    raise AttributeError(f"module 'fastnn.keras' has no attribute {name!r}")
+    from fastnn._absent import not_there
+
+    raise not_there("fastnn.keras", name)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 
 tools/gen_stubs.py writes the file. Keras's names and signatures are in
 tests/unit/keras_signatures.txt, which tools/record_keras_signatures.py records;
-fastnn's are asked for here. Only the reasons why a name is absent are written by hand.
+fastnn's are asked for here. Why a name is absent, fastnn/_absent.py says.
 """
 
 from __future__ import annotations
@@ -16,47 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastnn._absent import absent
+
 ROOT = Path(__file__).resolve().parents[1]
 UNKNOWN = "?"
 
-_FOREIGN = "belongs to another framework"
-_LATER = "has an issue of its own"
-# Module, or module.name -> why it is absent. The longest that fits counts.
-REASONS = {
-    "keras.Quantizer": "quantization " + _LATER,
-    "keras.applications": "pretrained networks " + _LATER,
-    "keras.callbacks.OrbaxCheckpoint": f"Orbax {_FOREIGN} (JAX)",
-    "keras.distillation": "distillation " + _LATER,
-    "keras.distribution": "training on several machines " + _LATER,
-    "keras.export": "exports " + _LATER,
-    "keras.layers.FlaxLayer": f"Flax {_FOREIGN}",
-    "keras.layers.JaxLayer": f"JAX {_FOREIGN}",
-    "keras.layers.TFSMLayer": f"TensorFlow's SavedModel {_FOREIGN}",
-    "keras.layers.TorchModuleWrapper": f"PyTorch {_FOREIGN}",
-    "keras.legacy": "formats of Keras 1 and 2",
-    "keras.optimizers.legacy": "empty shells in Keras 3 that only raise an error",
-    "keras.quantizers": "quantization " + _LATER,
-    "keras.utils.FeatureSpace": "preprocessing layers " + _LATER,
-    "keras.utils.legacy": "formats of Keras 1 and 2",
-}
-_NAMES = {
-    "preprocessing layers " + _LATER: """layers: AugMix AutoContrast CategoryEncoding
-        CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Discretization
-        Equalization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes
-        MixUp Pipeline RandAugment RandomBrightness
-        RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
-        RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur
-        RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization
-        RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation
-        RandomZoom Resizing Solarization StringLookup
-        TextVectorization""",
-    "quantization " + _LATER: "layers: TernaryDense",
-}
-REASONS |= {
-    f"keras.{names.partition(':')[0]}.{name}": why
-    for why, names in _NAMES.items()
-    for name in names.partition(":")[2].split()
-}
 NOT_YET = "not yet"
 
 
@@ -177,9 +141,8 @@ def _spreads(value: str | None, own: str | None) -> bool:
 
 def reason(module: str, name: str) -> str:
     """Why a name is absent."""
-    path = f"{module}.{name}"
-    known = [k for k in REASONS if path == k or path.startswith(f"{k}.")]
-    return REASONS[max(known, key=len)] if known else NOT_YET
+    known = absent(f"{module}.{name}")
+    return known.why if known else NOT_YET
 
 
 def _find(module: str, name: str) -> Any:

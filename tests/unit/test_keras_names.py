@@ -17,7 +17,9 @@ from typing import Any
 import keras_compat
 import pytest
 
+import fastnn
 from fastnn import ops
+from fastnn._absent import REASONS
 from fastnn.ops import _namespaces
 
 # Deliberate differences of names and signatures, each with its reason. None is needed.
@@ -34,7 +36,7 @@ LOW = (
 P0 = """keras activations callbacks config constraints initializers layers losses
     metrics models optimizers optimizers.schedules random regularizers saving tree
     utils""".split()
-WAITING = re.compile("(preprocessing layers|quantization) has an issue of its own")
+WAITING = re.compile("(preprocessing layers are|quantization is) not built yet")
 FOREIGN = re.compile("belongs to another framework")
 OTHER = {
     "keras.Variable": "is tf.Variable as well: the initial value comes first, the rest "
@@ -117,7 +119,7 @@ def test_every_reason_is_of_something_absent(compared) -> None:
     absent = [f"{row.module}.{row.name}" for row in compared if row.state == "absent"]
     idle = [
         path
-        for path in keras_compat.REASONS
+        for path in REASONS
         if not any(f"{name}.".startswith(f"{path}.") for name in absent)
     ]
     assert idle == []
@@ -156,3 +158,42 @@ def test_namespaces_hold_keras_names_and_no_others(space: str) -> None:
         assert getattr(module, name) is getattr(ops, name)
     known = {name for module, name, _ in ROWS if module == "keras.ops"}
     assert _namespaces.members(known)[space] == names
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "said"),
+    [
+        ("fastnn.layers", "StringLookup", "Keras has: preprocessing.*OneHotEncoder"),
+        ("fastnn.keras", "applications", r"ONNX file.*fastnn\.onnx\.import_model"),
+        ("fastnn", "distribution", r"several machines is not built yet\.$"),
+        ("fastnn.callbacks", "OrbaxCheckpoint", "another framework.*ModelCheckpoint"),
+        ("fastnn.layers", "Dens", "no attribute 'Dens'$"),
+    ],
+)
+def test_the_error_for_a_name_of_keras_that_is_absent_says_why(module, name, said):
+    with pytest.raises(AttributeError, match=said) as caught:
+        getattr(import_module(module), name)
+    assert caught.value.name == name and caught.value.obj is import_module(module)
+
+
+def test_so_does_the_error_of_an_import():
+    with pytest.raises(
+        ModuleNotFoundError, match=r"keras\.applications'.*ONNX"
+    ) as caught:
+        import_module("fastnn.keras.applications")
+    assert caught.value.name == "fastnn.keras.applications"
+
+
+def test_what_an_error_names_instead_is_there():
+    words = {
+        word
+        for absent in REASONS.values()
+        for word in re.findall(r"\b[a-z]+(?:\.\w+)+", absent.instead)
+    }
+    assert "layers.Rescaling" in words
+    for word in words:
+        start = {"fastnn": fastnn, "model": fastnn.Model}
+        first, *rest = word.split(".")
+        found = start[first] if first in start else getattr(fastnn, first)
+        for part in rest:
+            found = getattr(found, part)
