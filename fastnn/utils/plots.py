@@ -27,7 +27,7 @@ def pyplot(name: str) -> Any:
 
 
 def plot_history(
-    history: Any, names: Sequence[str] | None = None, ax: Any = None
+    history: Any, names: str | Sequence[str] | None = None, ax: Any = None
 ) -> Any:
     """Learning curves: one diagram per metric, training and validation in it.
 
@@ -36,7 +36,7 @@ def plot_history(
 
     Args:
         history: what `fit` returns, or its `history`: a dict of lists.
-        names: the metrics to show, without `val_`; all by default.
+        names: the metrics to show, or one; `val_` makes no difference. All by default.
         ax: axes of matplotlib to draw everything into; new ones by default.
 
     Returns:
@@ -48,12 +48,13 @@ def plot_history(
     """
     curves = getattr(history, "history", history)
     found = list(dict.fromkeys(name.removeprefix("val_") for name in curves))
-    for name in names or ():
+    wanted = [names] if isinstance(names, str) else found if names is None else names
+    shown = list(dict.fromkeys(name.removeprefix("val_") for name in wanted))
+    for name in shown:
         if name not in found:
             raise ValueError(
                 f"[plot_history] there is no {name!r}, only {', '.join(found)}."
             )
-    shown = found if names is None else list(names)
     if not shown:
         raise ValueError("[plot_history] the history is empty: fit ran no epoch.")
     plt = pyplot("plot_history")

@@ -57,6 +57,8 @@ def test_plots_of_dicts_of_chosen_names_and_in_given_axes() -> None:
     curves = {"loss": [2.0, 1.0], "val_loss": [3.0], "lr": [1.0, 0.1]}
     assert len(plot_history(curves).axes) == 2
     assert list(lines(plot_history(curves, ["lr"]).axes[0])) == ["lr"]
+    (both,) = plot_history(curves, "val_loss").axes
+    assert list(lines(both)) == ["loss", "val_loss"]
     figure, axes = plt.subplots()
     assert plot_history(curves, ax=axes) is figure
     assert set(lines(axes)) == {"loss", "val_loss", "lr"}
