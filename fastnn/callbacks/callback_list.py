@@ -44,8 +44,8 @@ class CallbackList:
         model: Any = None,
         **params: Any,
     ) -> None:
-        if isinstance(callbacks, Callback):
-            callbacks = [callbacks]
+        if isinstance(callbacks, (Callback, type)):
+            callbacks = [callbacks]  # the class is a mistake that is told below
         given: list[Any] = list(callbacks or [])
         for callback in given:
             if not isinstance(callback, Callback):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import layers, losses
+from fastnn import callbacks, layers, losses
 from fastnn.errors import DTypeError, NotCompiledError, ShapeError
 from fastnn.models import Model, Sequential
 
@@ -257,6 +257,12 @@ class TestArguments:
         refuses(
             TypeError, "expected Callback objects", classifier, X, LABELS, callbacks=[3]
         )
+
+    @pytest.mark.parametrize("wrap", [lambda c: c, lambda c: [c]])
+    def test_classes_of_callbacks(self, classifier, wrap):
+        given = wrap(callbacks.EarlyStopping)
+        hint = r"Make an instance: EarlyStopping\(\)"
+        refuses(TypeError, hint, classifier, X, LABELS, callbacks=given)
 
 
 class TestMasks:
