@@ -10,7 +10,7 @@ them go straight on.
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.math cimport signbit
 
-from fastnn.autodiff._launch cimport OpHandle, TensorBase, handle_of
+from fastnn.autodiff._launch cimport OpHandle, TensorBase, code_of, handle_of
 from fastnn.autodiff._tape cimport apply_to
 
 from fastnn.opset import get_op
@@ -23,7 +23,16 @@ cdef enum:
 numbers = {}
 cdef dict _numbers = numbers
 
-cdef frozenset _computed = frozenset(COMPUTED), _floats = frozenset(FLOATS)
+
+cdef int _bits(dtypes) except -1:
+    """A set of dtypes: bit `code` of each."""
+    cdef int found = 0
+    for dtype in dtypes:
+        found |= 1 << code_of(dtype)
+    return found
+
+
+cdef int _computed = _bits(COMPUTED), _floats = _bits(FLOATS)
 
 
 cdef object _number(value, str dtype):
@@ -60,10 +69,10 @@ cdef tuple _tensors(op, tuple values, as_tensors):
 def unary(op, integers, slow):
     """A function of one tensor; `slow(x)` where x is none of a dtype with kernels."""
     cdef OpHandle h = handle_of(op)
-    cdef frozenset ready = _computed if integers else _floats
+    cdef int ready = _computed if integers else _floats
 
     def function(x):
-        if isinstance(x, TensorBase) and (<TensorBase>x)._dtype in ready:
+        if isinstance(x, TensorBase) and ready >> (<TensorBase>x)._code & 1:
             return apply_to(h, (x,), ())
         return slow(x)
 
@@ -76,12 +85,13 @@ def binary(op, integers, slow, Py_ssize_t least=0):
     `slow(x1, x2)` where they must be promoted or have fewer.
     """
     cdef OpHandle h = handle_of(op)
-    cdef frozenset ready = _computed if integers else _floats
+    cdef int ready = _computed if integers else _floats
 
     def function(x1, x2):
+        cdef int code
         if isinstance(x1, TensorBase) and isinstance(x2, TensorBase):
-            dtype = (<TensorBase>x1)._dtype
-            if dtype == (<TensorBase>x2)._dtype and dtype in ready and (
+            code = (<TensorBase>x1)._code
+            if code == (<TensorBase>x2)._code and ready >> code & 1 and (
                 least == 0
                 or len((<TensorBase>x1)._shape) >= least
                 <= len((<TensorBase>x2)._shape)
@@ -171,17 +181,17 @@ cdef OpHandle _handle(int which):
 
 
 cdef object _operate(
-    int which, frozenset ready, TensorBase x, other, bint swapped, int least
+    int which, int ready, TensorBase x, other, bint swapped, int least
 ):
     if isinstance(other, TensorBase):
-        if x._dtype == (<TensorBase>other)._dtype and x._dtype in ready and (
+        if x._code == (<TensorBase>other)._code and ready >> x._code & 1 and (
             least == 0
             or len(x._shape) >= least <= len((<TensorBase>other)._shape)
         ):
             return apply_to(
                 _handle(which), (other, x) if swapped else (x, other), ()
             )
-    elif least == 0 and x._dtype in ready:
+    elif least == 0 and ready >> x._code & 1:
         number = _number(other, x._dtype)
         if number is not None:
             return apply_to(
@@ -224,6 +234,6 @@ cdef class Operators(TensorBase):
         return _operate(MATMUL, _floats, self, other, True, 2)
 
     def __neg__(self):
-        if self._dtype in _computed:
+        if _computed >> self._code & 1:
             return apply_to(_handle(NEGATIVE), (self,), ())
         return _combine("negative", self, None, False)

@@ -9,12 +9,14 @@ cdef class TensorBase:
     cdef public int64_t _id
     cdef public object _array  # ndarray, or None while tracing
     cdef public object _value  # value of the traced graph, or None
-    cdef public tuple _shape
-    cdef public str _dtype
+    cdef readonly tuple _shape
+    cdef readonly str _dtype
+    cdef readonly int _code  # of the dtype, in the kernels' table
     cdef public object _logits  # what a softmax or sigmoid was computed from
     cdef public object _keras_mask  # which places count: layers/_masks.py
     cdef public bint _watch  # recorded by every tape (trainable variables)
     cdef public bint _is_variable
+    cdef public bint _shared  # of a variable: somebody else may hold its array
     cdef object __weakref__
 
 
@@ -34,6 +36,8 @@ cdef class OpHandle:
     cdef tuple saves, save_index  # names, and positions in inputs + outputs
 
 
+cdef int code_of(str dtype) except -1
+cdef bint same_shape(tuple a, tuple b)
 cdef OpHandle handle_of(op)
 cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype)
 cdef object run_one(OpHandle h, tuple inputs, tuple attrs)

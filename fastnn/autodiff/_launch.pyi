@@ -11,10 +11,12 @@ class TensorBase:
     _value: Any
     _shape: tuple[int, ...]
     _dtype: str
+    _code: int
     _logits: Any
     _keras_mask: Any
     _watch: bool
     _is_variable: bool
+    _shared: bool
     def __init__(
         self,
         array: np.ndarray[Any, Any] | None = None,

@@ -14,7 +14,7 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastnn._native cimport (
-    AttrValue, DType, TensorView, dtype_size, find_kernel, kMaxRank, launch,
+    AttrValue, DType, TensorView, dtype_size, find_kernel, kMaxRank, kNumDTypes, launch,
 )
 from fastnn.autodiff._memory cimport empty, ints_address
 from fastnn.autodiff._views cimport repeated, reshaped, transposed
@@ -35,14 +35,25 @@ cdef extern from "Python.h":
     ctypedef struct TypeObject "PyTypeObject":
         object (*tp_new)(TypeObject*, PyObject*, PyObject*)
 
+cdef dict _settings = config.__dict__  # a lookup less than the module's attribute
 cdef int RULE_SAME = SAME, RULE_BROADCAST = BROADCAST, RULE_COMPARE = COMPARE
 cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not thought of
+# Nanoseconds of work below which the GIL is kept: to give and take it costs 0.1 us.
+cdef double BRIEF = 5_000
 
-# NumPy type number -> (dtype name, ABI code), and name -> NumPy type number.
+# NumPy type number -> dtype name; name -> ABI code; code -> name, type number, bytes.
 # bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
 cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
-cdef dict _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
 cdef dict _CODE_OF = dict(_dtypes.CODES)
+cdef tuple _NAMES = _dtypes.NAMES
+cdef int _COUNT = len(_NAMES)
+cdef int[kNumDTypes] _NUMBERS
+cdef int[kNumDTypes] _SIZES
+for _code in range(_COUNT):
+    _NUMBERS[_code] = -1
+    _SIZES[_code] = dtype_size(<DType><int>_code)
+for _number, _name in _NAME_OF.items():
+    _NUMBERS[<int>_CODE_OF[_name]] = _number
 _NAME_OF[np.dtype(np.longlong).num] = "int64"
 _NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
 
@@ -71,7 +82,7 @@ cdef dict _VIEWS = {"reshape": RESHAPE, "transpose": TRANSPOSE, "broadcast_to": 
 cdef class TensorBase:
     """Storage of a tensor: an array, or a value of the graph being traced."""
 
-    def __init__(self, array=None, value=None, shape=None, dtype=None):
+    def __init__(self, array=None, value=None, tuple shape=None, str dtype=None):
         cdef cnp.ndarray arr
         self._id = _next_id()
         self._array = array
@@ -91,6 +102,7 @@ cdef class TensorBase:
                 )
         self._shape = shape
         self._dtype = dtype
+        self._code = code_of(dtype)
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
@@ -123,6 +135,26 @@ def set_tensor_class(cls):
     _tensor_class = cls
 
 
+cdef int code_of(str dtype) except -1:
+    cdef int code
+    for code in range(_COUNT - 1, -1, -1):  # the floats first
+        if PyTuple_GET_ITEM(_NAMES, code) == <PyObject*>dtype:
+            return code
+    return _CODE_OF[dtype]
+
+
+cdef bint same_shape(tuple a, tuple b):
+    cdef Py_ssize_t i
+    if a is b:
+        return True
+    if PyTuple_GET_SIZE(a) != PyTuple_GET_SIZE(b):
+        return False
+    for i in range(PyTuple_GET_SIZE(a)):
+        if PyTuple_GET_ITEM(a, i) != PyTuple_GET_ITEM(b, i) and a[i] != b[i]:
+            return False
+    return True
+
+
 cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype):
     cdef TypeObject* cls = <TypeObject*><PyObject*>_tensor_class
     cdef TensorBase t = cls.tp_new(cls, <PyObject*>_no_arguments, NULL)
@@ -130,6 +162,7 @@ cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype):
     t._array = array
     t._shape = shape
     t._dtype = dtype
+    t._code = code_of(dtype)
     return t
 
 
@@ -186,9 +219,9 @@ cdef tuple _common_shape(OpHandle h, tuple inputs):
     cdef Py_ssize_t i
     for i in range(1, PyTuple_GET_SIZE(inputs)):
         other = <TensorBase>PyTuple_GET_ITEM(inputs, i)
-        if other._dtype != first._dtype:
+        if other._code != first._code:
             check_same_dtype(h.name, [(<TensorBase>t)._dtype for t in inputs])
-        if other._shape is not shape and other._shape != shape:
+        if not same_shape(other._shape, shape):
             shape = _broadcast(shape, other._shape)
             if shape is None:  # raises
                 broadcast_shapes(h.name, *[(<TensorBase>t)._shape for t in inputs])
@@ -340,12 +373,11 @@ def encode_attrs(op, attrs):
     return [values[i].f if kinds[i] == ATTR_FLOAT else values[i].i for i in range(n)]
 
 
-cdef cnp.ndarray _empty(tuple shape, str dtype):
-    type_number = _NUMBER_OF.get(dtype)
-    if type_number is None:
-        type_number = _NUMBER_OF[dtype] = np.dtype(_dtypes.know(dtype)).num
-        _NAME_OF[type_number] = dtype
-    return empty(shape, type_number, dtype_size(<DType><int>_CODE_OF[dtype]))
+cdef cnp.ndarray _empty(tuple shape, str dtype, int code):
+    if _NUMBERS[code] < 0:
+        _NUMBERS[code] = np.dtype(_dtypes.know(dtype)).num
+        _NAME_OF[_NUMBERS[code]] = dtype
+    return empty(shape, _NUMBERS[code], _SIZES[code])
 
 
 # -- running ---------------------------------------------------------------------------
@@ -380,7 +412,7 @@ cdef int _launch(
         total += cnp.PyArray_SIZE(array)
         shape = None
         if h.pointwise:
-            if t._shape is not out_shape and t._shape != out_shape:
+            if not same_shape(t._shape, out_shape):
                 shape = out_shape
         elif h.batched and len(out_shape) > 2:
             shape = h.op.operand_shape(t._shape, out_shape)
@@ -398,6 +430,9 @@ cdef int _launch(
         if known.cost < 0:
             known.cost = h.cost(_specs(inputs), known.specs, attrs)
         cost = known.cost
+    if cost < BRIEF:
+        launch(h.entry, views_in, views_out, values, cost)
+        return 0
     with nogil:
         launch(h.entry, views_in, views_out, values, cost)
     return 0
@@ -436,10 +471,11 @@ cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
     cdef cnp.ndarray array
     cdef tuple shape
     cdef str dtype
+    cdef int code
     _check_values(h, inputs)
     if h.view:
         return _view(h, first, attrs)
-    if h.host or config._backend == "reference":
+    if h.host or _settings["_backend"] == "reference":
         return _run_reference(h, inputs, attrs)[0]
     if h.entry == NULL:
         raise BackendError(f"[{h.name}] no kernel on the cpu backend")
@@ -449,8 +485,9 @@ cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
     else:
         known = _known(h, inputs, attrs)
         shape, dtype = known.specs[0]
-    array = _empty(shape, dtype)
-    _fill_dense(&out, array, _code_of(array))
+    code = code_of(dtype)
+    array = _empty(shape, dtype, code)
+    _fill_dense(&out, array, code)
     _launch(h, inputs, attrs, shape, &out, cnp.PyArray_SIZE(array), known)
     return new_tensor(array, shape, dtype)
 
@@ -464,18 +501,20 @@ cdef list run_all(OpHandle h, tuple inputs, tuple attrs):
     cdef int64_t total = 0
     cdef tuple shape
     cdef str dtype
+    cdef int code
     if h.n_out == 1:
         return [run_one(h, inputs, attrs)]
     _check_values(h, inputs)
-    if h.host or config._backend == "reference":
+    if h.host or _settings["_backend"] == "reference":
         return _run_reference(h, inputs, attrs)
     if h.entry == NULL:
         raise BackendError(f"[{h.name}] no kernel on the cpu backend")
     known = _known(h, inputs, attrs)
     for i, spec in enumerate(known.specs):
         shape, dtype = spec
-        array = _empty(shape, dtype)
-        _fill_dense(&views[<int>i], array, _code_of(array))
+        code = code_of(dtype)
+        array = _empty(shape, dtype, code)
+        _fill_dense(&views[<int>i], array, code)
         total += cnp.PyArray_SIZE(array)
         outputs.append(new_tensor(array, shape, dtype))
     _launch(h, inputs, attrs, known.specs[0][0], views, total, known)

@@ -432,8 +432,8 @@ class Variable(Assignments, Tensor):
     __repr__ = __str__ = _shown.variable
 
     def __reduce__(self) -> Any:
-        state = {k: v for k, v in self.__dict__.items() if k != "_shared"}
-        return Variable, (self.numpy(), self.trainable, self._dtype, self.name), state
+        made = self.numpy(), self.trainable, self._dtype, self.name
+        return Variable, made, self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
