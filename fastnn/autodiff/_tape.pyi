@@ -13,10 +13,6 @@ class _State:
 class Record:
     op: Any
     attrs: tuple[Any, ...]
-    in_ids: tuple[int, ...]
-    out_ids: tuple[int, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    dtypes: tuple[str, ...]
     saved: tuple[Any, ...]
 
 class ContextBase:
@@ -27,14 +23,16 @@ class ContextBase:
 
 class Tape:
     records: list[Record]
-    watched: set[int]
     paused: bool
     auto_watch: bool
     def __init__(self, auto_watch: bool = True) -> None: ...
+    @property
+    def watched(self) -> set[int]: ...
+    def watches(self, tensor: TensorBase) -> bool: ...
     def watch(self, tensor: TensorBase) -> None: ...
     def clear(self) -> None: ...
     def backward(
-        self, grads: dict[int, Any], keep: set[int], accumulate: Any
+        self, grads: dict[int, Any], keep: set[int], accumulate: Any, once: bool = False
     ) -> None: ...
 
 def apply(op: OpDef, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any: ...

@@ -5,12 +5,19 @@
 This file dispatches and records; `_launch.pyx` runs. See README.md beside it.
 """
 
+cimport cython
 from cpython.list cimport PyList_GET_SIZE
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport uint64_t
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport (
+    PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM,
+)
+from libc.stdint cimport int64_t, uint64_t
+from libcpp.vector cimport vector
 
 from fastnn.autodiff._launch cimport (
-    OpHandle, TensorBase, handle_of, run_all, run_one,
+    OpHandle, TensorBase, handle_of, new_tensor, run_all, run_one, same_shape,
 )
 
 from _thread import _local
@@ -23,6 +30,14 @@ cdef extern from "Python.h":
         pass
     PyThreadState* PyThreadState_Get()
     uint64_t PyThreadState_GetID(PyThreadState*)
+
+
+cdef extern from "base/id_set.hpp" namespace "fastnn" nogil:
+    cdef cppclass IdSet:
+        void insert(int64_t) except +
+        bint contains(int64_t)
+        void clear()
+        const vector[int64_t]& slots()
 
 
 cdef class _State:
@@ -102,11 +117,25 @@ def apply(op, tuple inputs, tuple attrs=()):
 # -- recording -------------------------------------------------------------------------
 
 
+cdef enum:
+    FEW = 5  # ids of a record that need no memory of their own
+
+
+@cython.final
+@cython.freelist(256)
 cdef class Record:
     """One applied op, with what its gradient needs and nothing more."""
 
     cdef readonly object op
-    cdef readonly tuple attrs, in_ids, out_ids, shapes, dtypes, saved
+    cdef readonly tuple attrs, saved
+    cdef tuple specs  # shape and dtype of each input, one after the other
+    cdef int n_in, n_out
+    cdef int64_t* ids  # of the inputs, then of the outputs
+    cdef int64_t[FEW] few
+
+    def __dealloc__(self):
+        if self.ids != self.few:
+            PyMem_Free(self.ids)
 
 
 cdef bint _uses(Tape tape, tuple inputs) except -1:
@@ -119,9 +148,9 @@ cdef bint _uses(Tape tape, tuple inputs) except -1:
     for i in range(PyTuple_GET_SIZE(inputs)):
         t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
         if t._watch and tape.auto_watch:
-            tape.watched.add(t._id)
+            tape.ids.insert(t._id)
             used = True
-        elif not used and t._id in tape.watched:
+        elif not used and tape.ids.contains(t._id):
             used = True
     return used
 
@@ -134,38 +163,85 @@ cdef int _record(
     for tape in state.tapes:
         if _uses(tape, inputs) and h.has_vjp:
             if record is None:
-                record = _make_record(h.op, h.save_index, inputs, attrs, outputs)
+                record = _make_record(
+                    state, h.op, h.save_index, inputs, attrs, outputs
+                )
             tape._append(record)
     return 0
 
 
 def record_custom(op, tuple inputs, list outputs):
     """Record outputs computed elsewhere; `op.vjp` gives their gradient."""
-    cdef Record record = _make_record(op, (), inputs, (), tuple(outputs))
+    cdef _State state = _current()
+    cdef Record record = _make_record(state, op, (), inputs, (), tuple(outputs))
     cdef Tape tape
-    for tape in _current().tapes:
+    for tape in state.tapes:
         if _uses(tape, inputs):
             tape._append(record)
 
 
+cdef tuple _specs(tuple inputs):
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(inputs)
+    cdef tuple specs = PyTuple_New(2 * count)
+    cdef TensorBase t
+    for i in range(count):
+        t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
+        Py_INCREF(t._shape)
+        PyTuple_SET_ITEM(specs, 2 * i, t._shape)
+        Py_INCREF(t._dtype)
+        PyTuple_SET_ITEM(specs, 2 * i + 1, t._dtype)
+    return specs
+
+
+cdef object _kept(_State state, TensorBase t):
+    """A tensor for the way back. A variable may change before: what it holds now."""
+    cdef TensorBase now
+    if not t._is_variable:
+        return t
+    if state.tracer is not None:
+        return t._snapshot()
+    t._shared = True
+    now = new_tensor(t._array, t._shape, t._dtype)
+    now._id = t._id
+    now._watch = t._watch
+    return now
+
+
 cdef Record _make_record(
-    op, tuple save_index, tuple inputs, tuple attrs, tuple outputs
+    _State state, op, tuple save_index, tuple inputs, tuple attrs, tuple outputs
 ):
     cdef Record record = Record.__new__(Record)
-    cdef Py_ssize_t count = PyTuple_GET_SIZE(inputs)
-    cdef TensorBase t
+    cdef Py_ssize_t count = PyTuple_GET_SIZE(inputs), made = PyTuple_GET_SIZE(outputs)
+    cdef Py_ssize_t i, at
+    cdef tuple saved
+    record.ids = record.few
+    if count + made > FEW:
+        record.ids = <int64_t*>PyMem_Malloc((count + made) * sizeof(int64_t))
+        if record.ids == NULL:
+            record.ids = record.few
+            raise MemoryError()
+    record.n_in = <int>count
+    record.n_out = <int>made
+    for i in range(count):
+        record.ids[i] = (<TensorBase>PyTuple_GET_ITEM(inputs, i))._id
+    for i in range(made):
+        record.ids[count + i] = (<TensorBase>PyTuple_GET_ITEM(outputs, i))._id
     record.op = op
     record.attrs = attrs
-    record.in_ids = tuple([(<TensorBase>t)._id for t in inputs])
-    record.out_ids = tuple([(<TensorBase>t)._id for t in outputs])
-    record.shapes = tuple([(<TensorBase>t)._shape for t in inputs])
-    record.dtypes = tuple([(<TensorBase>t)._dtype for t in inputs])
-    saved = []
-    for i in save_index:
-        t = inputs[i] if i < count else outputs[i - count]
-        # A variable may change before backward: keep what it holds now.
-        saved.append(t._snapshot() if t._is_variable else t)
-    record.saved = tuple(saved)
+    record.specs = _specs(inputs)
+    saved = PyTuple_New(PyTuple_GET_SIZE(save_index))
+    for i in range(PyTuple_GET_SIZE(save_index)):
+        at = save_index[i]
+        value = _kept(
+            state,
+            <TensorBase>(
+                PyTuple_GET_ITEM(inputs, at) if at < count
+                else PyTuple_GET_ITEM(outputs, at - count)
+            ),
+        )
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(saved, i, value)
+    record.saved = saved
     return record
 
 
@@ -179,22 +255,29 @@ cdef class ContextBase:
     cdef Record _record
     cdef tuple _names, _needs
 
+    cdef Py_ssize_t _index(self, str name) except -1:
+        cdef Py_ssize_t i
+        for i in range(PyTuple_GET_SIZE(self._names)):
+            if PyTuple_GET_ITEM(self._names, i) == <PyObject*>name:
+                return i
+        return self._names.index(name)
+
     def needs(self, str name):
         """Whether anybody asks for the gradient of this input."""
-        return self._needs[self._names.index(name)]
+        return self._needs[self._index(name)]
 
     def shape_of(self, str name):
-        return self._record.shapes[self._names.index(name)]
+        return self._record.specs[2 * self._index(name)]
 
     def dtype_of(self, str name):
-        return self._record.dtypes[self._names.index(name)]
+        return self._record.specs[2 * self._index(name) + 1]
 
     def unbroadcast(self, TensorBase dy, str name):
         """Sum of dy over the axes along which the input was repeated."""
-        cdef tuple shape = self._record.shapes[self._names.index(name)]
+        cdef tuple shape = self._record.specs[2 * self._index(name)]
         cdef tuple wide = dy._shape
         cdef Py_ssize_t i, lead = len(wide) - len(shape)
-        if wide == shape:
+        if same_shape(wide, shape):
             return dy
         axes = tuple([
             i for i in range(len(wide))
@@ -202,7 +285,7 @@ cdef class ContextBase:
         ])
         if axes:
             dy = apply_to(handle_of(get_op("sum")), (dy,), (axes, False))
-        if dy._shape == shape:
+        if same_shape(dy._shape, shape):
             return dy
         return apply_to(handle_of(get_op("reshape")), (dy,), (shape,))
 
@@ -237,29 +320,44 @@ cdef class Tape:
     """Append-only list of records; its order is already topological."""
 
     cdef readonly list records
-    cdef readonly set watched
+    cdef IdSet ids
     cdef public bint paused, auto_watch
 
     def __init__(self, bint auto_watch=True):
         self.records = []
-        self.watched = set()
         self.paused = False
         self.auto_watch = auto_watch
 
     cdef int _append(self, Record record) except -1:
+        cdef int i
         self.records.append(record)
-        for k in record.out_ids:
-            self.watched.add(k)
+        for i in range(record.n_out):
+            self.ids.insert(record.ids[record.n_in + i])
         return 0
 
+    @property
+    def watched(self):
+        """The ids of what is watched or was recorded, as a new set."""
+        cdef size_t i
+        cdef int64_t k
+        found = set()
+        for i in range(self.ids.slots().size()):
+            k = self.ids.slots()[i]
+            if k:
+                found.add(k)
+        return found
+
+    def watches(self, tensor):
+        return self.ids.contains((<TensorBase>tensor)._id)
+
     def watch(self, tensor):
-        self.watched.add((<TensorBase>tensor)._id)
+        self.ids.insert((<TensorBase>tensor)._id)
 
     def clear(self):
         self.records = []
-        self.watched = set()
+        self.ids.clear()
 
-    def backward(self, dict grads, set keep, accumulate):
+    def backward(self, dict grads, set keep, accumulate, bint once=False):
         """Propagate `grads` (tensor id -> cotangent) back through the records.
 
         Args:
@@ -267,25 +365,35 @@ cdef class Tape:
                 depend on.
             keep: ids whose cotangents must stay in `grads` (the sources).
             accumulate: sum of two cotangents.
+            once: lose each record as its gradient is taken.
         """
         cdef Record record
-        cdef Py_ssize_t i
-        cdef set watched = self.watched
+        cdef int i
         cdef tuple results
-        for record in reversed(self.records):
-            dys = [grads.get(k) for k in record.out_ids]
-            if all([dy is None for dy in dys]):
+        cdef list dys
+        cdef bint reached
+        cdef Py_ssize_t at = PyList_GET_SIZE(self.records)
+        while at > 0:
+            at -= 1
+            record = self.records.pop() if once else self.records[at]
+            dys = []
+            reached = False
+            for i in range(record.n_in, record.n_in + record.n_out):
+                k = record.ids[i]
+                dy = grads.get(k) if k in keep else grads.pop(k, None)
+                reached |= dy is not None
+                dys.append(dy)
+            if not reached:
                 continue
-            for k in record.out_ids:
-                if k not in keep:
-                    grads.pop(k, None)
-            needs = tuple([k in watched for k in record.in_ids])
+            needs = tuple([
+                self.ids.contains(record.ids[i]) for i in range(record.n_in)
+            ])
             found = record.op.vjp(_context(record, needs), *dys)
             results = found if isinstance(found, tuple) else (found,)
-            for i in range(PyTuple_GET_SIZE(record.in_ids)):
+            for i in range(record.n_in):
                 new = results[i]
                 if new is None or not needs[i]:
                     continue
-                k = record.in_ids[i]
+                k = record.ids[i]
                 old = grads.get(k)
                 grads[k] = new if old is None else accumulate(old, new)

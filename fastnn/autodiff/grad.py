@@ -157,7 +157,7 @@ class GradientTape:
             if output_gradients is None
             else tree.flatten(output_gradients)
         )
-        found = backward(self._tape, targets, seeds, leaves)
+        found = backward(self._tape, targets, seeds, leaves, not self._persistent)
         if not self._persistent:
             self._tape.clear()
         if unconnected_gradients == "zero":
@@ -265,9 +265,16 @@ class _Paused:
 
 
 def backward(
-    tape: Tape, targets: list[Tensor], seeds: list[Any], sources: list[Any]
+    tape: Tape,
+    targets: list[Tensor],
+    seeds: list[Any],
+    sources: list[Any],
+    once: bool,
 ) -> list[Tensor | None]:
-    """Cotangents of `sources`, None where nothing connects them to the targets."""
+    """Cotangents of `sources`, None where nothing connects them to the targets.
+
+    With `once` the tape loses each record as its gradient is taken.
+    """
     grads: dict[int, Tensor] = {}
     if len(targets) != len(seeds):
         raise ValueError(
@@ -275,7 +282,7 @@ def backward(
             f"output_gradients, received {len(seeds)}"
         )
     for t, seed in zip(targets, seeds, strict=True):
-        if t._id not in tape.watched:
+        if not tape.watches(t):
             continue
         dy = Tensor(np.ones(t.shape, t.dtype)) if seed is None else seed
         dy = convert_to_tensor(dy, t.dtype)
@@ -287,7 +294,7 @@ def backward(
         old = grads.get(t._id)
         grads[t._id] = dy if old is None else raw.add(old, dy)
     keep = {s._id for s in sources}
-    tape.backward(grads, keep, raw.add)
+    tape.backward(grads, keep, raw.add, once)
     return [grads.get(s._id) for s in sources]
 
 

@@ -74,7 +74,7 @@ class Branch(Tracer):
         if not t._is_variable:
             if t._array is None and t._value.graph is not self.graph:
                 return self._capture(t._value, t)
-            if t._array is not None and any(t._id in w.watched for w in self._watchers):
+            if t._array is not None and any(w.watches(t) for w in self._watchers):
                 return self._capture(t._id, t)
         return super().value_of(t)
 
