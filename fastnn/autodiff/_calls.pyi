@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastnn.autodiff._launch import TensorBase
+from fastnn.autodiff._base import TensorBase
 from fastnn.opset import OpDef
 
 numbers: dict[tuple[Any, type, str], Any]

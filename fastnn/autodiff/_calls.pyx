@@ -10,7 +10,8 @@ them go straight on.
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.math cimport signbit
 
-from fastnn.autodiff._launch cimport OpHandle, TensorBase, code_of, handle_of
+from fastnn.autodiff._base cimport TensorBase, code_of
+from fastnn.autodiff._launch cimport OpHandle, handle_of
 from fastnn.autodiff._tape cimport apply_to
 
 from fastnn.opset import get_op

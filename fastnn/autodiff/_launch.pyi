@@ -1,33 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Any
 
-import numpy as np
-
 from fastnn.opset import OpDef, Spec
 
-class TensorBase:
-    _id: int
-    _array: Any
-    _value: Any
-    _shape: tuple[int, ...]
-    _dtype: str
-    _code: int
-    _logits: Any
-    _keras_mask: Any
-    _watch: bool
-    _is_variable: bool
-    _shared: bool
-    def __init__(
-        self,
-        array: np.ndarray[Any, Any] | None = None,
-        value: Any = None,
-        shape: tuple[int, ...] | None = None,
-        dtype: str | None = None,
-    ) -> None: ...
-
 def encode_attrs(op: OpDef, attrs: tuple[Any, ...]) -> list[Any]: ...
-def fresh_id() -> int: ...
 def infer_specs(
     op: OpDef, inputs: tuple[Any, ...], attrs: tuple[Any, ...]
 ) -> list[Spec]: ...
-def set_tensor_class(cls: type) -> None: ...

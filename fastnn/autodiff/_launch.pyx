@@ -8,23 +8,22 @@ a microsecond.
 """
 
 cimport numpy as cnp
-from cpython.buffer cimport PyBUF_WRITABLE, PyObject_GetBuffer
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastnn._native cimport (
-    AttrValue, DType, TensorView, dtype_size, find_kernel, kMaxRank, kNumDTypes, launch,
+    AttrValue, DType, TensorView, find_kernel, kMaxRank, launch,
 )
-from fastnn.autodiff._memory cimport empty, ints_address
+from fastnn.autodiff._base cimport (
+    TensorBase, code_of, code_of_array, new_array, new_tensor, same_shape,
+)
+from fastnn.autodiff._memory cimport ints_address
 from fastnn.autodiff._views cimport repeated, reshaped, transposed
-
-import numpy as np
 
 from fastnn import config
 from fastnn.autodiff._arrays import run_reference
-from fastnn.errors import BackendError, DTypeError, PlanError, ShapeError
-from fastnn.opset import _dtypes
+from fastnn.errors import BackendError, PlanError, ShapeError
 from fastnn.opset._infer import BROADCAST, COMPARE, SAME
 from fastnn.opset._infer import broadcast_shapes, check_same_dtype
 from fastnn.opset._opdef import HOST, Spec, VIEW
@@ -32,37 +31,13 @@ from fastnn.opset._opdef import HOST, Spec, VIEW
 cnp.import_array()
 
 cdef extern from "Python.h":
-    ctypedef struct TypeObject "PyTypeObject":
-        object (*tp_new)(TypeObject*, PyObject*, PyObject*)
+    Py_ssize_t Py_REFCNT(PyObject*)
 
 cdef dict _settings = config.__dict__  # a lookup less than the module's attribute
 cdef int RULE_SAME = SAME, RULE_BROADCAST = BROADCAST, RULE_COMPARE = COMPARE
 cdef int64_t SMALL = 4096  # elements below which threads and the GIL are not thought of
 # Nanoseconds of work below which the GIL is kept: to give and take it costs 0.1 us.
 cdef double BRIEF = 5_000
-
-# NumPy type number -> dtype name; name -> ABI code; code -> name, type number, bytes.
-# bfloat16 gets its number when ml_dtypes is imported: it is learnt when first met.
-cdef dict _NAME_OF = {np.dtype(n).num: n for n in _dtypes.NAMES if n != "bfloat16"}
-cdef dict _CODE_OF = dict(_dtypes.CODES)
-cdef tuple _NAMES = _dtypes.NAMES
-cdef int _COUNT = len(_NAMES)
-cdef int[kNumDTypes] _NUMBERS
-cdef int[kNumDTypes] _SIZES
-for _code in range(_COUNT):
-    _NUMBERS[_code] = -1
-    _SIZES[_code] = dtype_size(<DType><int>_code)
-for _number, _name in _NAME_OF.items():
-    _NUMBERS[<int>_CODE_OF[_name]] = _number
-_NAME_OF[np.dtype(np.longlong).num] = "int64"
-_NAME_OF[np.dtype(np.ulonglong).num] = "uint64"
-
-cdef enum:
-    BUILTIN = 32  # NumPy's own type numbers are smaller
-
-cdef int _CODE_OF_NUMBER[BUILTIN]  # -1: none of ours
-for _number in range(BUILTIN):
-    _CODE_OF_NUMBER[_number] = _CODE_OF.get(_NAME_OF.get(_number), -1)
 
 cdef enum:
     ATTR_INT, ATTR_FLOAT, ATTR_AXES, ATTR_DTYPE, ATTR_ENUM, ATTR_INTS, ATTR_STATIC
@@ -77,93 +52,6 @@ cdef enum:
 
 # Views that are made here; the others are what the record's reference returns.
 cdef dict _VIEWS = {"reshape": RESHAPE, "transpose": TRANSPOSE, "broadcast_to": REPEAT}
-
-
-cdef class TensorBase:
-    """Storage of a tensor: an array, or a value of the graph being traced."""
-
-    def __init__(self, array=None, value=None, tuple shape=None, str dtype=None):
-        cdef cnp.ndarray arr
-        self._id = _next_id()
-        self._array = array
-        self._value = value
-        if array is not None:
-            if not cnp.PyArray_ISBEHAVED_RO(array):  # aligned, bytes in our order
-                self._array = np.array(array, array.dtype.newbyteorder("="))
-            arr = self._array
-            shape = array.shape
-            dtype = _NAME_OF.get(cnp.PyArray_TYPE(arr))
-            if dtype is None and arr.dtype.name == "bfloat16":
-                dtype = _NAME_OF[cnp.PyArray_TYPE(arr)] = "bfloat16"
-            if dtype is None:
-                raise DTypeError(
-                    f"[Tensor] arrays of dtype {arr.dtype} are not supported; "
-                    f"supported: {', '.join(_dtypes.NAMES)}"
-                )
-        self._shape = shape
-        self._dtype = dtype
-        self._code = code_of(dtype)
-
-    def __getbuffer__(self, Py_buffer* buffer, int flags):
-        """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
-        if flags & PyBUF_WRITABLE:
-            raise BufferError("[Tensor] immutable: its buffer is read-only")
-        PyObject_GetBuffer(self._exported("a buffer"), buffer, flags)
-        buffer.readonly = 1
-
-
-cdef int64_t _counter = 0
-
-
-cdef int64_t _next_id() noexcept:
-    global _counter
-    _counter += 1
-    return _counter
-
-
-def fresh_id():
-    return _next_id()
-
-
-cdef object _tensor_class = TensorBase
-cdef tuple _no_arguments = ()
-
-
-def set_tensor_class(cls):
-    """Outputs of ops are instances of `cls` (fastnn.Tensor)."""
-    global _tensor_class
-    _tensor_class = cls
-
-
-cdef int code_of(str dtype) except -1:
-    cdef int code
-    for code in range(_COUNT - 1, -1, -1):  # the floats first
-        if PyTuple_GET_ITEM(_NAMES, code) == <PyObject*>dtype:
-            return code
-    return _CODE_OF[dtype]
-
-
-cdef bint same_shape(tuple a, tuple b):
-    cdef Py_ssize_t i
-    if a is b:
-        return True
-    if PyTuple_GET_SIZE(a) != PyTuple_GET_SIZE(b):
-        return False
-    for i in range(PyTuple_GET_SIZE(a)):
-        if PyTuple_GET_ITEM(a, i) != PyTuple_GET_ITEM(b, i) and a[i] != b[i]:
-            return False
-    return True
-
-
-cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype):
-    cdef TypeObject* cls = <TypeObject*><PyObject*>_tensor_class
-    cdef TensorBase t = cls.tp_new(cls, <PyObject*>_no_arguments, NULL)
-    t._id = _next_id()
-    t._array = array
-    t._shape = shape
-    t._dtype = dtype
-    t._code = code_of(dtype)
-    return t
 
 
 cdef class OpHandle:
@@ -189,6 +77,7 @@ cdef class OpHandle:
         self.cost = op.cost if callable(op.cost) else None
         self.unit_cost = 0.0 if callable(op.cost) else op.cost
         self.known = {}
+        self.inplace = tuple(op.inplace)
         names = op.inputs + op.outputs
         self.saves = tuple(op.saves)
         self.save_index = tuple([names.index(s) for s in op.saves])
@@ -286,13 +175,6 @@ def infer_specs(op, inputs, attrs):
 # -- operands --------------------------------------------------------------------------
 
 
-cdef int _code_of(cnp.ndarray array) except -1:
-    cdef int number = cnp.PyArray_TYPE(array)
-    if number < BUILTIN and _CODE_OF_NUMBER[number] >= 0:
-        return _CODE_OF_NUMBER[number]
-    return _CODE_OF[_NAME_OF[number]]
-
-
 cdef int _fill_dense(TensorView* view, cnp.ndarray array, int code) except -1:
     """Describe a C-contiguous array."""
     cdef int i
@@ -316,9 +198,9 @@ cdef int _fill_view(TensorView* view, cnp.ndarray array, tuple shape) except -1:
     if out_rank > kMaxRank:
         raise ShapeError(f"[tensor] at most {kMaxRank} axes are supported")
     if shape is None and cnp.PyArray_IS_C_CONTIGUOUS(array):
-        return _fill_dense(view, array, _code_of(array))
+        return _fill_dense(view, array, code_of_array(array))
     view.data = cnp.PyArray_DATA(array)
-    view.dtype = <DType>_code_of(array)
+    view.dtype = <DType>code_of_array(array)
     view.ndim = out_rank
     for i in range(out_rank):
         j = i - (out_rank - rank)
@@ -351,7 +233,7 @@ cdef int _fill_attrs(OpHandle h, tuple attrs, AttrValue* out) except -1:
                 mask |= (<int64_t>1) << <int>axis
             out[n].i = mask
         elif kind == ATTR_DTYPE:
-            out[n].i = _CODE_OF[value]
+            out[n].i = code_of(value)
         elif kind == ATTR_ENUM:
             out[n].i = h.choices[i].index(value)
         elif kind == ATTR_INTS:
@@ -371,13 +253,6 @@ def encode_attrs(op, attrs):
         h.attr_kinds[i] for i in range(h.n_attrs) if h.attr_kinds[i] != ATTR_STATIC
     ]
     return [values[i].f if kinds[i] == ATTR_FLOAT else values[i].i for i in range(n)]
-
-
-cdef cnp.ndarray _empty(tuple shape, str dtype, int code):
-    if _NUMBERS[code] < 0:
-        _NUMBERS[code] = np.dtype(_dtypes.know(dtype)).num
-        _NAME_OF[_NUMBERS[code]] = dtype
-    return empty(shape, _NUMBERS[code], _SIZES[code])
 
 
 # -- running ---------------------------------------------------------------------------
@@ -486,10 +361,46 @@ cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
         known = _known(h, inputs, attrs)
         shape, dtype = known.specs[0]
     code = code_of(dtype)
-    array = _empty(shape, dtype, code)
+    array = new_array(shape, dtype, code)
     _fill_dense(&out, array, code)
     _launch(h, inputs, attrs, shape, &out, cnp.PyArray_SIZE(array), known)
     return new_tensor(array, shape, dtype)
+
+
+cdef bint _owns(TensorBase t) except -1:
+    """Whether nobody but this variable holds its array."""
+    cdef cnp.ndarray array
+    if not t._is_variable or Py_REFCNT(<PyObject*>t._array) != 1:
+        return False
+    array = t._array
+    return cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISWRITEABLE(array)
+
+
+cdef bint overwrite(OpHandle h, tuple inputs, tuple attrs) except -1:
+    """Writes the outputs of an update into the variables they replace.
+
+    False, and nothing is written, where that would be seen by others: their arrays are
+    held elsewhere. Fresh results would be three arrays in the caches instead of two.
+    """
+    cdef TensorView views[4]
+    cdef cnp.ndarray array
+    cdef TensorBase t
+    cdef int64_t total = 0
+    cdef Py_ssize_t i
+    cdef Known known
+    if h.host or _settings["_backend"] == "reference" or h.entry == NULL:
+        return False
+    for i in range(h.n_out):
+        if not _owns(<TensorBase>inputs[h.inplace[i]]):
+            return False
+    known = _known(h, inputs, attrs)
+    for i in range(h.n_out):
+        t = <TensorBase>inputs[h.inplace[i]]
+        array = t._array
+        _fill_dense(&views[i], array, t._code)
+        total += cnp.PyArray_SIZE(array)
+    _launch(h, inputs, attrs, known.specs[0][0], views, total, known)
+    return True
 
 
 cdef list run_all(OpHandle h, tuple inputs, tuple attrs):
@@ -513,7 +424,7 @@ cdef list run_all(OpHandle h, tuple inputs, tuple attrs):
     for i, spec in enumerate(known.specs):
         shape, dtype = spec
         code = code_of(dtype)
-        array = _empty(shape, dtype, code)
+        array = new_array(shape, dtype, code)
         _fill_dense(&views[<int>i], array, code)
         total += cnp.PyArray_SIZE(array)
         outputs.append(new_tensor(array, shape, dtype))

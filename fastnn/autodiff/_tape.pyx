@@ -16,9 +16,8 @@ from cpython.tuple cimport (
 from libc.stdint cimport int64_t, uint64_t
 from libcpp.vector cimport vector
 
-from fastnn.autodiff._launch cimport (
-    OpHandle, TensorBase, handle_of, new_tensor, run_all, run_one, same_shape,
-)
+from fastnn.autodiff._base cimport TensorBase, new_tensor, same_shape
+from fastnn.autodiff._launch cimport OpHandle, handle_of, overwrite, run_all, run_one
 
 from _thread import _local
 
@@ -112,6 +111,24 @@ def apply(op, tuple inputs, tuple attrs=()):
     if PyTuple_GET_SIZE(inputs) != h.n_in:
         raise TypeError(f"[{h.name}] takes {h.n_in} inputs, got {len(inputs)}")
     return apply_to(h, inputs, attrs)
+
+
+def update(op, tuple inputs, tuple attrs):
+    """Applies an op whose outputs replace variables among its inputs, in their memory.
+
+    False, and nothing is done, where results must be tensors of their own: under a
+    tape, a trace or a scope, and where somebody else holds the array of a variable.
+    """
+    cdef _State state = _current()
+    if (
+        state.tracer is not None or state.autocast is not None
+        or state.stateless is not None or PyList_GET_SIZE(state.tapes)
+    ):
+        return False
+    for t in inputs:
+        if not isinstance(t, TensorBase):
+            return False
+    return overwrite(handle_of(op), inputs, attrs)
 
 
 # -- recording -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from fastnn.autodiff._launch import TensorBase
+from fastnn.autodiff._base import TensorBase
 from fastnn.autodiff._memory import Memory
 from fastnn.autodiff._tape import state
 from fastnn.errors import DTypeError, ShapeError

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.autodiff import raw
-from fastnn.autodiff._launch import fresh_id
+from fastnn.autodiff._base import fresh_id
 from fastnn.autodiff._tape import (
     ContextBase,
     Tape,

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastnn import tree
-from fastnn.autodiff._launch import fresh_id
+from fastnn.autodiff._base import fresh_id
 from fastnn.autodiff._tape import Tape, record_custom, state
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor, Variable, living_variables, variables_among

@@ -14,8 +14,8 @@ from fastnn import config
 from fastnn._names import scoped
 from fastnn.autodiff import _autocast, _shown
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
+from fastnn.autodiff._base import set_tensor_class
 from fastnn.autodiff._calls import Operators, numbers, set_combine
-from fastnn.autodiff._launch import set_tensor_class
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.assignments import Assignments, noted, own_array

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
+from fastnn.autodiff._tape import update
+from fastnn.opset import get_op
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor, Variable
@@ -28,6 +31,12 @@ def _of_dtype(value: Any, dtype: str) -> Any:
     return value if getattr(value, "_dtype", None) == dtype else ops.cast(value, dtype)
 
 
+@lru_cache(256)
+def _bound(name: str, **attrs: Any) -> tuple[Any, ...]:
+    """Attributes of an op in the order of its record."""
+    return get_op(name).bind_attrs((), attrs)
+
+
 class UpdatesMixin:
     """Weight decay, and update ops for `Optimizer`."""
 
@@ -38,8 +47,25 @@ class UpdatesMixin:
     _undecayed: set[Variable]
     _undecayed_names: str | None
     apply: Callable[[Sequence[Any]], None]
-    assign: Callable[[Variable, Any], None]
-    assign_sub: Callable[[Variable, Any], None]
+    _updates: Tensor | None
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Assigns, unless gradients are only being accumulated in this step."""
+        if self._updates is not None:
+            value = ops.where(self._updates, value, variable.value)
+        variable.assign(value)
+
+    def _assigns(self) -> bool:
+        """Whether `assign` puts in what it is given."""
+        return self._updates is None and type(self).assign is UpdatesMixin.assign
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """`assign` of the sum."""
+        self.assign(variable, variable.value + value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """`assign` of the difference."""
+        self.assign(variable, variable.value - value)
 
     def _apply_op(
         self,
@@ -53,15 +79,18 @@ class UpdatesMixin:
     ) -> None:
         """Assigns the variable and its slots what an update op makes of them."""
         dtype = variable._dtype
-        values = op(
+        inputs = (
             variable,
             _of_dtype(gradient, dtype),
             *slots,
             _of_dtype(learning_rate, dtype),
             *scalars,
-            **attrs,
-            weight_decay=self._fused_decay(variable),
         )
+        attrs["weight_decay"] = self._fused_decay(variable)
+        name: str = op.__name__
+        if self._assigns() and update(get_op(name), inputs, _bound(name, **attrs)):
+            return
+        values = op(*inputs, **attrs)
         values = values if isinstance(values, tuple) else (values,)
         for target, value in zip((variable, *slots), values, strict=True):
             self.assign(target, value)
@@ -111,9 +140,11 @@ class UpdatesMixin:
 
     def _fused_decay(self, variable: Variable) -> float:
         """The decay that the variable's update op applies."""
+        if not self.weight_decay:
+            return 0.0
         if not self._fuses_decay() or not self._use_weight_decay(variable):
             return 0.0
-        return float(self.weight_decay or 0.0)
+        return float(self.weight_decay)
 
     def _decay_weights(self, variables: list[Variable], rate: Any) -> None:
         """Decays all weights before the updates, unless their ops do it."""

@@ -268,20 +268,6 @@ class Optimizer(UpdatesMixin, ChangesMixin):
     def _before_updates(self) -> None:
         """What a step does once, before the first `update_step`."""
 
-    def assign(self, variable: Variable, value: Any) -> None:
-        """Assigns, unless gradients are only being accumulated in this step."""
-        if self._updates is not None:
-            value = ops.where(self._updates, value, variable.value)
-        variable.assign(value)
-
-    def assign_add(self, variable: Variable, value: Any) -> None:
-        """`assign` of the sum."""
-        self.assign(variable, variable.value + value)
-
-    def assign_sub(self, variable: Variable, value: Any) -> None:
-        """`assign` of the difference."""
-        self.assign(variable, variable.value - value)
-
     def apply_gradients(
         self, grads_and_vars: Iterable[tuple[Any, Variable]]
     ) -> Variable:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from optimizer_rules import RULES, adam, sgd
 
-from fastnn import constraints, convert_to_tensor, optimizers
+from fastnn import GradientTape, constraints, convert_to_tensor, optimizers
 from fastnn.autodiff.tensor import Variable
 from fastnn.graph.compile import function
 from fastnn.optimizers import Optimizer, schedules
@@ -339,3 +339,40 @@ def test_user_optimizer():
     assert optimizers.get(optimizer) is optimizer
     with pytest.raises(ValueError, match="not an Optimizer"):
         optimizers.get(abs)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "ftrl"])
+def test_eager_updates_write_what_nobody_else_holds(name: str) -> None:
+    """The variable's own memory, without a change to what was read from it before."""
+    start = np.linspace(-1, 1, 600, dtype="float32").reshape(20, 30)
+    g = convert_to_tensor(np.cos(start))
+    held, free = Variable(start.copy()), Variable(start.copy())
+    both = []
+    for v in (held, free):
+        optimizer = optimizers.get(name)
+        optimizer.build([v])
+        both.append(optimizer)
+    for step in range(3):
+        kept = [held.value, np.asarray(held), held[2:5]]
+        values = [np.array(k) for k in kept]
+        address = free._array.ctypes.data
+        for optimizer, v in zip(both, (held, free), strict=True):
+            optimizer.apply([g], [v])
+        if step:
+            assert free._array.ctypes.data == address
+        assert held._array is not kept[1]
+        for now, before in zip(kept, values, strict=True):
+            np.testing.assert_array_equal(now, before)
+        np.testing.assert_array_equal(held, free)
+
+
+def test_an_update_under_a_tape_leaves_what_the_tape_holds() -> None:
+    v = Variable([1.0, 2.0])
+    optimizer = optimizers.SGD(0.5)
+    optimizer.build([v])
+    with GradientTape(persistent=True) as tape:
+        y = v * v * v
+    for _ in range(2):
+        optimizer.apply([convert_to_tensor([1.0, 1.0])], [v])
+    assert v.numpy().tolist() == [0.0, 1.0]
+    assert tape.gradient(y, v).numpy().tolist() == [3.0, 12.0]
