@@ -55,6 +55,7 @@ def with_gradient(f: Callable[..., Any], count: int) -> Callable[..., Any]:
 
 class TestCond:
     @pytest.mark.parametrize("flag", [True, False])
+    @pytest.mark.feature("D38b")
     def test_one_branch_runs_and_is_differentiated(self, run: Any, flag: bool) -> None:
         def f(x: Any, p: Any) -> Any:
             return ops.cond(p, lambda: ops.exp(x) * x, lambda: ops.sin(x))
@@ -166,6 +167,7 @@ class TestSwitch:
 
 
 class TestLoops:
+    @pytest.mark.feature("D38b")
     def test_while_stops_when_the_values_say_so(self, run: Any) -> None:
         def f(n: Any) -> Any:
             return ops.while_loop(
@@ -350,3 +352,16 @@ class TestMaps:
         for i, m in enumerate(matrices):
             product = product @ m
             np.testing.assert_allclose(found[i], product, rtol=1e-10)
+
+
+def test_branches_and_loops_of_the_same_operands_stay_apart() -> None:
+    @function
+    def f(x: Any) -> Any:
+        return (
+            ops.cond(x > 0, lambda: x + 1, lambda: x),
+            ops.cond(x > 0, lambda: x * 5, lambda: x),
+            ops.while_loop(lambda a: a < 10, lambda a: (a * 2,), (x,))[0],
+            ops.while_loop(lambda a: a < 10, lambda a: (a * 3,), (x,))[0],
+        )
+
+    assert [float(v) for v in f(convert_to_tensor(2.0))] == [3.0, 10.0, 16.0, 18.0]

@@ -55,7 +55,8 @@ def _key(node: Node) -> Any:
             inputs.append((v.dtype, v.shape, v.payload.tobytes()))
         else:
             inputs.append(v)
-    return node.op.name, tuple(inputs), node.attrs, node.region
+    # The op and not its name: branches and loops are ops of their own, all of one name.
+    return node.op, tuple(inputs), node.attrs, node.region
 
 
 def _simplify(node: Node) -> None:
