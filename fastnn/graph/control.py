@@ -38,7 +38,7 @@ def tracing() -> bool:
     return state().tracer is not None
 
 
-def _made_op(
+def made_op(
     name: str, count: int, specs: list[Spec], ref: Any, vjp: Any, saves: bool = True
 ) -> OpDef:
     """An op for one place in one function; it is in no table."""
@@ -70,7 +70,8 @@ def _only(arrays: list[np.ndarray]) -> Any:
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
-def _apply(op: OpDef, tensors: list[Tensor]) -> list[Tensor]:
+def run_made(op: OpDef, tensors: list[Tensor]) -> list[Tensor]:
+    """The outputs of such an op, also where it has one."""
     found = apply(op, tuple(tensors))
     return list(found) if isinstance(found, tuple) else [found]
 
@@ -114,7 +115,7 @@ def select(
     if not parts[0].graph.outputs:
         return parts[0].result
     tensors = [index, *operands, *captured.values()]
-    found = _apply(_select_op(name, parts), tensors)
+    found = run_made(_select_op(name, parts), tensors)
     return _handed_out(parts[0].result, found, list(changed.values()))
 
 
@@ -172,7 +173,7 @@ def _select_op(name: str, parts: list[Branch]) -> OpDef:
         return tuple(grads)
 
     specs = _specs(graphs[0].outputs)
-    op = _made_op(name, 1 + len(graphs[0].inputs), specs, run, vjp)
+    op = made_op(name, 1 + len(graphs[0].inputs), specs, run, vjp)
     return op
 
 
@@ -220,12 +221,12 @@ def graph_op(name: str, graph: Graph) -> OpDef:
                 f"{name}_grad",
             )
             backward[wanted] = graph_op(f"{name}_grad", part.graph)
-        found = iter(_apply(backward[wanted], [*given, *seeds]))
+        found = iter(run_made(backward[wanted], [*given, *seeds]))
         return tuple(next(found) if i in wanted else None for i in range(count))
 
     count, depends = len(graph.inputs), sorted(connected(graph))
     run = Runner(optimize(graph))
-    op = _made_op(name, count, _specs(graph.outputs), run, vjp)
+    op = made_op(name, count, _specs(graph.outputs), run, vjp)
     return op
 
 
@@ -267,7 +268,7 @@ def loop(
     test.take_inputs(captured, count)
     part.take_inputs(captured, count)
     op = _loop_op(test.graph, part.graph, count, maximum)
-    found = _apply(op, [*state_in, *carried, *captured.values()])
+    found = run_made(op, [*state_in, *carried, *captured.values()])
     handed: list[Tensor] = _handed_out(list(state_in), found, carried)
     return handed
 
@@ -324,7 +325,7 @@ def _loop_op(test: Any, body: Any, count: int, maximum: int | None) -> OpDef:
         return _loop_gradient(rounds, body, count, given, dys)
 
     specs = _specs(body.outputs)
-    op = _made_op("while_loop", len(body.inputs), specs, run, vjp)
+    op = made_op("while_loop", len(body.inputs), specs, run, vjp)
     return op
 
 
@@ -359,8 +360,8 @@ def _loop_gradient(
         return _second_order(rounds, body, count, sources, values, len(given), dys)
 
     specs = [Spec(given[i].shape, given[i].dtype) for i in sources]
-    op = _made_op("while_loop_grad", len(given) + len(seeds), specs, run, vjp)
-    found = _apply(op, [*given, *seeds])
+    op = made_op("while_loop_grad", len(given) + len(seeds), specs, run, vjp)
+    found = run_made(op, [*given, *seeds])
     result: list[Any] = [None] * len(given)
     for i, g in zip(sources, found, strict=True):
         result[i] = g
@@ -413,8 +414,8 @@ def _second_order(
 
     specs = [Spec(values[i].shape, values[i].dtype) for i in floats]
     inputs = [*values, *tangents]
-    op = _made_op("while_loop_grad_grad", len(inputs), specs, run, _no_third, False)
-    found = _apply(op, inputs)
+    op = made_op("while_loop_grad_grad", len(inputs), specs, run, _no_third, False)
+    found = run_made(op, inputs)
     result: list[Any] = [None] * len(values)
     for i, g in zip(floats, found, strict=True):
         result[i] = g

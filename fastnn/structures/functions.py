@@ -11,7 +11,9 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
-from fastnn.errors import PlanError, ShapeError
+from fastnn.errors import ShapeError
+from fastnn.graph.control import tracing
+from fastnn.graph.python_calls import call_python
 from fastnn.ops.control import map as rows_of
 from fastnn.opset._dtypes import know
 
@@ -193,27 +195,31 @@ def cumsum(
 
 
 def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any) -> Any:
-    """Python on the values of tensors: eager only.
+    """Python on the values of tensors.
+
+    In a traced function it is called at every run in which its results are used, and
+    once on zeros while tracing, for the shapes of its results; the function runs node
+    by node then. Gradients flow through what it computes with ops.
 
     Args:
-        func: of eager tensors; returns tensors, arrays or numbers.
+        func: of tensors with values; returns tensors, arrays or numbers.
         inp: tensors.
         Tout: dtype of the result, or a list of as many as there are results.
 
     Raises:
-        PlanError: while tracing, where no values exist.
+        ShapeError: at a run of a traced function that gives other shapes than zeros do.
     """
-    tensors = [convert_to_tensor(t) for t in inp]
-    for t in tensors:
-        if t.is_symbolic:
-            raise PlanError(
-                "[py_function] arbitrary Python cannot become part of a plan: write it "
-                "with fastnn.ops, or run eagerly (run_eagerly=True)"
-            )
-    found = func(*tensors)
-    if isinstance(Tout, (list, tuple)):
-        return [_of_dtype(t, d) for t, d in zip(found, Tout, strict=True)]
-    return _of_dtype(found, Tout)
+    several = isinstance(Tout, (list, tuple))
+    dtypes = list(Tout) if several else [Tout]
+
+    def call(*tensors: Tensor) -> list[Tensor]:
+        found = func(*tensors)
+        results = found if several else [found]
+        return [_of_dtype(t, d) for t, d in zip(results, dtypes, strict=True)]
+
+    inputs = [convert_to_tensor(t) for t in inp]
+    made = call_python("py_function", call, inputs) if tracing() else call(*inputs)
+    return made if several else made[0]
 
 
 def _of_dtype(value: Any, dtype: str) -> Tensor:
