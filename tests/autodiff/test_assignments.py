@@ -114,6 +114,7 @@ def test_what_does_not_fit() -> None:
 
 
 class TestScatter:
+    @pytest.mark.feature("D8b", "D8c")
     def test_the_textbook_example(self) -> None:
         v = Variable([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         v.assign(2 * v)

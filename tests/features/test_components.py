@@ -254,6 +254,21 @@ def by_hand(case: str) -> tuple[list[float], list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.feature(
+    "D15",
+    "D18",
+    "D19",
+    "D23",
+    "D24",
+    "D25",
+    "D26",
+    "D27",
+    "D28",
+    "D40",
+    "D41",
+    "G76a",
+    "G84",
+)
 def test_three_ways_to_train_are_one(case: str) -> None:
     losses, weights = by_fit(case, eagerly=False)
     assert losses[-1] < losses[0] and np.isfinite(losses).all()
@@ -264,6 +279,7 @@ def test_three_ways_to_train_are_one(case: str) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
 
 
+@pytest.mark.feature("D20", "D22")
 def test_metrics_of_the_three_kinds_agree() -> None:
     values = []
     for metric in (create_huber(2.0), HuberMetric(2.0, name="huber")):
@@ -277,6 +293,7 @@ def test_metrics_of_the_three_kinds_agree() -> None:
     np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
+@pytest.mark.feature("D36")
 def test_wide_and_deep_with_two_optimizers() -> None:
     """D36: one optimizer for the wide path, another for the deep one."""
     results = []
@@ -313,6 +330,7 @@ def test_wide_and_deep_with_two_optimizers() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.feature("D17a", "D19")
 def test_configs_of_custom_parts_survive() -> None:
     loss = HuberLoss(2.0, name="h", reduction="sum")
     again = HuberLoss.from_config(loss.get_config())
@@ -324,6 +342,7 @@ def test_configs_of_custom_parts_survive() -> None:
     assert copy.kernel_regularizer.factor == 0.3
 
 
+@pytest.mark.feature("D17b", "G83")
 def test_reductions_of_a_loss() -> None:
     """4G 83: the sum over the batch's size, whatever the weights add up to."""
     weights = np.array([3.0, 1.0], "float32")

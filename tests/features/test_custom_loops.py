@@ -98,6 +98,7 @@ def loop(*, compiled: bool) -> tuple[list[float], list[np.ndarray]]:
     return losses, model.get_weights()
 
 
+@pytest.mark.feature("D35", "G81b")
 def test_d35_the_loop_as_printed(capsys: Any) -> None:
     losses, weights = loop(compiled=False)
     shown = capsys.readouterr().out
@@ -117,6 +118,7 @@ def test_d35_the_loop_as_printed(capsys: Any) -> None:
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("as_class", [False, True])
+@pytest.mark.feature("D16", "D17a")
 def test_d16_d17_losses_in_files(tmp_path: Path, suffix: str, as_class: bool) -> None:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
     loss = HuberLoss(2.0) if as_class else create_huber(2.0)
@@ -137,6 +139,7 @@ def test_d16_d17_losses_in_files(tmp_path: Path, suffix: str, as_class: bool) ->
         assert again.evaluate(X, Y, verbose=0) != pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.feature("D18")
 def test_d18_functions_are_the_built_in_ones() -> None:
     w = np.random.default_rng(0).standard_normal((200, 300)).astype("float32")
     pairs = (
@@ -165,6 +168,7 @@ class MyDenseSaved(MyDense):
         }
 
 
+@pytest.mark.feature("D24")
 def test_d24_a_layer_and_its_config(tmp_path: Path) -> None:
     layer = MyDenseSaved(3, activation="relu", name="mine", input_shape=(6,))
     assert layer.compute_output_shape((None, 6)).as_list() == [None, 3]
@@ -201,6 +205,7 @@ class Reconstructing(keras.Model):
 
 
 @pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.feature("D28", "G80")
 def test_d28_a_metric_of_the_inside_in_the_progress_line(
     eagerly: bool, capsys: Any
 ) -> None:
@@ -217,6 +222,7 @@ def test_d28_a_metric_of_the_inside_in_the_progress_line(
 # -- 4G --------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("G75")
 def test_g75_constructors_pass_keywords_on() -> None:
     layer = MyDense(3, name="d", dtype="float64", trainable=False)
     layer.build((None, 2))
@@ -230,6 +236,7 @@ def test_g75_constructors_pass_keywords_on() -> None:
     assert HuberMetric(1.0, name="m", dtype="float32").name == "m"
 
 
+@pytest.mark.feature("G76a", "G76b", "D22")
 def test_g76_calling_a_metric_updates_it_and_resets_are_zeros() -> None:
     metric = HuberMetric(2.0)
     first = float(metric(tf.constant([[2.0]]), tf.constant([[10.0]])))
@@ -253,6 +260,7 @@ class Noted(layers.Layer):
         return x
 
 
+@pytest.mark.feature("G79")
 def test_g79_training_reaches_every_layer() -> None:
     seen: list[Any] = []
     inner = keras.Sequential([Noted(seen), layers.Dense(1)])
@@ -273,6 +281,7 @@ def test_g79_training_reaches_every_layer() -> None:
     assert not any(seen)
 
 
+@pytest.mark.feature("G82")
 def test_g82_batches_with_replacement_miss_the_rest() -> None:
     np.random.seed(0)
     rows = np.arange(40)
@@ -285,6 +294,7 @@ def test_g82_batches_with_replacement_miss_the_rest() -> None:
 # -- 4B --------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("B13", "B20", "D31")
 def test_b13_b20_a_list_of_targets_goes_once_through_the_record() -> None:
     visited: list[str] = []
 
@@ -310,6 +320,7 @@ def test_b13_b20_a_list_of_targets_goes_once_through_the_record() -> None:
     assert visited == ["third", "second", "first"]
 
 
+@pytest.mark.feature("B12", "B19", "D30b", "D30c")
 def test_b12_b19_what_a_tape_does_not_record() -> None:
     c1, c2 = tf.constant(5.0), tf.constant(3.0)
     with tf.GradientTape() as tape:
@@ -330,6 +341,7 @@ def test_b12_b19_what_a_tape_does_not_record() -> None:
 # -- other methods (D42) ---------------------------------------------------------------
 
 
+@pytest.mark.feature("D42")
 def test_d42_one_batch_and_layers_by_name() -> None:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1, name="only")])
     model.compile(loss="mse", optimizer=keras.optimizers.SGD(0.1), metrics=["mae"])

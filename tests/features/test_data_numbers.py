@@ -23,6 +23,7 @@ layers = keras.layers
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
+@pytest.mark.feature("N57")
 def test_n57_a_person_as_a_protocol_buffer() -> None:
     """E14: name = 1, id = 2, repeated email = 3, by the writer of event files."""
     emails = b"".join(event_files.blob(3, e) for e in ("a@b.com", "c@d.com"))
@@ -32,6 +33,7 @@ def test_n57_a_person_as_a_protocol_buffer() -> None:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data here")
+@pytest.mark.feature("N58")
 def test_n58_a_line_of_houses_standardized() -> None:
     """E6: by the 11610 rows that scikit-learn's splits with random_state=42 leave."""
     table = np.loadtxt(DATA / "california_housing.csv.gz", delimiter=",", skiprows=1)
@@ -51,6 +53,7 @@ def test_n58_a_line_of_houses_standardized() -> None:
     assert y == 2.782
 
 
+@pytest.mark.feature("N59")
 def test_n59_a_bucket_and_an_embedding() -> None:
     """E26: five buckets one-hot, then the rows of a 5x2 matrix: a tensor (3, 7)."""
     vocabulary = ["<1H OCEAN", "INLAND", "NEAR OCEAN", "NEAR BAY", "ISLAND"]
@@ -73,6 +76,7 @@ def test_n59_a_bucket_and_an_embedding() -> None:
     np.testing.assert_array_equal(made, np.array(expected, "float32"))
 
 
+@pytest.mark.feature("N62")
 def test_n62_connections_of_an_image_to_neurons() -> None:
     dense = layers.Dense(1000, use_bias=False)
     dense(layers.Flatten()(keras.Input((100, 100))))
@@ -108,6 +112,7 @@ def _inception(x: Any, sizes: tuple[int, ...]) -> Any:
     )
 
 
+@pytest.mark.feature("N67")
 def test_n67_googlenet_has_six_million_parameters() -> None:
     conv = partial(layers.Conv2D, padding="SAME", activation="relu")
     pool = partial(layers.MaxPool2D, 3, 2, "SAME")

@@ -78,6 +78,7 @@ RENAMED = [
 
 
 @pytest.mark.parametrize(("write", "good", "names"), RENAMED)
+@pytest.mark.feature("D40", "D42")
 def test_old_names_work_and_name_the_new_one(write, good, names) -> None:
     with pytest.warns(FutureWarning, match=names) as caught:
         assert good(write())

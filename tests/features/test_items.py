@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every item of items.txt has a test that names it, and no test names another."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastnn import tf
+
+HERE = Path(__file__).resolve().parent
+# Items without a test, and why.
+NOT_SHOWN = {
+    "A10c": "there is no tf.data: nothing has that representation",
+    "F102": "there is no tf.data: the loop over a dataset is one over a tensor",
+    "F103": "how long TensorFlow takes; benchmarks/eager.py measures function and fit",
+}
+
+
+def items() -> dict[str, str]:
+    """Statements by id."""
+    text = (HERE / "items.txt").read_text()
+    lines = [line for line in text.splitlines() if line and line[0] != "#"]
+    pairs = [line.split(" ", 1) for line in lines]
+    assert len({key for key, _ in pairs}) == len(pairs), "an id is there twice"
+    return dict(pairs)
+
+
+def marks(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(id, name of the test) of each `pytest.mark.feature` of a module."""
+    for node in ast.walk(tree):
+        for mark in getattr(node, "decorator_list", ()):
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith(
+                "mark.feature"
+            ):
+                for key in mark.args:
+                    yield ast.literal_eval(key), node.name
+
+
+def shown() -> dict[str, list[str]]:
+    """Tests by id."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(HERE.parent.rglob("test_*.py")):
+        text = path.read_text()
+        if "mark.feature" in text:
+            for key, name in marks(ast.parse(text)):
+                found.setdefault(key, []).append(f"{path.name}::{name}")
+    return found
+
+
+def test_every_item_has_a_test() -> None:
+    tests = shown()
+    missing = {k: text for k, text in items().items() if k not in tests}
+    assert missing.keys() == NOT_SHOWN.keys()
+    assert not hasattr(tf, "data")
+
+
+def test_marks_name_items() -> None:
+    unknown = {k: tests for k, tests in shown().items() if k not in items()}
+    assert not unknown
+
+
+def test_marked_tests_are_collected() -> None:
+    for key, tests in shown().items():
+        for name in tests:
+            last = name.rsplit("::", 1)[1]
+            assert last.startswith(("test_", "Test")), f"{key}: {name} is no test"
