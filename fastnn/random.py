@@ -124,9 +124,9 @@ def _draw(op: Any, a: float, b: float, shape: Any, dtype: Any, seed: Any) -> Ten
 def _float_dtype(name: str, dtype: Any) -> str:
     if not isinstance(dtype, str):
         dtype = config.floatx() if dtype is None else np.dtype(dtype).name
-    if not is_float(dtype):
+    if not is_float(know(dtype)):
         raise ValueError(f"[{name}] dtype must be a float type, received {dtype}")
-    return know(dtype)
+    return dtype
 
 
 def _parameter(value: Any, shape: tuple[int, ...], dtype: str) -> Tensor:
@@ -176,7 +176,7 @@ def randint(
     shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: Any = None
 ) -> Tensor:
     """Integers in [minval, maxval), each exactly as likely as the others."""
-    dtype = np.dtype(dtype or "int32").name
+    dtype = np.dtype(know(dtype or "int32")).name
     low, high = int(minval), int(maxval)
     if dtype not in INTEGERS:
         raise ValueError(f"[randint] dtype must be an integer type, received {dtype}")

@@ -485,6 +485,7 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
         )
     if dtype is None:
         return Tensor(native(array))
+    _dtypes.know(dtype)
     if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
         check_fits("convert_to_tensor", array, dtype)
-    return Tensor(array.astype(_dtypes.know(dtype), copy=False))
+    return Tensor(array.astype(dtype, copy=False))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config
 from fastnn._registry import export
+from fastnn.backend import standardize_dtype
 from fastnn.errors import ShapeError
 from fastnn.layers.input_spec import InputSpec
 from fastnn.layers.layer import Layer
@@ -75,7 +75,9 @@ class InputLayer(Layer):
             assert shape is not None
             batch_shape = (batch_size, *_sizes("shape", shape))
         self.batch_shape = _sizes("batch_shape", batch_shape)
-        self._input_dtype = dtype or config.floatx()
+        # Of strings only a model's drawing and file tell: nothing computes with them.
+        strings = dtype == "string"
+        self._input_dtype = "string" if strings else standardize_dtype(dtype)
         self.input_spec = InputSpec(shape=self.batch_shape)
         self.built = True
         self._declare()
@@ -143,7 +145,7 @@ def Input(  # noqa: N802 - Keras's public spelling
 
     Raises:
         ShapeError: (a ValueError) for a shape that is none.
-        ValueError: for one of the last three being True.
+        ValueError: for one of the last three being True, or an unknown dtype.
 
     Example:
         >>> x = keras.Input((784,))

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fastnn._registry import suggest
+from fastnn.errors import DTypeError
+
 # Order = the enumerators of csrc/base/dtype.hpp (tests/architecture compares them).
 NAMES = (
     "bool",
@@ -83,7 +86,20 @@ def beside_numbers(dtype: str, numbers: Iterable[Any], floatx: str) -> str:
 def know(dtype: str) -> str:
     """Make NumPy understand the name `dtype`: bfloat16 comes with ml_dtypes, which is
     not imported before somebody asks for it.
+
+    Raises:
+        DTypeError: for what NumPy does not know either.
     """
     if dtype == "bfloat16":
         import ml_dtypes  # noqa: F401
+    elif dtype not in CODES:
+        import numpy as np
+
+        try:
+            np.dtype(dtype)
+        except TypeError:
+            raise DTypeError(
+                f"[dtype] there is no dtype {dtype!r}.{suggest(dtype, NAMES)} "
+                f"Supported: {', '.join(NAMES)}"
+            ) from None
     return dtype

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn import GradientTape, Variable, convert_to_tensor, ops
+from fastnn import GradientTape, Input, Variable, convert_to_tensor, ops, random
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import DTypeError
@@ -225,3 +225,28 @@ def test_a_list_of_a_variable_and_a_number_has_a_gradient():
     with GradientTape() as tape:
         y = ops.sum(ops.square(convert_to_tensor([[v, 1], [0.5, v]])))
     assert float(tape.gradient(y, v)) == 8.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda dtype: ops.cast(np.ones(2), dtype),
+        lambda dtype: ops.zeros(2, dtype),
+        lambda dtype: ops.arange(2, dtype=dtype),
+        lambda dtype: ops.convert_to_tensor([1], dtype),
+        lambda dtype: convert_to_tensor(np.ones(2), dtype),
+        lambda dtype: Variable(1.0, dtype=dtype),
+        lambda dtype: random.normal((2,), dtype=dtype),
+        lambda dtype: random.randint((2,), 0, 3, dtype=dtype),
+        lambda dtype: Input((2,), dtype=dtype),
+    ],
+)
+def test_a_misspelt_dtype_is_named(make) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^\[\w+\] .*'flaot32'.*float32"):
+        make("flaot32")
+
+
+def test_an_input_takes_any_spelling_of_a_dtype() -> None:
+    assert Input((2,), dtype=np.float64).dtype == "float64"
+    assert Input((2,), dtype=int).dtype == "int32"
+    assert Input((2,), dtype="string").dtype == "string"
