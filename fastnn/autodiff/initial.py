@@ -8,7 +8,8 @@ from typing import Any
 from fastnn import config
 from fastnn._registry import find
 
-# Keras's arguments beside those that TensorFlow has too, and what they may be.
+# Keras's arguments beside those that TensorFlow has too, TensorFlow's `constraint`,
+# and what they may be.
 _ACCEPTED: dict[str, Any] = {
     "initializer": None,
     "shape": None,
@@ -16,6 +17,7 @@ _ACCEPTED: dict[str, Any] = {
     "aggregation": (None, "none", "mean", "sum", "only_first_replica"),
     "synchronization": (None, "none", "on_read", "on_write", "auto"),
     "layout": None,
+    "constraint": None,
 }
 
 

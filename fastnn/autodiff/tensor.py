@@ -324,7 +324,8 @@ class Variable(Assignments, Tensor):
 
     Args:
         initial_value: array-like, Tensor, or a function of no arguments returning one.
-            Keras's arguments `initializer`, `shape`, ... are taken in its place.
+            Keras's arguments `initializer`, `shape`, ... are taken in its place, and
+            TensorFlow's `constraint`.
         trainable: whether tapes record it without being told to.
         dtype: dtype of the variable; that of the initial value when None (Python
             floats become `floatx()`).
@@ -361,7 +362,7 @@ class Variable(Assignments, Tensor):
         self.name = name or "variable"
         self.path = scoped(self.name)
         self.regularizer = None
-        self.constraint = None
+        self.constraint = keras.get("constraint")
         _variables[self._id] = self
         tracer = state().tracer
         if tracer is not None:
