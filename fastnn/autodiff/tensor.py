@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from math import copysign
 from typing import Any
 from weakref import WeakValueDictionary
@@ -36,6 +37,13 @@ def _raw() -> Any:
     from fastnn.autodiff import raw
 
     return raw
+
+
+@cache
+def _indexing() -> Any:
+    from fastnn.autodiff import indexing
+
+    return indexing
 
 
 _PLAIN = ("add", "subtract", "multiply")
@@ -255,9 +263,7 @@ class Tensor(Protocols, Operators):
         )
 
     def __getitem__(self, key: Any) -> Tensor:
-        from fastnn.autodiff.indexing import getitem
-
-        return getitem(self, key)
+        return _indexing().getitem(self, key)
 
     def _snapshot(self) -> Tensor:
         return self

@@ -145,6 +145,8 @@ def identity(n: int, dtype: str | None = None) -> Tensor:
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """A shape from one size or from all."""
+    if isinstance(value, (tuple, list)):  # `ndim` makes an array of it first
+        return tuple([int(n) for n in value])
     return (int(value),) if np.ndim(value) == 0 else tuple(int(n) for n in value)
 
 
@@ -188,11 +190,15 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     return raw.reshape(t, tuple(n for i, n in enumerate(t.shape) if i not in gone))
 
 
+_REVERSED = [tuple(range(rank - 1, -1, -1)) for rank in range(65)]  # NumPy's most
+
+
 def transpose(x: Any, axes: Any = None) -> Tensor:
     """Axes permuted; reversed when `axes` is None."""
     t = _tensor(x)
-    perm = range(t.ndim - 1, -1, -1) if axes is None else axes
-    perm = tuple(int(a) % t.ndim for a in perm)
+    if axes is None:
+        return raw.transpose(t, _REVERSED[t.ndim])
+    perm = tuple([int(a) % t.ndim for a in axes])
     if sorted(perm) != list(range(t.ndim)):
         raise ValueError(f"[transpose] {axes} is no permutation of {t.ndim} axes")
     return raw.transpose(t, perm)
