@@ -23,6 +23,14 @@ def launch(
     cost: float = ...,
     part: tuple[int, int] | None = ...,
 ) -> None: ...
+def run_epochs(
+    parts: Sequence[tuple[Plan, int, int]],
+    seeds: Sequence[int],
+    shuffle: bool,
+    order: NDArray[Any],
+    cursor: NDArray[Any],
+    states: Sequence[NDArray[Any]],
+) -> NDArray[Any]: ...
 def random_permutation(
     seed: int, stream: int, n: int, out: NDArray[Any] | None = ...
 ) -> NDArray[Any]: ...

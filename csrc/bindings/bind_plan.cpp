@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
 #include "bindings/ndarray.hpp"
+#include "kernels/random_permutation.hpp"
 #include "runtime/plan.hpp"
 
 namespace py = pybind11;
@@ -132,6 +133,56 @@ void run(PyPlan& self, int64_t steps, int threads) {
   self.plan.run(steps, threads);
 }
 
+// Memory of a bound array of `size` elements of T.
+template <class T>
+T* elements(const py::handle& object, py::ssize_t size) {
+  const auto array = py::cast<py::array>(object);
+  FASTNN_CHECK(py::isinstance<py::array_t<T>>(array) && array.size() == size &&
+                   (array.flags() & py::array::c_style) && array.writeable(),
+               "[run_epochs] expected a writable dense array of %lld elements",
+               static_cast<long long>(size));
+  return static_cast<T*>(const_cast<void*>(array.data()));
+}
+
+// Epochs that nobody watches: for each seed the rows in a new order (without `shuffle`
+// as they are), the position and the sums of metrics from zero, then all parts: plans,
+// their steps and threads. The sums at the end of each epoch, (epochs, states).
+py::array_t<double> run_epochs(const py::list& parts,
+                               const std::vector<uint64_t>& seeds, bool shuffle,
+                               const py::array& order, const py::array& cursor,
+                               const py::list& states) {
+  struct Share {
+    Plan* plan;
+    int64_t steps;
+    int threads;
+  };
+  std::vector<Share> shares;
+  for (const py::handle item : parts) {
+    const auto [plan, steps, threads] = item.cast<std::tuple<PyPlan*, int64_t, int>>();
+    shares.push_back({&plan->plan, steps, threads});
+  }
+  int64_t* const rows = elements<int64_t>(order, order.size());
+  int64_t* const position = elements<int64_t>(cursor, 1);
+  std::vector<double*> sums;
+  for (const py::handle state : states)
+    sums.push_back(elements<double>(state, 1));
+  py::array_t<double> found({seeds.size(), sums.size()});
+  double* to = found.mutable_data();
+  const int64_t count = order.size();
+  const py::gil_scoped_release release;
+  for (const uint64_t seed : seeds) {
+    if (shuffle) random_permutation(seed, 0, count, rows);
+    *position = 0;
+    for (double* sum : sums)
+      *sum = 0;
+    for (const Share& share : shares)
+      share.plan->run(share.steps, share.threads);
+    for (const double* sum : sums)
+      *to++ = *sum;
+  }
+  return found;
+}
+
 py::tuple run_timed(PyPlan& self, int64_t steps, int threads) {
   Timeline seen;
   {
@@ -218,6 +269,10 @@ void bind_plan(py::module_& m) {
           [](PyPlan& self, bool on) { self.plan.set_step_barrier(on); })
       .def_property_readonly(
           "arena_bytes", [](const PyPlan& self) { return self.plan.arena().size(); });
+  m.def("run_epochs", &run_epochs, py::arg("parts"), py::arg("seeds"),
+        py::arg("shuffle"), py::arg("order"), py::arg("cursor"), py::arg("states"),
+        "Run [(plan, steps, threads)] once per seed, in orders drawn from the seeds; "
+        "the float64 states at the end of each epoch.");
 }
 
 }  // namespace fastnn

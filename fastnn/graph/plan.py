@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -224,6 +225,11 @@ class Plan:
             self._native.run(steps, self.threads(steps))
             return [self._read(o) for o in self._outputs]
 
+    def writes(self, variables: list[Variable]) -> bool:
+        """Whether a step assigns to all of them."""
+        written = {id(var) for _, var, changes in self._places if changes}
+        return all(id(var) in written for var in variables)
+
     def run_on(self, arrays: list[np.ndarray]) -> list:
         """One step on C-contiguous arrays of the inputs' specs, which are not kept.
 
@@ -359,6 +365,39 @@ class Plan:
     ) -> None:
         """Writes timed steps for chrome://tracing or Perfetto; see `profile`."""
         self.profile(steps, inputs).chrome_trace(path)
+
+
+def run_epochs(
+    plans: list[tuple[Plan, int]],
+    inputs: list[np.ndarray],
+    seeds: list[int],
+    shuffle: bool,
+    cursor: Variable,
+    states: list[Variable],
+) -> np.ndarray:
+    """Epochs of (plan, steps) one after the other, without Python between them.
+
+    Args:
+        plans: take the same inputs; the last of these is the order of the rows.
+        inputs: see `Plan.run`.
+        seeds: one per epoch, of its order.
+        shuffle: False keeps the order that is given.
+        cursor: int64 (1,), zero at the begin of an epoch.
+        states: float64 numbers that the plans sum up, zero at the begin of an epoch.
+
+    Returns:
+        The states at the end of each epoch, float64 (epochs, states).
+    """
+    with ExitStack() as locks:
+        parts = []
+        for plan, steps in plans:
+            locks.enter_context(plan._lock)
+            plan._bind_all(inputs)
+            parts.append((plan._native, steps, plan.threads(steps)))
+        arrays = [var._array for var in states]
+        return _core.run_epochs(
+            parts, seeds, shuffle, inputs[-1], cursor._array, arrays
+        )
 
 
 def node_cost(node: Node) -> float:

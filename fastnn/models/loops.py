@@ -157,10 +157,16 @@ def fit(
     try:
         callbacks.on_train_begin()
         stopped = run.stopped
+        quiet = None
         while run.epoch < settings.epochs and not stopped:
-            run.logs = _epoch(run, settings)
-            run.next_epoch()
+            if quiet is None or not quiet.run(settings.epochs - run.epoch):
+                run.logs = _epoch(run, settings)
+                run.next_epoch()
             stopped = model.stop_training
+            if quiet is None and settings.epochs - run.epoch > 1:
+                from fastnn.models.quiet import QuietEpochs  # not for the first step
+
+                quiet = QuietEpochs(run, settings.batch_size)
         if settings.epochs and model.optimizer.built:
             model.optimizer.finalize_variable_values(model._trained())
         run.completed = True
