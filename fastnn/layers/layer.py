@@ -233,9 +233,13 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
         added = [loss for layer in self._all_layers() for loss in layer._losses]
         return added + [
             variable.regularizer(variable)
-            for variable in self.trainable_weights
+            for variable in self._trained()
             if variable.regularizer is not None
         ]
+
+    def _trained(self) -> list[Variable]:
+        """`trainable_weights`; a model in the middle of `fit` knows them."""
+        return self.trainable_weights
 
     def _clear_losses(self) -> None:
         for layer in self._layers_with_losses.value:
