@@ -80,7 +80,7 @@ CALLS = {
     "predict, converted": (lambda m: m.predict(ONE.astype("d"), verbose=0), 500),
     "predict_on_batch": (lambda m: m.predict_on_batch(ONE), 3000),
     "model(x)": (lambda m: m(ONE), 2000),
-    "train_on_batch": (lambda m: m.train_on_batch(X, Y), 5000),
+    "train_on_batch": (lambda m: m.train_on_batch(X, Y), 10_000),
     "test_on_batch": (lambda m: m.test_on_batch(X, Y), 2000),
     "evaluate": (lambda m: m.evaluate(X, Y, verbose=0), 300),
     "fit": (lambda m: m.fit(X, Y, verbose=0), 300),
@@ -102,4 +102,4 @@ def test_models_that_come_and_go() -> None:
         model.predict(ONE, verbose=0)
         model.train_on_batch(X, Y)
 
-    check(one, 25)
+    check(one, 200)
