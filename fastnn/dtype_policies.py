@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def _dtypes(name: Any) -> tuple[str, str]:
             f"[DTypePolicy] name must be a string such as 'mixed_bfloat16', received "
             f"{name!r}."
         )
+    return _known_dtypes(name)
+
+
+@cache  # every call of a function asks, and NumPy's name of a dtype takes 5 us
+def _known_dtypes(name: str) -> tuple[str, str]:
     if name in _MIXED:
         return _MIXED[name], "float32"
     if name.startswith(_QUANTIZED):

@@ -48,10 +48,12 @@ cdef dict _ATTR_KINDS = {
 }
 
 cdef enum:
-    NO_VIEW, VIEW_BY_REF, RESHAPE, TRANSPOSE, REPEAT
+    NO_VIEW, VIEW_BY_REF, SLICE, RESHAPE, TRANSPOSE, REPEAT
 
 # Views that are made here; the others are what the record's reference returns.
-cdef dict _VIEWS = {"reshape": RESHAPE, "transpose": TRANSPOSE, "broadcast_to": REPEAT}
+cdef dict _VIEWS = {
+    "slice": SLICE, "reshape": RESHAPE, "transpose": TRANSPOSE, "broadcast_to": REPEAT,
+}
 
 
 cdef class OpHandle:
@@ -324,9 +326,12 @@ cdef object _view(OpHandle h, TensorBase x, tuple attrs):
     cdef tuple shape
     cdef str dtype
     cdef cnp.ndarray array
-    shape, dtype = _known(h, (x,), attrs).specs[0]
     if x._is_variable:
         x._shared = True  # plans write variables in place: they copy it first
+    if h.view == SLICE:  # every batch has bounds of its own: its rule would be asked
+        array = h.ref(x._array, *attrs)
+        return new_tensor(array, (<object>array).shape, x._dtype)
+    shape, dtype = _known(h, (x,), attrs).specs[0]
     if h.view == RESHAPE:
         array = reshaped(x._array, shape)
     elif h.view == TRANSPOSE:
