@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 
-from fastnn.onnx.importing.model import OnnxModel
-from fastnn.onnx.importing.program import Program
+from fastnn.onnx.importing.model import Header, OnnxModel
+from fastnn.onnx.importing.program import Program, opset_of
 from fastnn.onnx.importing.reading import read_model
 from fastnn.saving.limits import reading
 
@@ -38,7 +38,10 @@ def import_model(
     path = os.fspath(filepath)
     with reading(path):
         proto = read_model(path, external_data)
-        return OnnxModel(Program(proto.graph, proto.opset_import, path), proto, path)
+        header = Header(proto)
+        program = Program(proto.graph, opset_of(proto.opset_import), path)
+        del proto  # a third copy of the weights, beside arrays and variables
+        return OnnxModel(program, header, path)
 
 
 __all__ = ["OnnxModel", "import_model"]

@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
+from fastnn.onnx.importing.shapes import affordable
 from fastnn.onnx.importing.table import Node, host, reads, tensor
 
 
@@ -120,6 +121,7 @@ def _one_hot(node: Node, indices: Any, depth: Any, values: Any) -> Any:
     indices = _places(indices, count)
     axis = node.get("axis", -1)
     axis = axis + indices.ndim + 1 if axis < 0 else axis
+    affordable((count, *indices.shape), node.op)
     shape = [1] * (indices.ndim + 1)
     shape[axis] = count
     classes = np.arange(count, dtype=np.int64).reshape(shape)

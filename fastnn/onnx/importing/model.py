@@ -19,6 +19,25 @@ from fastnn.onnx.package import NAMES
 from fastnn.opset._dtypes import is_float
 
 
+class Header:
+    """What a model keeps of its file beside the graph.
+
+    Attributes:
+        name: of the graph.
+        inputs: name -> spec.
+        metadata: see `OnnxModel`.
+    """
+
+    def __init__(self, proto: Any) -> None:
+        self.name = _identifier(proto.graph.name)
+        self.inputs = {value.name: _spec(value) for value in proto.graph.input}
+        self.metadata = {
+            "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
+            "ir_version": proto.ir_version,
+            **{p.key: p.value for p in proto.metadata_props},
+        }
+
+
 class OnnxModel(Model):
     """What `import_model` makes. Call it on one input, a list in the order of the
     file, or a dict by names; one output comes alone, several as a list.
@@ -28,21 +47,12 @@ class OnnxModel(Model):
         metadata: producer, versions and properties of the file.
     """
 
-    def __init__(self, program: Program, proto: Any, path: str) -> None:
-        super().__init__(
-            name=_identifier(proto.graph.name) or "onnx_model", autocast=False
-        )
+    def __init__(self, program: Program, header: Header, path: str) -> None:
+        super().__init__(name=header.name or "onnx_model", autocast=False)
         self._program = program
         self._file = path
-        self._specs = [
-            _spec(v) for v in proto.graph.input if v.name in set(program.inputs)
-        ]
-        self.metadata = {
-            "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
-            "opset": program.opset,
-            "ir_version": proto.ir_version,
-            **{p.key: p.value for p in proto.metadata_props},
-        }
+        self._specs = [header.inputs[name] for name in program.inputs]
+        self.metadata = {"opset": program.opset, **header.metadata}
         frozen = _statistics(program)
         self._weights_by_name: dict[str, Any] = {}
         for name, array in weights_of(program).items():

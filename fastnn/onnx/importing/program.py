@@ -20,6 +20,11 @@ from fastnn.onnx.importing.table import Node, Reader, readers, takes_images
 _FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 
 
+def opset_of(opsets: Any) -> int:
+    """The version of ONNX's own ops, among those of all domains."""
+    return next((o.version for o in opsets if o.domain in ("", "ai.onnx")), 1)
+
+
 class Call:
     """One node: its reader, names of what it reads and gives."""
 
@@ -43,7 +48,7 @@ class Program:
 
     Args:
         graph: a checked GraphProto.
-        opsets: of the model.
+        opset: version of ONNX's ops in it.
         path: for errors.
         place: of the graph in the file.
 
@@ -52,11 +57,8 @@ class Program:
         constants: name -> array.
     """
 
-    def __init__(
-        self, graph: Any, opsets: Any, path: str, place: str = "graph"
-    ) -> None:
-        self._path, self._place, self._opsets = path, place, opsets
-        self.opset = next((o.version for o in opsets if o.domain in ("", "ai.onnx")), 1)
+    def __init__(self, graph: Any, opset: int, path: str, place: str = "graph") -> None:
+        self._path, self._place, self.opset = path, place, opset
         if graph.sparse_initializer:
             raise self._failure("sparse weights are not read.", "")
         self.constants = {t.name: array_of(t) for t in graph.initializer}
@@ -97,7 +99,7 @@ class Program:
         place = f"{self._place}/{proto.name or proto.op_type}"
 
         def build(graph: Any, opsets: Any) -> Program:
-            return Program(graph, opsets, self._path, place)
+            return Program(graph, opset_of(opsets), self._path, place)
 
         return function_reader(proto, self.opset, build)
 
@@ -110,7 +112,7 @@ class Program:
             return array_of(value)
         if field == "g":
             place = f"{self._place}/{where}/{proto.name}"
-            return Program(value, self._opsets, self._path, place)
+            return Program(value, self.opset, self._path, place)
         if field == "s":
             return value.decode("utf-8", "replace")
         if field == "strings":
@@ -119,23 +121,28 @@ class Program:
 
     # -- checks ----------------------------------------------------------------------
 
-    def _check_order(self, known: frozenset[str] = frozenset()) -> None:
-        """Every name is given once, before it is read."""
-        names = set(known) | set(self.inputs) | set(self.constants)
+    def _check_order(self, around: tuple[set[str], ...] = ()) -> None:
+        """Every name is given once, before it is read.
+
+        Args:
+            around: names that the graphs around have given so far.
+        """
+        own = set(self.inputs) | set(self.constants)
+        known = (*around, own)
         for call in self.calls:
             for name in call.inputs:
-                if name and name not in names:
+                if name and not any(name in names for names in known):
                     raise self._failure(
                         f"reads {name!r} before it is given.", call.where
                     )
             for inner in graphs_of(call.node):
-                inner._check_order(frozenset(names))
+                inner._check_order(known)
             for name in call.outputs:
-                if name and name in names - known:
+                if name and name in own:
                     raise self._failure(f"gives {name!r} once more.", call.where)
-                names.add(name)
+                own.add(name)
         for name in self.outputs:
-            if name not in names:
+            if not any(name in names for names in known):
                 raise self._failure(f"the output {name!r} is not given.", "")
 
     def names_read(self) -> set[str]:

@@ -45,7 +45,7 @@ def read_model(path: str, external_data: bool) -> Any:
     _check_header(proto, path)
     for value in (*proto.graph.input, *proto.graph.output):
         _check_value(value, path)
-    folder = os.path.dirname(os.path.realpath(path)) if external_data else None
+    folder = _Folder(path) if external_data else None
     for place, tensor in _tensors(proto.graph, "graph"):
         _check_tensor(tensor, path, place, folder)
     return proto
@@ -99,7 +99,52 @@ def _tensors(graph: Any, place: str) -> Iterable[tuple[str, Any]]:
                 yield from _tensors(attribute.g, inner)
 
 
-def _check_tensor(tensor: Any, path: str, place: str, folder: str | None) -> None:
+class _Folder:
+    """Other files with weights: only of the model's own folder.
+
+    All tensors together take a file twice at most: one weight may have two names, but
+    a thousand tensors that name the same gigabyte are there to fill the memory.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._folder = os.path.dirname(os.path.realpath(path))
+        self._taken: dict[str, int] = {}
+
+    def load(self, tensor: Any, size: int, fail: Any) -> None:
+        """Puts `size` bytes of a file into a tensor.
+
+        Args:
+            tensor: a TensorProto that says where its bytes are.
+            size: of its elements.
+            fail: makes the error of a text.
+        """
+        entries = {e.key: e.value for e in tensor.external_data}
+        location = entries.get("location", "")
+        place = os.path.realpath(os.path.join(self._folder, location))
+        inside = place.startswith(os.path.join(self._folder, ""))
+        if not location or os.path.isabs(location) or not inside:
+            raise fail(f"data at {location!r}, outside of the model's folder.")
+        try:
+            offset = int(entries.get("offset", "0"))
+            length = int(entries.get("length", str(size)))
+        except ValueError:
+            raise fail("external data at no place.") from None
+        if not os.path.isfile(place):
+            raise fail(f"there is no file {location!r}.")
+        there = os.stat(place).st_size
+        if offset < 0 or length != size or offset + length > there:
+            raise fail(f"{location!r} does not hold {size} bytes at {offset}.")
+        self._taken[place] = self._taken.get(place, 0) + size
+        if self._taken[place] > 2 * there:
+            raise fail(f"more tensors lie in {location!r} than its {there} bytes.")
+        with open(place, "rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.data_location = 0
+        del tensor.external_data[:]
+
+
+def _check_tensor(tensor: Any, path: str, place: str, folder: _Folder | None) -> None:
     def fail(problem: str) -> ModelFileError:
         return ModelFileError(path, problem, place)
 
@@ -116,7 +161,7 @@ def _check_tensor(tensor: Any, path: str, place: str, folder: str | None) -> Non
                 "the weights stand in another file: import_model(path, "
                 "external_data=True) reads it, if you trust the folder."
             )
-        _check_external(tensor, size, fail, folder)
+        folder.load(tensor, size, fail)
     elif tensor.HasField("raw_data"):
         if len(tensor.raw_data) != size:
             raise fail(f"{len(tensor.raw_data)} bytes for {size}.")
@@ -124,29 +169,6 @@ def _check_tensor(tensor: Any, path: str, place: str, folder: str | None) -> Non
         found = len(getattr(tensor, _field(name)))
         if found != count:
             raise fail(f"{found} elements for {count}.")
-
-
-def _check_external(tensor: Any, size: int, fail: Any, folder: str) -> None:
-    """Puts the bytes of another file into the tensor: only of the same folder."""
-    entries = {e.key: e.value for e in tensor.external_data}
-    location = entries.get("location", "")
-    place = os.path.realpath(os.path.join(folder, location))
-    if not location or os.path.isabs(location) or not place.startswith(folder + os.sep):
-        raise fail(f"data at {location!r}, outside of the model's folder.")
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size)))
-    except ValueError:
-        raise fail("external data at no place.") from None
-    if not os.path.isfile(place):
-        raise fail(f"there is no file {location!r}.")
-    if offset < 0 or length != size or offset + length > os.stat(place).st_size:
-        raise fail(f"{location!r} does not hold {size} bytes at {offset}.")
-    with open(place, "rb") as file:
-        file.seek(offset)
-        tensor.raw_data = file.read(length)
-    tensor.data_location = 0
-    del tensor.external_data[:]
 
 
 def _field(name: str) -> str:
@@ -166,7 +188,9 @@ def array_of(tensor: Any) -> np.ndarray:
     if tensor.HasField("raw_data"):
         return np.frombuffer(tensor.raw_data, dtype).reshape(shape)
     values = getattr(tensor, _field(name))
+    if name in ("float32", "float64"):  # `np.array` makes them wider on the way
+        return np.fromiter(values, dtype, len(values)).reshape(shape)
+    whole = np.array(values, np.uint64 if name == "uint64" else np.int64)
     if name in ("float16", "bfloat16"):  # bits
-        bits = np.array(values, np.int64).astype(np.uint16)
-        return bits.view(dtype).reshape(shape)
-    return np.array(values).astype(dtype).reshape(shape)
+        return whole.astype(np.uint16).view(dtype).reshape(shape)
+    return whole.astype(dtype).reshape(shape)

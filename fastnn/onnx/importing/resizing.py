@@ -49,7 +49,6 @@ def _resize(
             factors = [choose(factors)] * len(factors)
             out = [int(np.floor(n * factors[0] + 0.5)) for n in known]
     box = None if roi is None else np.ravel(host(roi, node.op, "roi"))
-    affordable(out, node.op)
     return resized(x, axes, out, factors, node.attrs, box)
 
 
@@ -57,16 +56,18 @@ def resized(
     x: Tensor, axes: Any, sizes: Any, factors: Any, settings: Any, roi: Any = None
 ) -> Tensor:
     """x with other sizes of some axes."""
+    whole = list(x.shape)
+    for axis, out in zip(axes, sizes, strict=True):
+        whole[axis] = out
+        affordable((out, x.shape[axis]), "Resize")  # the matrix of weights
+    affordable(whole, "Resize")
     work = [
         (axis, out, float(factor), i)
         for i, (axis, out, factor) in enumerate(zip(axes, sizes, factors, strict=True))
         if out != x.shape[axis] or roi is not None or factor != 1
     ]
     if _is_native(x, work, settings):
-        shape = list(x.shape)
-        for axis, out, _, _ in work:
-            shape[axis] = out
-        return first(raw.resize(last(x), "bilinear", False, tuple(shape[2:])))
+        return first(raw.resize(last(x), "bilinear", False, tuple(whole[2:])))
     for axis, out, factor, i in work:
         half = 0 if roi is None else len(roi) // 2
         box = None if roi is None or not len(roi) else (roi[i], roi[half + i])

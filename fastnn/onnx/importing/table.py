@@ -9,6 +9,7 @@ out. It returns one value, or a tuple of several.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -101,6 +102,7 @@ def reads(
     return register
 
 
+@cache
 def readers() -> dict[str, Reader]:
     """The whole table."""
     for module in _MODULES:
