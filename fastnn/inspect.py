@@ -43,7 +43,8 @@ def describe(path: str) -> dict[str, Any]:
             found["metadata"] = found["metadata"] or getattr(reader, "metadata", {})
             text = found["attributes"].pop("model_config", None)
             if text is not None and found["config"] is None:
-                found["config"] = parse_json(text.encode(), path, "model_config")
+                where, size = "model_config", reader.size
+                found["config"] = parse_json(text.encode(), path, where, size)
             found["variables"] = [
                 {
                     "path": stored.path,

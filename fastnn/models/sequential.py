@@ -53,6 +53,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self._layers: list[Layer] = []
+        self._taken: set[str] = set()  # names of the layers, for `add` alone
         self._symbols = Symbols()
         self._output_shape: Shape | None = None
         if isinstance(layers, Layer):
@@ -78,6 +79,7 @@ class Sequential(Model):
         """
         layer = _declaring(layer)
         self._check_addable(layer)
+        self._taken.add(layer.name)
         self._changed()
         if isinstance(layer, InputLayer):
             self._layers.append(layer)
@@ -115,7 +117,9 @@ class Sequential(Model):
                 f"[Sequential.add] an input must come first; '{self.name}' has "
                 f"{len(self.layers)} layers already."
             )
-        if any(layer.name == other.name for other in self._layers):
+        if len(self._taken) != len(self._layers):
+            self._taken = {other.name for other in self._layers}
+        if layer.name in self._taken:
             raise ValueError(
                 f"[Sequential.add] '{self.name}' already has a layer called "
                 f"'{layer.name}'; names must be unique: {type(layer).__name__}(..., "

@@ -79,7 +79,9 @@ class Hdf5Stored(Stored):
         if header.external:
             raise self._reader.fail("its data lies in another file.", self.path)
         for code in header.filters:
-            if code not in _FILTERS:
+            if header.filters.count(code) > 1:  # each one takes its time
+                self.problem = f"filter {code} more than once."
+            elif code not in _FILTERS:
                 self.problem = (
                     f"filter {code}; of compressed data only "
                     f"{', '.join(_FILTERS.values())} are read."
@@ -242,6 +244,7 @@ class Hdf5Reader(Reader):
     def __init__(self, window: Window, path: object, where: str = "") -> None:
         super().__init__(path, where)
         self._window = window
+        self.size = window.size
         self._listed: dict[str, list[str]] = {}
         window.seek(0)
         if window.read(8) != _SIGNATURE:
@@ -251,6 +254,8 @@ class Hdf5Reader(Reader):
             self._walk(h5.root(self.bytes))
         except _DAMAGE as error:
             raise self.fail(f"no HDF5 file that can be read ({error}).") from None
+        if self.total > max(limits.FREE, limits.RATIO * self.bytes.size):
+            raise self.fail(f"{self.bytes.size} bytes claim to hold {self.total}.")
 
     def has(self, offset: int, size: int) -> bool:
         """Whether the HDF5 file has `size` bytes from an offset on."""
@@ -268,6 +273,7 @@ class Hdf5Reader(Reader):
         arrays: dict[int, _Header] = {}
         # Objects take memory here, some 500 bytes, and names in the file hardly any.
         most = min(limits.HDF5_OBJECTS, 40_000 + self.bytes.size // 512)
+        letters = limits.HDF5_PATHS + self.bytes.size
         while stack:
             path, place, found, depth = stack.pop()
             self.groups[path] = place
@@ -278,8 +284,11 @@ class Hdf5Reader(Reader):
                 child = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
                 if address is None:
                     raise self.fail("a link that leads elsewhere.", child)
-                if len(self.datasets) + len(self.groups) + len(stack) > most:
-                    raise self.fail(f"more than {most} objects.")
+                letters -= len(child)
+                if letters < 0 or (
+                    len(self.datasets) + len(self.groups) + len(stack) > most
+                ):
+                    raise self.fail(f"more than {most} objects, or very long names.")
                 if address not in arrays:
                     found = h5.messages(self.bytes, address, _ARRAY | _GROUP)
                     if not any(message.kind in _GROUP for message in found):

@@ -113,7 +113,8 @@ def read_config(path: str) -> tuple[Any, Any]:
         if name == CONFIG or os.path.exists(member):
             with open(member, "rb") as file:
                 texts[name] = file.read(limits.JSON_BYTES + 1)
-    return _parsed(texts, path)
+    size = os.path.getsize(os.path.join(path, WEIGHTS))
+    return _parsed(texts, path, size)
 
 
 def _config_in(handle: int, path: str) -> tuple[Any, Any]:
@@ -123,11 +124,13 @@ def _config_in(handle: int, path: str) -> tuple[Any, Any]:
             for name in (CONFIG, METADATA)
             if name == CONFIG or name in archive.members
         }
-    return _parsed(texts, path)
+    return _parsed(texts, path, os.fstat(handle).st_size)
 
 
-def _parsed(texts: dict[str, bytes], path: str) -> tuple[Any, Any]:
-    parsed = {name: limits.parse_json(text, path, name) for name, text in texts.items()}
+def _parsed(texts: dict[str, bytes], path: str, size: int) -> tuple[Any, Any]:
+    parsed = {
+        name: limits.parse_json(text, path, name, size) for name, text in texts.items()
+    }
     return parsed[CONFIG], parsed.get(METADATA, {})
 
 

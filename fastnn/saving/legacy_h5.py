@@ -153,7 +153,7 @@ def _json(reader: Reader, name: str) -> Any:
     text = reader.attribute("", name)
     if text is None:
         return None
-    return limits.parse_json(str(text).encode(), reader.path, name)
+    return limits.parse_json(str(text).encode(), reader.path, name, reader.size)
 
 
 def _compile(model: Any, training: dict[str, Any], custom_objects: Any) -> None:

@@ -16,10 +16,14 @@ from fastnn.errors import ModelFileError, ModelFileMissingError
 
 JSON_BYTES = 64 << 20
 JSON_DEPTH = 256
+# What becomes of JSON may take this memory, so many bytes more for one of the text, and
+# one for one of the file: alone, 4,000 dense layers or a vocabulary of 700,000 words.
+JSON_MEMORY = 48 << 20
+JSON_SHARE = 3
 MEMBERS = 100_000
 RATIO = 100  # of a compressed archive member; deflate reaches 1032
 NPZ_RATIO = 1032  # of a member of an npz file: zeros reach it,
-NPZ_FREE = 64 << 20  # and above this, all together RATIO
+FREE = 64 << 20  # all arrays of an npz or HDF5 file; above this, RATIO
 NPY_HEADER = 10_000
 # A table of n bytes of JSON takes up to 24 n as objects; real ones have 100 per array.
 SAFETENSORS_TABLE = 8 << 20
@@ -28,6 +32,7 @@ HDF5_OBJECTS = 1_000_000
 HDF5_DEPTH = 256
 HDF5_RATIO = 1032  # of a compressed dataset above HDF5_FREE bytes
 HDF5_FREE = 1 << 20
+HDF5_PATHS = 16 << 20  # characters of all paths, and one for each byte of the file
 # New weights of a config without a file: drawn at once below, all of them at most.
 DRAWN_AT_ONCE = 64 << 20
 NEW_WEIGHTS = 4 << 30
@@ -35,12 +40,18 @@ STATES = 64 << 20  # of a stateful layer, which no file holds
 HDF5_CHUNKS = 4096  # of a dataset, and one more for 256 bytes
 
 
-def parse_json(text: bytes, path: object, where: str) -> Any:
+def parse_json(text: bytes, path: object, where: str, size: int = 0) -> Any:
     """Plain data from JSON.
 
+    Args:
+        text: of it.
+        path: of the file, for messages.
+        where: place in the file, for messages.
+        size: of the file, where that is larger than the text.
+
     Raises:
-        ModelFileError: for text above 64 MiB, more than 256 levels, a key that stands
-            twice in an object, or what is no JSON.
+        ModelFileError: for text above 64 MiB, more than 256 levels, more parts than a
+            file of that size has, a key that stands twice in an object, or no JSON.
     """
     import json
 
@@ -53,8 +64,9 @@ def parse_json(text: bytes, path: object, where: str) -> Any:
         string = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise fail(f"no UTF-8 ({error}).") from None
-    if _depth(string) > JSON_DEPTH:
-        raise fail(f"JSON nested more than {JSON_DEPTH} deep.")
+    problem = _too_much(string, size)
+    if problem:
+        raise fail(problem)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -72,21 +84,42 @@ def parse_json(text: bytes, path: object, where: str) -> Any:
         raise fail(f"no JSON ({error}).") from None
 
 
-def _depth(text: str) -> int:
-    """Levels of brackets outside of strings, found without recursion."""
+def _too_much(text: str, size: int) -> str:
+    """What is wrong with the depth or number of the parts of JSON; empty for nothing.
+
+    Found without recursion, and before any is made. `[],` are three bytes of text and
+    64 of memory, an entry of a dict 160 with the pair that it is made of and its copy
+    in today's form, a small layer 2,600; names of entries are the same objects.
+    """
     import re
 
-    deepest = depth = 0
+    most = JSON_MEMORY + JSON_SHARE * len(text) + size
+    entries, commas = text.count(":"), text.count(",")  # those in texts as well
+    room = most - 160 * entries - 8 * commas - 1600 * text.count('"class_name"')
+    depth = boxes = strings = 0
     # Possessive, and a string may end with the text: no character is read twice.
     tokens = r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]'
     for match in re.finditer(tokens, text, re.DOTALL):
         token = match[0]
         if token in "[{":
             depth += 1
-            deepest = max(deepest, depth)
+            boxes += 1
+            if depth > JSON_DEPTH:
+                return f"JSON nested more than {JSON_DEPTH} deep."
+            if 80 * boxes > room:
+                break
         elif token in "]}":
             depth -= 1
-    return deepest
+        else:
+            strings += 1
+    numbers = max(0, commas + boxes - strings)
+    room -= 80 * boxes + 55 * max(0, strings - entries) + 24 * numbers
+    if room >= 0:
+        return ""
+    return (
+        f"the parts of {len(text)} bytes of JSON would take more than {most} bytes of "
+        "memory."
+    )
 
 
 def machine_memory() -> int:

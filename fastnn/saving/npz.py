@@ -131,7 +131,7 @@ class NpzReader(FlatReader):
     def _check(self, size: int) -> None:
         members = self.archive.members
         claimed = sum(entry.file_size for entry in members.values())
-        if claimed > max(limits.NPZ_FREE, limits.RATIO * size):
+        if claimed > max(limits.FREE, limits.RATIO * size):
             raise self.fail(f"{size} bytes claim to hold {claimed}.")
         strange = [name for name in members if not name.endswith(_END)]
         if strange:

@@ -77,6 +77,7 @@ class Reader:
         datasets: path -> Stored, of all.
         groups: paths that have arrays below them, or could have.
         total: bytes of all arrays.
+        size: of the file, where it is known.
     """
 
     def __init__(self, path: object, where: str = "") -> None:
@@ -85,6 +86,7 @@ class Reader:
         self.datasets: dict[str, Stored] = {}
         self.groups: dict[str, Any] = {}
         self.total = 0
+        self.size = 0
 
     def __enter__(self) -> Self:
         return self

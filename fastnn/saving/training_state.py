@@ -160,7 +160,7 @@ class Backup:
             self._whole = None
             if stored is not None:
                 text = stored.read().tobytes()
-                data = limits.parse_json(text, path, f"{_GROUP}/json")
+                data = limits.parse_json(text, path, f"{_GROUP}/json", reader.size)
 
                 def array(i: int) -> np.ndarray:
                     return reader.datasets[f"{_GROUP}/{int(i)}"].read()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from file_costs import measured
@@ -35,8 +37,7 @@ ABS = node("Abs", ["x"], ["y"])
 
 def chain(count):
     names = ["x", *(f"{i:x}" for i in range(count - 1)), "y"]
-    pairs = zip(names, names[1:], strict=False)
-    return model_of([node("Abs", [a], [b]) for a, b in pairs])
+    return model_of([node("Abs", [a], [b]) for a, b in pairwise(names)])
 
 
 def many_inputs(count):

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small files that want to be large: at most 2 x the file and 64 MiB, and 10 s."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from file_costs import measured
+from saving_cases import pack
+
+from fastnn.errors import ModelFileError
+from fastnn.models import load_model
+from fastnn.saving.formats import load_arrays, weights_of
+
+INPUT = {
+    "module": "keras.layers",
+    "class_name": "InputLayer",
+    "config": {"batch_shape": [None, 3], "name": "x"},
+    "name": "x",
+    "inbound_nodes": [],
+}
+
+
+def stack(layer, count):
+    listed = [INPUT, *[layer] * count]
+    config = {"layers": listed}
+    return {"module": "keras", "class_name": "Sequential", "config": config}
+
+
+def chain(count):
+    """A functional model, whose layers stand one on the other."""
+    listed, last = [INPUT], "x"
+    for i in range(count):
+        tensor = {"shape": [None, 3], "dtype": "float32", "keras_history": [last, 0, 0]}
+        given = {"class_name": "__keras_tensor__", "config": tensor}
+        last = f"r{i}"
+        node = {"args": [given], "kwargs": {}}
+        listed.append({**RELU, "name": last, "config": {"name": last}})
+        listed[-1]["inbound_nodes"] = [node]
+    ends = {"input_layers": ["x", 0, 0], "output_layers": [last, 0, 0]}
+    config = {"name": "f", "layers": listed, **ends}
+    module = "keras.src.models.functional"
+    return {"module": module, "class_name": "Functional", "config": config}
+
+
+RELU = {"class_name": "ReLU", "config": {}}
+CONFIGS = {
+    "lists": lambda: "[" + "[]," * 2_000_000 + "[]]",
+    "objects": lambda: "[" + "{}," * 2_000_000 + "{}]",
+    "texts": lambda: "[" + '"ab",' * 3_000_000 + "[]]",
+    "numbers": lambda: "[" + "1e9," * 4_000_000 + "[]]",
+    "entries": lambda: json.dumps({f"{i:x}": 0 for i in range(700_000)}),
+    "unknown classes": lambda: json.dumps(
+        stack({"class_name": "Nothing", "config": {}}, 100_000)
+    ),
+    "layers": lambda: json.dumps(stack(RELU, 60_000)),
+}
+SOUND = {
+    "fewer layers": lambda: json.dumps(stack(RELU, 10_000)),
+    "layers of a graph": lambda: json.dumps(chain(3000)),
+}
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, *SOUND])
+def test_configs(name, members, tmp_path):
+    text = {**CONFIGS, **SOUND}[name]()
+    path = pack(tmp_path / "bad.keras", {**members, "config.json": text})
+    outcome, seconds, grown = measured(lambda: load_model(path))
+    _check(path, seconds, grown)
+    if name in CONFIGS:
+        assert isinstance(outcome, ModelFileError)
+        assert "bytes of memory" in str(outcome)
+    else:
+        assert not isinstance(outcome, Exception), outcome
+
+
+def _check(path, seconds, grown):
+    assert grown < 2 * path.stat().st_size + (64 << 20)
+    assert seconds < 10
+
+
+def test_tables_of_safetensors(tmp_path):
+    path = tmp_path / "m.safetensors"
+    table = b'{"a":[' + b"[]," * 2_000_000 + b"[]]}"
+    path.write_bytes(len(table).to_bytes(8, "little") + table)
+    outcome, seconds, grown = measured(lambda: load_arrays(path))
+    _check(path, seconds, grown)
+    assert "bytes of memory" in str(outcome)
+
+
+# ---- HDF5 --------------------------------------------------------------------------
+
+
+def deep_names(file):
+    """A path of 250,000 letters, 10,000 times: 2.5 GB of names from 1.5 MB."""
+    group = file
+    for _ in range(250):
+        group = group.create_group("a" * 1000)
+    group["z"] = np.float32(1)
+    for i in range(10_000):
+        group[f"{i:x}"] = group["z"]
+
+
+def empty_arrays(file):
+    """Each is small enough to need no bytes in the file; all are 3 GB."""
+    for i in range(3000):
+        file.create_dataset(f"layers/dense/vars/{i}", (1 << 18,), "f4")
+
+
+def filtered_twice(file):
+    """Shuffled 30 times: a file may ask for any number of rounds over its arrays."""
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_chunk((1000,))
+    for _ in range(30):
+        settings.set_shuffle()
+    space = h5py.h5s.create_simple((1000,))
+    stored = h5py.h5d.create(file.id, b"a", h5py.h5t.NATIVE_FLOAT, space, settings)
+    h5py.Dataset(stored)[:] = 1
+
+
+@pytest.mark.parametrize(
+    ("fill", "problem"),
+    [(deep_names, "very long names"), (empty_arrays, "claim to hold")],
+)
+def test_hdf5(fill, problem, model, tmp_path):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        fill(file)
+    outcome, seconds, grown = measured(lambda: model.load_weights(path))
+    _check(path, seconds, grown)
+    assert isinstance(outcome, ModelFileError)
+    assert problem in str(outcome)
+
+
+def test_a_filter_is_applied_once(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        filtered_twice(file)
+    with weights_of(str(path)) as reader:
+        assert "more than once" in reader.datasets["a"].problem
