@@ -20,14 +20,14 @@ from fastnn.onnx import import_model  # noqa: E402
 
 LIGHT = Path(os.path.dirname(onnx.__file__)) / "backend/test/data/light"
 # How often images are turned: once at the input, and once more before they become
-# rows. A shuffle of channels turns them twice (ShuffleNet has 16, some of them alike).
+# rows. A shuffle of channels is one move of its own: ShuffleNet has 16.
 TURNS = {
     "bvlc_alexnet": 2,
     "densenet121": 1,
     "inception_v1": 1,
     "inception_v2": 1,
     "resnet50": 1,
-    "shufflenet": 49,
+    "shufflenet": 17,
     "squeezenet": 1,
     "vgg19": 2,
     "zfnet512": 2,
@@ -91,7 +91,10 @@ X = np.random.default_rng(2).normal(size=(2, 3, 6, 5)).astype("float32")
 
 
 def constant(name, array):
-    return numpy_helper.from_array(np.asarray(array, "float32"), name)
+    whole = name in ("parts", "mixed", "joined")
+    return numpy_helper.from_array(
+        np.asarray(array, "int64" if whole else "float32"), name
+    )
 
 
 W = np.random.default_rng(3).normal(size=(4, 3, 1, 1))
@@ -113,6 +116,8 @@ LAST = {
     "norm": (["GlobalLpPool", ["c"]], {"p": 2}),
     "softmax": (["Softmax", ["c"]], {"axis": 1}),
     "flat": (["Flatten", ["c"]], {"axis": 1}),
+    "split": (["Reshape", ["c", "parts"]], {}),
+    "split and turned": (["Reshape", ["c", "mixed"]], {}),
     "turned": (["Transpose", ["c"]], {"perm": [0, 2, 3, 1]}),
     "dropout": (["Dropout", ["c"]], {}),
     "reduced": (["ReduceMean", ["c"]], {"axes": [2], "keepdims": 0}),
@@ -141,6 +146,8 @@ def test_ops_on_images_kept_last(name, tmp_path):
         "v": np.arange(1, 5) / 2,
         "five": np.ones((1, 1, 1, 1, 1)),
         "t": W,
+        "parts": [0, 2, -1, 6, 5],
+        "mixed": [2, 2, 3, -1],
     }
     read = {"w", *inputs}
     kinds = {"z": TensorProto.FLOAT, "more": (TensorProto.INT64, TensorProto.BOOL)}
@@ -167,3 +174,36 @@ def test_ops_on_images_kept_last(name, tmp_path):
             mine = np.asarray(mine)
             assert mine.shape == theirs.shape
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("perm", "joined", "count"),
+    [
+        ([0, 2, 1, 3, 4], [0, -1, 6, 5], 3),  # at the ends, and the shuffle itself
+        ([0, 2, 1, 3, 4], [2, 4, 30], 3),  # rows: the file's order is asked for
+        ([0, 2, 1, 4, 3], [0, 4, 5, 6], 4),
+        ([0, 1, 2, 3, 4], [0, 4, 6, 5], 4),
+    ],
+)
+def test_a_shuffle_of_channels_moves_each_once(perm, joined, count, tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Reshape", ["c", "parts"], ["p"]),
+        helper.make_node("Transpose", ["p"], ["q"], perm=perm),
+        helper.make_node("Reshape", ["q", "joined"], ["r"]),
+        helper.make_node("Relu", ["r"], ["y"]),
+    ]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, X.shape)
+    found = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    constants = {"w": W, "parts": [0, 2, 2, 6, 5], "joined": joined}
+    listed = [constant(key, array) for key, array in constants.items()]
+    graph = helper.make_graph(nodes, "g", [given], [found], listed)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    path = tmp_path / "m.onnx"
+    onnx.save(proto, path)
+    images = np.einsum("oi,nihw->nohw", W[:, :, 0, 0], X).reshape(2, 2, 2, 6, 5)
+    sizes = [2 if n == 0 else n for n in joined]
+    expected = np.maximum(images.transpose(perm).reshape(sizes), 0)
+    model = import_model(path)
+    np.testing.assert_allclose(model(X).numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert turns(model, X) <= count

@@ -9,7 +9,11 @@ it does with them (`reads(..., images=...)`):
 
 * `"own"`: its function takes them;
 * `"each"`: element by element, so the operands are turned in place of the result;
+* `"shuffle"`: its function takes them and `Grouped` ones, see below;
 * nothing: it gets the array of the file, a view.
+
+A shuffle of channels, which splits their axis, swaps the parts and joins them again,
+keeps them last as well: between its first step and its last it has `Grouped` images.
 """
 
 from __future__ import annotations
@@ -69,9 +73,57 @@ class Images:
         return (0, self.ndim - 1, *range(1, self.ndim - 1))[axis]
 
 
+class Grouped:
+    """A tensor (N, G, C, ...) whose two axes of channels are kept last: (N, ..., G, C).
+
+    Attributes:
+        last: the tensor as it is kept.
+    """
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: Tensor) -> None:
+        self.last = last
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        batch, *size, groups, channels = self.last.shape
+        return (batch, groups, channels, *size)
+
+    def first(self) -> Tensor:
+        """The file's tensor, a view."""
+        rank = self.last.ndim
+        return raw.transpose(self.last, (0, rank - 2, rank - 1, *range(1, rank - 2)))
+
+    def swapped(self, axes: Any) -> Grouped | None:
+        """Transposed by the file's axes, where these only swap the two of channels."""
+        rank = self.last.ndim
+        if tuple(axes or ()) != (0, 2, 1, *range(3, rank)):
+            return None
+        order = (*range(rank - 2), rank - 1, rank - 2)
+        return Grouped(raw.transpose(self.last, order))
+
+
+def regrouped(x: Images | Grouped, shape: Any) -> Images | Grouped | None:
+    """A reshape that splits the channels in two, or joins them; None for any other.
+
+    Args:
+        x: the images.
+        shape: what the file asks for, with all sizes known.
+    """
+    batch, *size = x.last.shape[: x.last.ndim - (1 if isinstance(x, Images) else 2)]
+    channels = len(shape) - 1 - len(size)
+    if tuple(shape) != (batch, *shape[1 : 1 + channels], *size):
+        return None
+    kind = Images if isinstance(x, Grouped) else Grouped
+    if channels != (1 if kind is Images else 2):
+        return None
+    return kind(raw.reshape(x.last, (batch, *size, *shape[1 : 1 + channels])))
+
+
 def plain(value: Any) -> Any:
     """Any value as the file has it."""
-    return value.first() if isinstance(value, Images) else value
+    return value.first() if isinstance(value, (Images, Grouped)) else value
 
 
 def turned(values: list[Any]) -> list[Any] | None:

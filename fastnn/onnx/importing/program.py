@@ -12,7 +12,7 @@ from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import FastnnError, ModelFileError
 from fastnn.onnx.importing.functions import function_reader
-from fastnn.onnx.importing.layout import Images, apply_each, plain
+from fastnn.onnx.importing.layout import Grouped, Images, apply_each, plain
 from fastnn.onnx.importing.reading import array_of
 from fastnn.onnx.importing.table import Node, Reader, readers, takes_images
 
@@ -184,7 +184,7 @@ class Program:
     def _one(self, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
         try:
             if not any(
-                isinstance(v, (Tensor, Images)) for v in inputs
+                isinstance(v, (Tensor, Images, Grouped)) for v in inputs
             ) and not call.node.attrs.get("body"):
                 with init_scope():  # does not depend on the model's inputs
                     found = call.read(call.node, *inputs)
@@ -203,8 +203,10 @@ class Program:
 
 def _with_images(call: Call, inputs: list[Any]) -> Any:
     """The results, with channels kept last where the op can; see layout.py."""
+    how = takes_images(call.node.op)
+    if how != "shuffle":
+        inputs = [v.first() if isinstance(v, Grouped) else v for v in inputs]
     if any(isinstance(v, Images) for v in inputs):
-        how = takes_images(call.node.op)
         if how == "each":
             return apply_each(partial(call.read, call.node), inputs)
         if not how:

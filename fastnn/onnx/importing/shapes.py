@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.autodiff.tensor import Tensor
-from fastnn.onnx.importing.layout import Images, last
+from fastnn.onnx.importing.layout import Grouped, Images, last, plain, regrouped
 from fastnn.onnx.importing.table import Node, UnsupportedError, host, reads, tensor
 from fastnn.onnx.package import NAMES
 
@@ -79,17 +79,30 @@ def _eye_like(node: Node, x: Any) -> Any:
     return np.eye(rows, columns, node.get("k", 0)).astype(dtype)
 
 
-@reads("Reshape", constants="1")
+@reads("Reshape", constants="1", images="shuffle")
 def _reshape(node: Node, x: Any, shape: Any = None) -> Any:
-    x = tensor(x)
     sizes = list(node.ints("shape", shape) or ())
+    if isinstance(x, (Images, Grouped)):
+        found = regrouped(x, _known_sizes(node, x, sizes))
+        if found is not None:
+            return found
+        x = plain(x)
+    x = tensor(x)
+    return ops.reshape(x, _known_sizes(node, x, sizes))
+
+
+def _known_sizes(node: Node, x: Any, sizes: list[int]) -> tuple[int, ...]:
+    """Sizes of a Reshape, where 0 stands for the size of x, and -1 for the rest."""
     if not node.get("allowzero", 0):
         sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
     elif 0 in sizes:
-        return ops.reshape(x, tuple(sizes))
+        return tuple(sizes)
     if -1 in sizes and 0 in sizes:
         sizes[sizes.index(-1)] = 0
-    return ops.reshape(x, tuple(sizes))
+    rest = prod(n for n in sizes if n != -1)
+    if sizes.count(-1) == 1 and rest > 0 and prod(x.shape) % rest == 0:
+        sizes[sizes.index(-1)] = prod(x.shape) // rest
+    return tuple(sizes)
 
 
 @reads("Flatten")
@@ -119,9 +132,13 @@ def _unsqueeze(node: Node, x: Any, axes: Any = None) -> Any:
     return ops.reshape(x, shape)
 
 
-@reads("Transpose")
+@reads("Transpose", images="shuffle")
 def _transpose(node: Node, x: Any) -> Any:
-    x = tensor(x)
+    if isinstance(x, Grouped):
+        swapped = x.swapped(node.get("perm"))
+        if swapped is not None:
+            return swapped
+    x = tensor(plain(x))
     return ops.transpose(x, node.get("perm") or tuple(range(x.ndim))[::-1])
 
 

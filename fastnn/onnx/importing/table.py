@@ -89,7 +89,8 @@ def reads(
     Args:
         ops: names in ONNX.
         constants: places of inputs that are no weights, whatever their dtype.
-        images: what it does with channels kept last, `"own"` or `"each"`: layout.py.
+        images: what it does with channels kept last, `"own"`, `"each"` or `"shuffle"`:
+            layout.py.
     """
 
     def register(function: Reader) -> Reader:
