@@ -7,6 +7,7 @@ where they will lie, so that neither direction holds a second copy of them.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -38,6 +39,23 @@ _ORIGIN = (1980, 1, 1, 0, 0, 0)
 # ---- reading -----------------------------------------------------------------------
 
 
+class _Table(io.BufferedReader):
+    """A file that is being opened as an archive.
+
+    `zipfile` reads its table in one piece of any size, and makes an object of each 46
+    bytes.
+    """
+
+    opened = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.opened and size is not None and size > limits.ARCHIVE_TABLE:
+            raise ValueError(
+                f"a table of {size} bytes, at most {limits.ARCHIVE_TABLE} are read"
+            )
+        return super().read(size)
+
+
 class ArchiveReader:
     """The members of an archive, whose table has been checked.
 
@@ -51,9 +69,10 @@ class ArchiveReader:
         self.path = path
         self.handle = handle
         self._ratio = ratio
-        file = os.fdopen(os.dup(handle), "rb")
+        file = _Table(io.FileIO(os.dup(handle), "rb"))
         try:
             self._zip = zipfile.ZipFile(file)
+            file.opened = True
         except Exception as error:  # also OverflowError, struct.error, ...
             file.close()
             raise ModelFileError(path, f"no zip archive ({error}).") from None
@@ -82,11 +101,8 @@ class ArchiveReader:
         file.close()
 
     def _checked(self) -> dict[str, zipfile.ZipInfo]:
-        entries = self._zip.infolist()
-        if len(entries) > limits.MEMBERS:
-            raise ModelFileError(self.path, f"{len(entries)} archive members.")
         found: dict[str, zipfile.ZipInfo] = {}
-        for entry in entries:
+        for entry in self._zip.infolist():
             problem = _problem(entry, self._ratio)
             if not problem and entry.filename in found:
                 problem = "this name stands twice."
@@ -95,13 +111,20 @@ class ArchiveReader:
             found[entry.filename] = entry
         return found
 
-    def read(self, name: str, most: int) -> bytes:
+    def read(self, name: str, most: int, most_deflated: int | None = None) -> bytes:
         """A small member, whose checksum has been compared.
+
+        Args:
+            name: of the member.
+            most: bytes of it.
+            most_deflated: the same, where it is not stored as it is.
 
         Raises:
             ModelFileError: when it is missing, larger than `most`, or damaged.
         """
         entry = self._entry(name)
+        if most_deflated is not None and entry.compress_type != zipfile.ZIP_STORED:
+            most = most_deflated
         if entry.file_size > most:
             problem = f"{entry.file_size} bytes, at most {most} are read."
             raise ModelFileError(self.path, problem, name)

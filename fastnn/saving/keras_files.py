@@ -120,7 +120,7 @@ def read_config(path: str) -> tuple[Any, Any]:
 def _config_in(handle: int, path: str) -> tuple[Any, Any]:
     with ArchiveReader(path, handle) as archive:
         texts = {
-            name: archive.read(name, limits.JSON_BYTES)
+            name: archive.read(name, limits.JSON_BYTES, limits.DEFLATED_JSON)
             for name in (CONFIG, METADATA)
             if name == CONFIG or name in archive.members
         }

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import random
+import struct
+import zipfile
 
 import h5py
 import numpy as np
@@ -89,6 +92,44 @@ def test_tables_of_safetensors(tmp_path):
     outcome, seconds, grown = measured(lambda: load_arrays(path))
     _check(path, seconds, grown)
     assert "bytes of memory" in str(outcome)
+
+
+# ---- archives ----------------------------------------------------------------------
+
+
+def test_a_deflated_config(members, tmp_path):
+    """60 kB that are 40 MB of text."""
+    text = {**members, "config.json": '"' + "a" * (40 << 20) + '"'}
+    path = pack(tmp_path / "bad.keras", text, compression=zipfile.ZIP_DEFLATED)
+    _refused_cheaply(path, "more than 100 times")
+    noise = random.Random(0).randbytes(1 << 20).hex() * 20
+    path = pack(
+        tmp_path / "bad.keras",
+        {**members, "config.json": f'"{noise}"'},
+        compression=zipfile.ZIP_DEFLATED,
+    )
+    _refused_cheaply(path, "are read")
+
+
+def test_a_long_table_of_members(tmp_path):
+    """One member that a table names 300,000 times."""
+    path = tmp_path / "bad.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    data = path.read_bytes()
+    start = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    table = data[start:end] * 300_000
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(table), start, 0)
+    path.write_bytes(data[:start] + table + tail)
+    _refused_cheaply(path, "a table of")
+
+
+def _refused_cheaply(path, problem):
+    outcome, seconds, grown = measured(lambda: load_model(path))
+    _check(path, seconds, grown)
+    assert isinstance(outcome, ModelFileError)
+    assert problem in str(outcome)
 
 
 # ---- HDF5 --------------------------------------------------------------------------
