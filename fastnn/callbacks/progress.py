@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn._switches import output_stream
 from fastnn.callbacks.callback import Callback
-from fastnn.utils.progbar import Progbar, is_dynamic
+from fastnn.utils.progbar import Progbar
 
 # Seconds between redraws: a terminal is slower than a small epoch.
 _INTERVAL = 0.1
@@ -16,8 +16,9 @@ _INTERVAL = 0.1
 class ProgbarLogger(Callback):
     """Shows the progress of fit, evaluate and predict on the standard output.
 
-    Each epoch gets its line with the time per step, the running means and the results
-    of validation. Validation inside `fit` shows no bar of its own.
+    Each epoch gets its title, unless it is the only one, and a line with the time per
+    step, the running means and the results of validation. Validation inside `fit` shows
+    no bar of its own.
     """
 
     throttled = True
@@ -33,14 +34,13 @@ class ProgbarLogger(Callback):
         super().set_params(params)
         self._verbose = params.get("verbose", 1)
 
-    def _start(self, prefix: str = "") -> None:
+    def _start(self) -> None:
         self._steps_done = 0
         self._bar = Progbar(
             self.params.get("steps"),
             verbose=self._verbose,
             interval=_INTERVAL,
             stateful_metrics=(),
-            prefix=prefix,
         )
 
     def _show(self, done: int, logs: Any, finalize: bool = False) -> None:
@@ -60,12 +60,10 @@ class ProgbarLogger(Callback):
         self._bar = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        title = f"Epoch {epoch + 1}/{self.params.get('epochs', '?')}"
-        stream = output_stream()
-        live = self._verbose == 1 and stream is not None and is_dynamic(stream)
-        if live:
-            stream.write(title + "\n")
-        self._start("" if live else f"{title} - ")
+        epochs, stream = self.params.get("epochs", "?"), output_stream()
+        if self._verbose and epochs != 1 and stream is not None:
+            stream.write(f"Epoch {epoch + 1}/{epochs}\n")
+        self._start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._show(batch + 1, logs)

@@ -30,13 +30,22 @@ class ArrayData:
     Attributes:
         x, y, sample_weight: arrays, structures of arrays, or None.
         num_samples: length of every first axis.
+        by_class: whether the weights come from class_weight.
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any, num_samples: int) -> None:
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        num_samples: int,
+        by_class: bool = False,
+    ) -> None:
         self.x = x
         self.y = y
         self.sample_weight = sample_weight
         self.num_samples = num_samples
+        self.by_class = by_class
 
     @property
     def arrays(self) -> Batch:
@@ -64,6 +73,8 @@ class ArrayData:
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first rows, and the LAST `fraction` of the rows, as they are stored.
 
+        Classes have weights in training only.
+
         Raises:
             ValueError: when one of the parts would be empty.
         """
@@ -79,7 +90,10 @@ class ArrayData:
                 f"leaves {first} for training and {self.num_samples - first} for "
                 "validation; both parts need at least one."
             )
-        return self._part(slice(0, first)), self._part(slice(first, None))
+        last = self._part(slice(first, None))
+        if self.by_class:
+            last.sample_weight = None
+        return self._part(slice(0, first)), last
 
     def _part(self, rows: slice) -> ArrayData:
         x, y, sample_weight = (_rows(value, rows) for value in self.arrays)
@@ -260,9 +274,10 @@ def adapt(
     parts = {"x": x, "y": y, "sample_weight": sample_weight}
     given = {name: value for name, value in parts.items() if value is not None}
     num_samples = check_lengths(given, where)
+    by_class = class_weight is not None and sample_weight is None
     if class_weight is not None:
         sample_weight = _weights_of_classes(y, sample_weight, class_weight, where)
-    return ArrayData(x, y, sample_weight, num_samples)
+    return ArrayData(x, y, sample_weight, num_samples, by_class)
 
 
 def _weights_of_classes(

@@ -72,6 +72,7 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
 
     _kind = "layer"  # word for error messages
     _makes_masks = False  # whether the class has a compute_mask of its own
+    _compiles = False  # whether it has a `compile`, whose metrics are its own affair
     _init_arguments: Untracked
     _unplanned = frozenset(
         """built trainable _trainable _building _build_shape _init_arguments
@@ -208,7 +209,8 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 held = tracked(layer, (Layer, Metric))
-                found |= {id(m): m for m in held if isinstance(m, Metric)}
+                if layer is self or not layer._compiles:
+                    found |= {id(m): m for m in held if isinstance(m, Metric)}
                 stack.extend(x for x in reversed(held) if isinstance(x, Layer))
         return list(found.values())
 

@@ -155,18 +155,15 @@ def _metric_lists(spec: Any, outputs: Outputs) -> list[Any]:
 
 def _metric_of(identifier: Any) -> Any:
     found = None if identifier is None else metrics.get(identifier)
-    if isinstance(found, losses.Loss):
-        raise TypeError(
-            f"[compile] {identifier!r} is a Loss, metrics take functions, names and "
-            "Metric objects."
-        )
+    if isinstance(found, losses.Loss):  # its mean over the instances
+        return metrics.MeanMetricWrapper(found.call, name=found.name)
     return found
 
 
 def make_metric(
     identifier: Any, true_shape: Any, pred_shape: Sequence[int | None]
 ) -> Any:
-    """A Metric from a name, config, class, function or Metric.
+    """A Metric from a name, config, class, function, Loss or Metric.
 
     "accuracy" and "crossentropy" become the binary, sparse or categorical form that the
     shapes of targets and outputs ask for; they keep the name they were asked by.

@@ -59,6 +59,7 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
     """
 
     _kind = "model"
+    _compiles = True
     # What `compile` sets comes with a new cache of plans, or is compared there.
     _unplanned = Layer._unplanned | frozenset(
         """compiled history loss optimizer run_eagerly stop_training _fit_run

@@ -56,6 +56,7 @@ class Sequential(Model):
         self._taken: set[str] = set()  # names of the layers, for `add` alone
         self._symbols = Symbols()
         self._output_shape: Shape | None = None
+        self._declared = True  # whether the input's shape was said, not seen
         if isinstance(layers, Layer):
             raise TypeError(
                 f"[Sequential] expected a list of layers, received {layers!r}."
@@ -148,9 +149,25 @@ class Sequential(Model):
     def _set_input(self, source: InputLayer) -> None:
         self._output_shape = source.batch_shape
         self._build_shape = source.batch_shape
-        self.input_spec = InputSpec(
-            shape=source.batch_shape, allow_last_axis_squeeze=True
+        if self._declared or source.batch_shape[-1] == 1:
+            spec = InputSpec(shape=source.batch_shape, allow_last_axis_squeeze=True)
+        else:
+            spec = InputSpec(ndim=len(source.batch_shape))
+        self.input_spec = spec
+
+    def _open_axes(self, shape: Shape) -> None:
+        """Axes seen with several sizes are open, as in Keras: the layers took them."""
+        source = self._layers[0]
+        pairs = zip(source.batch_shape, shape, strict=True)
+        opened = tuple(m if m == n else None for m, n in pairs)
+        if opened == source.batch_shape:
+            return
+        self._layers[0] = InputLayer(
+            batch_shape=opened, dtype=source.dtype, name=source.name
         )
+        self._symbols.tensors.clear()
+        self._set_input(self._layers[0])
+        self._output_shape = self._shape_after(self._layers[1:])
 
     def _forget_input(self) -> None:
         del self._layers[:1]
@@ -200,6 +217,7 @@ class Sequential(Model):
             check_shape(self, self.input_spec, shape)
             shape, source = first.batch_shape, first
         else:
+            self._declared = False
             source = InputLayer(batch_shape=shape, dtype=_input_dtype(first, self))
         shapes = []
         for layer in self.layers:
@@ -227,16 +245,18 @@ class Sequential(Model):
         self._build_shape = self._layers[0].batch_shape
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        layers = self._layers
+        layers, shape = self._layers, inputs.shape
         if layers and isinstance(layers[0], InputLayer):
             source = layers[0]
             inputs = conform(inputs, source.batch_shape, source.dtype)
-            layers = layers[1:]
+            layers, shape = layers[1:], inputs.shape
         if mask is not None:
             _masks.attach(inputs, mask)
         with _call.training_as(training):
             for layer in layers:
                 inputs = layer(inputs)
+        if not self._declared:
+            self._open_axes(shape)
         return inputs
 
     def compute_output_shape(self, input_shape: Any) -> Shape:

@@ -261,6 +261,8 @@ def summary_lines(
     rows = [pick(r) for r in _select(model, _rows(model, expand_nested), layer_range)]
     header, align = pick(_HEADERS), pick(_ALIGN)
     widths = _widths(rows or [header], kind, line_length, positions)
+    if show_trainable and widths[-1] > len("Trainable") + 1:
+        header[-1] = "Trainable"
     lines = [f'Model: "{model.name}"', _rule("┏", "━", "┳", "┓", widths)]
     lines += _draw(header, widths, align, "┃")
     lines.append(_rule("┡", "━", "╇", "┩", widths))

@@ -131,10 +131,13 @@ class Trainer(PrepareMixin):
         groups = self._compile_metrics
         named = [p for g in groups for p in zip(g.metrics, g.names, strict=True)]
         trackers = [] if self._compile_loss is None else self._compile_loss.trackers
-        if any(len(group.per_output) > 1 for group in groups):
-            named.sort(key=lambda pair: pair[1])  # as Keras's `evaluate` does
-        own = [self._loss_tracker, *trackers]
-        return [*((metric, metric.name) for metric in own), *named]
+        # Keras's order: what has its own name, then what is called after its output.
+        own = [pair for pair in named if pair[0].name == pair[1]]
+        others = sorted((p for p in named if p not in own), key=lambda pair: pair[1])
+        by_name = [
+            (tracker, tracker.name) for tracker in [self._loss_tracker, *trackers]
+        ]
+        return [by_name[0], *own, *by_name[1:], *others]
 
     def _reported(self) -> list[tuple[Any, str]]:
         """`metrics` with what logs call each; one made for two outputs has two names.
@@ -417,7 +420,7 @@ class Trainer(PrepareMixin):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch; metrics run on until `reset_metrics`.
+        """One update on one batch; metrics are those of this batch alone.
 
         Returns:
             The loss, or a list [loss, metrics...], or a dict.
@@ -432,7 +435,7 @@ class Trainer(PrepareMixin):
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Loss and metrics with one more batch; they run on until `reset_metrics`.
+        """Loss and metrics of one batch.
 
         Returns:
             The loss, or a list [loss, metrics...], or a dict.
@@ -453,6 +456,7 @@ class Trainer(PrepareMixin):
         self, kind: str, given: Any, class_weight: Any, return_dict: bool, where: str
     ) -> Any:
         self._require_compiled(where)
+        self.reset_metrics()
         step = self._ready(kind, *given) if class_weight is None else None
         if step is not None:
             logs, order = step(self, given, where), step.order

@@ -7,6 +7,7 @@ from fastnn.structures.functions import add_n as add_n
 from fastnn.structures.functions import argmax as argmax
 from fastnn.structures.functions import argmin as argmin
 from fastnn.structures.functions import cumsum as cumsum
+from fastnn.structures.networks import l2_normalize as l2_normalize
 from fastnn.structures.strict import matmul as matmul
 
 

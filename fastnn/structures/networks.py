@@ -176,6 +176,13 @@ def l2_loss(t: Any) -> Any:
     return ops.sum(ops.square(t)) / 2.0
 
 
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Any:
+    """`x / sqrt(max(sum(x**2), epsilon))` along `axis`, by default over all of x."""
+    x = convert_to_tensor(x)
+    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squares, epsilon))
+
+
 def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False) -> Any:
     """Mean and variance over axes."""
     return ops.moments(x, axes, keepdims)

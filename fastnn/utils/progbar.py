@@ -73,7 +73,6 @@ class Progbar:
             one of the two can be given.
         unit_name: word for one step.
         stream: where to write, standard output (or the log) by default.
-        prefix: text before the plain line, "Epoch 1/5 - ".
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class Progbar:
         unit_name: str = "step",
         *,
         stream: Any = None,
-        prefix: str = "",
     ) -> None:
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError(
@@ -98,7 +96,6 @@ class Progbar:
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
-        self.prefix = prefix
         self.stateful_metrics = set(stateful_metrics or ())
         self.stateless_metrics = (
             None if stateless_metrics is None else set(stateless_metrics)
@@ -174,7 +171,7 @@ class Progbar:
         values = format_values(self._averages())
         counter = f"{self._seen}/{'Unknown' if self.target is None else self.target}"
         if not live:
-            return f"{self.prefix}{counter} - {elapsed:.0f}s - {pace}{values}"
+            return f"{counter} - {elapsed:.0f}s - {pace}{values}"
         if self.target is None:
             return f"{_bold(counter)} {_bold(f'{elapsed:.0f}s')} {pace}{values}"
         digits = len(str(self.target))

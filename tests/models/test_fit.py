@@ -88,10 +88,8 @@ class TestAgainstNumPy:
         first = model.train_on_batch(X[:8], Y[:8])
         np.testing.assert_allclose(first, oracle.step(X[:8], Y[:8]), rtol=1e-9)
         assert_weights(model, oracle)
-        second = model.train_on_batch(X[8:], Y[8:])  # metrics run on
-        expected = (8 * first + 14 * oracle.step(X[8:], Y[8:])) / 22
-        np.testing.assert_allclose(second, expected, rtol=1e-9)
-        model.reset_metrics()
+        second = model.train_on_batch(X[8:], Y[8:])  # of this batch alone
+        np.testing.assert_allclose(second, oracle.step(X[8:], Y[8:]), rtol=1e-9)
         logs = model.test_on_batch(X, Y, return_dict=True)
         np.testing.assert_allclose(logs["loss"], oracle.losses(X, Y).mean(), rtol=1e-9)
         np.testing.assert_allclose(

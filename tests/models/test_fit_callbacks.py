@@ -148,13 +148,13 @@ class TestCallbacks:
 
 
 class TestPrinted:
-    def test_one_line_per_epoch_without_a_terminal(self, eager, capsys):
+    def test_a_title_and_a_line_per_epoch_without_a_terminal(self, eager, capsys):
         model = classifier(eager)
         model.fit(X, LABELS, 8, epochs=2, validation_split=0.2)
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2
-        assert lines[0].startswith("Epoch 1/2 - 3/3 - ")
-        names = [part.split(":")[0] for part in lines[1].split(" - ")[4:]]
+        assert lines[::2] == ["Epoch 1/2", "Epoch 2/2"] and len(lines) == 4
+        assert lines[1].startswith("3/3 - ")
+        names = [part.split(":")[0] for part in lines[3].split(" - ")[3:]]
         assert names == ["accuracy", "loss", "val_accuracy", "val_loss"]
         model.evaluate(X, LABELS)
         model.predict(X)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from training_cases import LABELS, RNG, X, Y, classifier, mlp, regression
 
-from fastnn import layers, ops
-from fastnn.models import Sequential
+from fastnn import Input, layers, ops
+from fastnn.models import Model, Sequential
 from fastnn.optimizers import SGD
 
 
@@ -188,3 +188,55 @@ class TestData:
         model.compile("sgd", "mse", run_eagerly=eager)
         model.fit(X, Y, verbose=0)
         assert model.input_shape == (None, 4) and model.count_params() == 13
+
+    def test_a_deferred_model_takes_what_its_layers_take(self, eager):
+        """Axes seen with other sizes are open, also while shapes are inferred."""
+        stack = Sequential(
+            [layers.Conv1D(3, 2), layers.GlobalMaxPooling1D(), layers.Dense(1)]
+        )
+        assert stack(np.zeros((2, 5, 4))).shape == (2, 1)
+        assert stack.input_shape == (None, 5, 4)
+        assert stack(np.zeros((2, 9, 4))).shape == (2, 1)
+        assert stack.input_shape == (None, None, 4)
+        assert stack.inputs[0].shape == (None, None, 4)
+        with pytest.raises(ValueError, match="size 4"):
+            stack(np.zeros((2, 9, 5)))
+
+        class Block(layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.inside = Sequential([layers.Dense(8), layers.Dense(6)])
+
+            def call(self, inputs):
+                return inputs + self.inside(inputs)
+
+        tokens = Input((None,), dtype="int32")
+        z = Block()(layers.Embedding(9, 6)(tokens))
+        assert z.shape == (None, None, 6)
+        model = Model(tokens, layers.Dense(1)(layers.GlobalAveragePooling1D()(z)))
+        model.compile("sgd", "mse", run_eagerly=eager)
+        for steps in (3, 7):
+            x = np.arange(4 * steps).reshape(4, steps) % 9
+            assert model.predict(x, verbose=0).shape == (4, 1)
+            model.fit(x, np.zeros((4, 1)), verbose=0)
+
+
+def test_weights_of_classes_do_not_count_in_validation(eager):
+    start = classifier(eager).get_weights()
+
+    def run(**kwargs):
+        model = classifier(eager)
+        model.set_weights(start)
+        history = model.fit(X, LABELS, 8, shuffle=False, verbose=0, **kwargs)
+        return history.history
+
+    weights = {0: 5.0, 1: 0.1, 2: 3.0}
+    cut = int(len(X) * 0.75)
+    split = run(class_weight=weights, validation_split=0.25)
+    given = run(validation_split=0.25, sample_weight=np.vectorize(weights.get)(LABELS))
+    assert split["loss"] == given["loss"] and split["val_loss"] != given["val_loss"]
+    model = classifier(eager)
+    model.set_weights(start)
+    model.fit(X[:cut], LABELS[:cut], 8, shuffle=False, verbose=0, class_weight=weights)
+    expected = model.evaluate(X[cut:], LABELS[cut:], verbose=0)[0]
+    np.testing.assert_allclose(split["val_loss"], [expected], rtol=1e-5)

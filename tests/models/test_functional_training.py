@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fastnn import keras
+from fastnn.keras import layers
 from fastnn.models.steps import StepRunner
 
 GOLDEN = json.loads(cases.GOLDEN.read_text())
@@ -118,20 +119,20 @@ class TestForms:
                 np.testing.assert_allclose(got[key], values, rtol=1e-5)
 
     def test_single_batches(self, eager):
-        case, other = small(), small()
+        case = small()
         model = compiled(case, eager)
-        compiled(other)
-        wanted = [0.0] * 6
+        names = "label_accuracy label_loss loss value_loss value_mae".split()
+        seen, sizes = {name: [] for name in names}, []
         for x, y, w in list(self.batches(case))[:6]:
             got = model.train_on_batch(x, y, w, return_dict=True)
-            other.model.reset_metrics()
-            wanted = got
-        names = "label_accuracy label_loss loss value_loss value_mae".split()
-        assert sorted(wanted) == names
+            assert sorted(got) == names
+            sizes.append(len(w[0]))
+            for name in names:
+                seen[name].append(got[name])
         expected = GOLDEN["two_ends"]["history"]
-        for name in names:
-            np.testing.assert_allclose(wanted[name], expected[name][0], rtol=1e-5)
-        model.reset_metrics()
+        for name in names:  # of each batch alone, so the epoch's is their mean
+            mean = np.average(seen[name], weights=sizes)
+            np.testing.assert_allclose(mean, expected[name][0], rtol=1e-5)
         values = model.test_on_batch(case.x, case.y, case.sample_weight)
         assert len(values) == 5
         if not eager:
@@ -423,3 +424,40 @@ class TestPlans:
         assert native.keys() == eager.keys() == {"loss", "out_mae"}
         for name, values in native.items():
             np.testing.assert_allclose(values, eager[name], rtol=2e-5)
+
+
+def test_order_of_values_is_that_of_keras():
+    """The loss, losses of outputs, metrics of outputs by name."""
+    x = keras.Input((3,))
+    z, a = layers.Dense(1, name="z")(x), layers.Dense(2, "softmax", name="a")(x)
+    model = keras.Model(x, [z, a])
+    mae = {"z": ["mse", "mae"], "a": "accuracy"}
+    model.compile("sgd", ["mse", "categorical_crossentropy"], metrics=mae)
+    zeros = np.zeros((4, 3)), [np.zeros((4, 1)), np.eye(2)[[0, 1, 0, 1]]]
+    values = model.evaluate(*zeros, verbose=0)
+    logs = model.evaluate(*zeros, verbose=0, return_dict=True)
+    order = "loss z_loss a_loss a_accuracy z_mae z_mse".split()
+    assert values == [logs[name] for name in order] and len(logs) == len(order)
+
+
+def test_metrics_of_a_compiled_part_are_its_own():
+    inner = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    inner.compile("sgd", "mse", metrics=["mae"])
+    inner.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    outer = keras.Sequential([inner, layers.Dense(1)])
+    outer.compile("sgd", "mse")
+    x, y = np.ones((4, 3)), np.full((4, 1), 3.0)
+    expected = np.mean((outer.predict(x, verbose=0) - y) ** 2)
+    assert [metric.name for metric in outer.metrics] == ["loss"]
+    assert outer.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert outer.train_on_batch(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_is_a_metric_by_its_values():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[keras.losses.Huber(), "mae"])
+    x, y = np.eye(3)[[0, 1, 2, 0, 1]], np.arange(5.0)[:, None]
+    error = np.abs(model.predict(x, verbose=0) - y)
+    huber = np.where(error <= 1, error**2 / 2, error - 0.5).mean()
+    logs = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
+    assert logs["huber_loss"] == pytest.approx(huber, rel=1e-5)

@@ -87,11 +87,11 @@ def test_a_shorter_line_erases_the_longer_one_before_it(clock):
 
 def test_no_terminal_gets_one_line_and_no_control_characters(clock):
     out = io.StringIO()
-    bar = Progbar(3, stream=out, prefix="Epoch 1/5 - ")
+    bar = Progbar(3, stream=out)
     for done in (1, 2, 3):
         clock.now += 0.004
         bar.update(done, {"loss": 0.25})
-    assert out.getvalue() == "Epoch 1/5 - 3/3 - 0s - 4ms/step - loss: 0.2500\n"
+    assert out.getvalue() == "3/3 - 0s - 4ms/step - loss: 0.2500\n"
 
 
 def test_verbose_2_is_one_line_in_a_terminal_too(clock):
@@ -184,13 +184,17 @@ def run_epochs(verbose, epochs=2):
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_logger_writes_one_line_per_epoch_to_a_file(monkeypatch, verbose, clock):
+def test_logger_writes_a_title_and_a_line_per_epoch_to_a_file(
+    monkeypatch, verbose, clock
+):
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     run_epochs(verbose)
     assert out.getvalue().splitlines() == [
-        "Epoch 1/2 - 3/3 - 0s - 0s/step - loss: 0.5000 - val_loss: 0.7000",
-        "Epoch 2/2 - 3/3 - 0s - 0s/step - loss: 0.5000 - val_loss: 0.7000",
+        "Epoch 1/2",
+        "3/3 - 0s - 0s/step - loss: 0.5000 - val_loss: 0.7000",
+        "Epoch 2/2",
+        "3/3 - 0s - 0s/step - loss: 0.5000 - val_loss: 0.7000",
     ]
 
 
@@ -198,10 +202,11 @@ def test_logger_in_a_terminal(monkeypatch, clock):
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     run_epochs(1, epochs=1)
+    run_epochs(1)
     lines = plain(out.getvalue()).split("\n")
-    assert lines[0] == "Epoch 1/1"
-    assert last_line(lines[1]).endswith("0s 0s/step - loss: 0.5000 - val_loss: 0.7000")
-    assert lines[2:] == [""]
+    for bar in (lines[0], lines[2], lines[4]):
+        assert last_line(bar).endswith("0s 0s/step - loss: 0.5000 - val_loss: 0.7000")
+    assert lines[1::2] == ["Epoch 1/2", "Epoch 2/2", ""] and len(lines) == 6
 
 
 def test_logger_of_evaluate(monkeypatch, clock):
