@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from fastnn import config, ops
@@ -21,6 +23,21 @@ def _follow(moving: Any, batch: Any, momentum: float) -> None:
     old = ops.cast(moving.value, batch.dtype)
     new = raw.moving_average(old, batch, momentum)
     moving.assign(ops.cast(new, moving.dtype))
+
+
+def _axes(given: Any) -> Any:
+    """One axis as a number; several as a list of them."""
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        axes = [int(axis) for axis in given]
+        if len(axes) == 1:
+            return axes[0]
+        if not axes or len(set(axes)) < len(axes):
+            raise ValueError(
+                "[BatchNormalization] axis must be a number or a list of different "
+                f"ones, received {given!r}."
+            )
+        return axes
+    return int(given)
 
 
 def _bounds(given: dict[str, float] | None) -> dict[str, float]:
@@ -50,7 +67,8 @@ class BatchNormalization(Layer):
     used and stay as they are.
 
     Args:
-        axis: the axis of the channels, 1 for `channels_first` images.
+        axis: the axis of the channels, 1 for `channels_first` images. A list of axes
+            has statistics for every place along them: [1, 2] for each pixel.
         momentum: share that the moving statistics keep of themselves.
         epsilon: added to the variance.
         center: whether beta is added.
@@ -87,7 +105,7 @@ class BatchNormalization(Layer):
 
     def __init__(
         self,
-        axis: int = -1,
+        axis: int | Sequence[int] = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
@@ -112,7 +130,11 @@ class BatchNormalization(Layer):
                 "[BatchNormalization] synchronized=True needs replicas, of which there "
                 "is one here: leave it False."
             )
-        self.axis = int(axis)
+        self.axis = _axes(axis)
+        if renorm and isinstance(self.axis, list):
+            raise ValueError(
+                f"[BatchNormalization] renorm=True needs one axis, received {axis!r}."
+            )
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         _parts.keep(
@@ -135,8 +157,14 @@ class BatchNormalization(Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        channels = _parts.known_size(self, input_shape, self.axis)
-        shape = (channels,)
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        sizes = {axis: _parts.known_size(self, input_shape, axis) for axis in axes}
+        shape = tuple(sizes.values())
+        if isinstance(self.axis, list):  # as wide as the inputs, as in Keras 2
+            wide = [1] * len(input_shape)
+            for axis, size in sizes.items():
+                wide[axis] = size
+            shape = tuple(wide)
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = _parts.add_weight(self, "gamma", shape, autocast=False)
@@ -153,7 +181,7 @@ class BatchNormalization(Layer):
             self.moving_stddev = self._statistic("moving_stddev", shape, deviation)
             self.renorm_mean = self._statistic("renorm_mean", shape, mean)
             self.renorm_stddev = self._statistic("renorm_stddev", shape, deviation)
-        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)
 
     def _statistic(self, name: str, shape: Any, initializer: Any) -> Any:
         return self.add_weight(
@@ -164,17 +192,44 @@ class BatchNormalization(Layer):
         # Sums of 16-bit floats are kept in float32, as the moving averages are.
         dtype = self.compute_dtype
         x = ops.cast(inputs, "float32" if dtype in HALVES else dtype)
-        return ops.cast(self._normalized(x, training, mask), self.compute_dtype)
+        rank, axis = len(x.shape), self.axis
+        if isinstance(axis, list):
+            y = self._over_axes(x, [a % rank for a in axis], training, mask)
+        else:
+            y = self._normalized(x, axis % rank, training, mask)
+        return ops.cast(y, self.compute_dtype)
 
-    def _normalized(self, x: Any, training: bool | None, mask: Any) -> Any:
-        axis = self.axis % len(x.shape)
+    def _over_axes(
+        self, x: Any, axes: list[int], training: bool | None, mask: Any
+    ) -> Any:
+        """With the axes as the last one, where every place is a channel."""
+        if mask is not None:
+            raise ShapeError(
+                f"[BatchNormalization] layer '{self.name}' normalizes the axes {axes} "
+                "and takes no mask: give one axis."
+            )
+        axes = sorted(axes)
+        order = [i for i in range(len(x.shape)) if i not in axes] + axes
+        moved = ops.transpose(x, order)
+        kept = len(order) - len(axes)
+        flat = ops.reshape(moved, (*moved.shape[:kept], prod(moved.shape[kept:])))
+        y = self._normalized(flat, kept, training, None)
+        back = [order.index(i) for i in range(len(order))]
+        return ops.transpose(ops.reshape(y, moved.shape), back)
+
+    def _normalized(self, x: Any, axis: int, training: bool | None, mask: Any) -> Any:
         size = (x.shape[axis],)
-        gamma = ops.ones(size, x.dtype) if self.gamma is None else self.gamma
-        beta = ops.zeros(size, x.dtype) if self.beta is None else self.beta
-        gamma, beta = ops.cast(gamma, x.dtype), ops.cast(beta, x.dtype)
+
+        def cast(value: Any) -> Any:
+            if len(value.shape) > 1:
+                value = ops.reshape(value, size)
+            return ops.cast(value, x.dtype)
+
+        gamma = ops.ones(size, x.dtype) if self.gamma is None else cast(self.gamma)
+        beta = ops.zeros(size, x.dtype) if self.beta is None else cast(self.beta)
         moving = (self.moving_mean, self.moving_variance)
         if not (training and self.trainable):
-            mean, variance = (ops.cast(value, x.dtype) for value in moving)
+            mean, variance = map(cast, moving)
             return raw.batch_norm_apply(
                 x, mean, variance, gamma, beta, axis, self.epsilon
             )
@@ -189,6 +244,8 @@ class BatchNormalization(Layer):
             )
         if not self.renorm:
             for old, new in zip(moving, batch, strict=True):
+                if len(old.shape) > 1:
+                    new = ops.reshape(new, old.shape)
                 _follow(old, new, self.momentum)
         return outputs
 
@@ -242,7 +299,9 @@ class BatchNormalization(Layer):
         return ops.multiply(r, gamma), ops.add(ops.multiply(d, gamma), beta)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        if not -len(input_shape) <= self.axis < len(input_shape):
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        rank = len(input_shape)
+        if not all(-rank <= axis < rank for axis in axes):
             raise ShapeError(
                 f"[BatchNormalization] layer '{self.name}' normalizes axis {self.axis},"
                 f" which shape {format_shape(input_shape)} does not have."
