@@ -115,6 +115,9 @@ class InputSpec:
 
 def _advice(spec: InputSpec, shape: Sequence[int | None]) -> str:
     """A reshape that makes samples with the right number of values fit."""
+    if spec.ndim == len(shape) + 1 and spec.shape is None and len(shape) > 1:
+        sizes = format_shape((*shape[1:], 1))
+        return f" A last axis is missing: write x[..., None], and Input({sizes})."
     wanted = () if spec.shape is None else spec.shape[1:]
     if None in (*wanted, *shape[1:]) or not wanted or tuple(shape[1:]) == wanted:
         return ""

@@ -78,7 +78,15 @@ def _indices(name: str, y_true: Any, y_pred: Tensor) -> Tensor:
     y_true = ops.convert_to_tensor(y_true)
     shape, expected = tuple(y_true.shape), tuple(y_pred.shape[:-1])
     if shape not in (expected, (*expected, 1)):
-        same = shape == tuple(y_pred.shape)
+        fix = ""
+        if shape == tuple(y_pred.shape):
+            fix = "One-hot labels go with categorical_crossentropy."
+        elif len(expected) > 1 and shape in (expected[:1], (*expected[:1], 1)):
+            fix = (
+                f"One class for each sample needs outputs of shape (batch, "
+                f"{y_pred.shape[-1]}): write Flatten() or a global pooling before the "
+                "last Dense."
+            )
         raise ShapeError(
             SPARSE_LABELS.format(
                 name=name,
@@ -86,7 +94,7 @@ def _indices(name: str, y_true: Any, y_pred: Tensor) -> Tensor:
                 column=(*expected, 1),
                 y_true=shape,
                 y_pred=tuple(y_pred.shape),
-                fix="One-hot labels go with categorical_crossentropy." if same else "",
+                fix=fix,
             ).rstrip()
         )
     if shape != expected:

@@ -87,6 +87,13 @@ def _check_labels(
         )
     low, high = y.min(), y.max()
     if low >= 0 and high < classes:
+        if y.dtype.kind == "f" and (parts := y != np.floor(y)).any():
+            row = _first(parts)
+            raise ValueError(
+                f"[{where}] label {y[row].item()} in row {row[0]} is no whole number: "
+                f"{loss.name} takes the number of a class. For quantities write "
+                "loss='mse' and Dense(1); classes are y.astype('int32')."
+            )
         return
     bad = (y < 0) | (y >= classes)
     ignored = getattr(loss, "ignore_class", None)

@@ -16,9 +16,15 @@ LABELS = RNG.integers(0, 3, 40)
 SPARSE, ONE_HOT = "sparse_categorical_crossentropy", "categorical_crossentropy"
 
 
-def classifier(loss=SPARSE):
+def classifier(loss=SPARSE, **kwargs):
     model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="softmax")])
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, **kwargs)
+    return model
+
+
+def images():
+    model = keras.Sequential([keras.Input((4, 4)), L.Dense(3, activation="softmax")])
+    model.compile("sgd", SPARSE)
     return model
 
 
@@ -70,6 +76,30 @@ MISTAKES = {
     "labels that count from 1": (
         lambda: fit(classifier(), X, LABELS + 1),
         r"label 3 in row \d+ is not a class: .* so labels must be 0..2",
+    ),
+    "labels that are quantities": (
+        lambda: fit(classifier(), X, LABELS + 0.5),
+        r"label .*\.5 in row 0 is no whole number(.|\n)*loss='mse' and Dense\(1\)",
+    ),
+    "a forgotten Flatten": (
+        lambda: fit(images(), np.zeros((40, 4, 4)), LABELS),
+        r"outputs of shape \(batch, 3\): write Flatten\(\) or a global pooling",
+    ),
+    "images without an axis of channels": (
+        lambda: keras.Sequential([keras.Input((8, 8)), L.Conv2D(3, 3)]),
+        r"write x\[..., None\], and Input\(\(8, 8, 1\)\)",
+    ),
+    "a metric's name mistyped": (
+        lambda: fit(classifier(metrics=["acuracy"]), X, LABELS),
+        "Did you mean 'accuracy'",
+    ),
+    "validation_split of a generator": (
+        lambda: classifier().fit(iter([(X, LABELS)]), validation_split=0.2),
+        "validation_split needs arrays; give validation_data",
+    ),
+    "too few units for the classes": (
+        lambda: fit(classifier(ONE_HOT), X, np.eye(4)[LABELS]),
+        "The last layer's units must match the last axis of the labels",
     ),
     "labels as text": (
         lambda: fit(classifier(), X, np.array(["a", "b", "c"])[LABELS]),
