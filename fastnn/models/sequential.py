@@ -217,7 +217,6 @@ class Sequential(Model):
             check_shape(self, self.input_spec, shape)
             shape, source = first.batch_shape, first
         else:
-            self._declared = False
             source = InputLayer(batch_shape=shape, dtype=_input_dtype(first, self))
         shapes = []
         for layer in self.layers:
@@ -241,6 +240,7 @@ class Sequential(Model):
         if not self.layers:
             self.built = True  # an empty stack is the identity
             return
+        self._declared = isinstance(self._layers[0], InputLayer)
         super()._build_for(args, kwargs)
         self._build_shape = self._layers[0].batch_shape
 
@@ -373,6 +373,7 @@ class Sequential(Model):
 
     def _ensure_built(self, x: Any) -> None:
         if not self.built:
+            self._declared = not self.layers or isinstance(self._layers[0], InputLayer)
             self.build((None, *x.shape[1:]))
 
     # -- config ----------------------------------------------------------------------
