@@ -162,11 +162,12 @@ class Sequential(Model):
         opened = tuple(m if m == n else None for m, n in pairs)
         if opened == source.batch_shape:
             return
-        self._layers[0] = InputLayer(
-            batch_shape=opened, dtype=source.dtype, name=source.name
+        name, dtype = source.name, source.dtype
+        self._layers[0] = source = InputLayer(
+            batch_shape=opened, dtype=dtype, name=name
         )
         self._symbols.tensors.clear()
-        self._set_input(self._layers[0])
+        self._set_input(source)
         self._output_shape = self._shape_after(self._layers[1:])
 
     def _forget_input(self) -> None:

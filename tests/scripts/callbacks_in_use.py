@@ -42,7 +42,7 @@ class Log(keras.callbacks.Callback):
         self.note("tbb", batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.note("tbe", batch, logs)
+        self.note("tb_end", batch, logs)
 
     def on_test_begin(self, logs=None):
         self.note("test_begin", logs)
