@@ -44,7 +44,8 @@ template <class T>
 bool prefers_transposed(const Product<T>& p) {
   const int64_t n = lanes<T>;
   if (p.n == 1 && p.csa == 1) return p.m > 1;  // single_row.hpp
-  if (p.k > kMaxTransposedK) return false;
+  const int64_t bytes = p.k * p.n * int64_t{sizeof(T)};
+  if (p.k > kMaxTransposedK || bytes > kTransposedBBytes) return false;
   const double rows =
       0.5 * p.m * ceil_div(p.n, n) * p.k + (p.csb == 1 ? 0 : 0.4) * p.k * p.n;
   const double columns = 0.5 * p.n * ceil_div(p.m, n) * p.k + 0.4 * p.m * p.n +

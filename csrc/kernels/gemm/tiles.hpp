@@ -90,6 +90,10 @@ inline constexpr int64_t kTiledRows = 2048;
 
 // The transposed form keeps a whole column of panels; longer products copy B.
 inline constexpr int64_t kMaxTransposedK = 4096;
+// It reads B as columns, once per panel of A^T, so B must not come from far away:
+// x^T dy of 784 x 4096 x 600 (10 MB) takes 2.5 times as long as by blocks, 784 x 3072 x
+// 300 (3.7 MB) 1.1, 784 x 2048 x 300 (2.4 MB) 0.96, 300 x 4096 x 100 0.82 (Zen 4).
+inline constexpr int64_t kTransposedBBytes = 2 << 20;
 
 // Rows whose distance is a multiple of this meet in few sets of L1.
 inline constexpr int64_t kAliasBytes = 1024;
