@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from _thread import _local
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -154,3 +155,5 @@ def clear_session(free_memory: bool = True) -> None:
 
         gc.collect()
         config.free_kept_memory()
+        if "fastnn.autodiff.on_device" in sys.modules:
+            sys.modules["fastnn.autodiff.on_device"].release()

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import os
+from _thread import _local
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastnn._switches import disable_flash_attention as disable_flash_attention
@@ -52,6 +55,16 @@ _dtype_policy: Any = None  # a DTypePolicy; None for that of floatx()
 _epsilon = 1e-7
 _image_data_format = "channels_last"
 _backend = _backend_from_environment()
+CPU = -1  # as a number of a device
+
+
+class _Scope(_local):
+    """The device that a context of this thread names, by number."""
+
+    place: int | None = None
+
+
+_scope = _Scope()
 
 
 def floatx() -> str:
@@ -127,8 +140,25 @@ def set_image_data_format(data_format: str) -> None:
 
 
 def backend() -> str:
-    """Name of the backend that runs operations."""
-    return _backend
+    """Name of the backend that runs operations; a context of `device` goes first."""
+    if _scope.place is None or _backend == "reference":
+        return _backend
+    return "cpu" if _scope.place == CPU else "cuda"
+
+
+def device_scope() -> int | None:
+    """Number of the device that the innermost context names, CPU (-1), or None."""
+    return _scope.place
+
+
+@contextmanager
+def device_scoped(place: int) -> Iterator[None]:
+    """A context of this thread that names a device by its number, or the CPU."""
+    before, _scope.place = _scope.place, place
+    try:
+        yield
+    finally:
+        _scope.place = before
 
 
 def set_backend(backend: str) -> None:
@@ -136,9 +166,10 @@ def set_backend(backend: str) -> None:
 
     Args:
         backend: `"cpu"` (compiled kernels), `"cuda"` (plans of `fit`, `evaluate`,
-            `predict` and `function` on the first GPU, through CuPy; eager ops stay on
-            the CPU) or `"reference"` (readable NumPy, slow, the oracle of the tests).
-            The environment variable `FASTNN_BACKEND` sets the initial choice.
+            `predict` and `function` on the first GPU, through CuPy; eager ops run on it
+            within `fastnn.device("gpu:0")`) or `"reference"` (readable NumPy, slow, the
+            oracle of the tests). The environment variable `FASTNN_BACKEND` sets the
+            initial choice.
 
     Raises:
         ValueError: for any other name.

@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.backends.cuda import source
 from fastnn.backends.cuda.compiler import included
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DATA_TYPES, library_call
-from fastnn.backends.cuda.launches import Launch, Product
+from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
 from fastnn.opset._dtypes import know
 
@@ -112,6 +112,21 @@ class EmulatedDevice:
     def release(self) -> None:
         self.released += 1
 
+    def export(self, operand: Operand, owner: Any, **options: Any) -> Any:
+        return view(operand).__dlpack__()
+
+    def interface(self, operand: Operand, owner: Any) -> dict[str, Any]:
+        found = dict(view(operand).__array_interface__)
+        return found | {"data": (operand.address, False)}
+
+    def adopt(self, x: Any) -> tuple[Memory, Operand]:
+        array: np.ndarray = x.array
+        strides = tuple(s // array.itemsize for s in array.strides)
+        place, size = array.ctypes.data, array.nbytes
+        memory = np.frombuffer((ctypes.c_char * size).from_address(place), np.uint8)
+        operand = Operand(place, array.dtype.name, array.shape, strides)
+        return Memory(place, size, memory), operand
+
     def program(self, tasks: Sequence[Launch | Product]) -> Callable[[int], None]:
         self.prepare([t for t in tasks if isinstance(t, Launch)])
 
@@ -134,6 +149,17 @@ class EmulatedDevice:
         self._functions[task.symbol](
             arguments.ctypes.data, Dim3(task.blocks, 1, 1), Dim3(task.threads, 1, 1)
         )
+
+
+def view(operand: Operand) -> np.ndarray:
+    """An operand's memory as an array."""
+    dtype = np.dtype(know(operand.dtype))
+    spans = zip(operand.shape, operand.strides, strict=True)
+    count = 1 + sum((n - 1) * s for n, s in spans) if operand.size else 0
+    raw = (ctypes.c_char * (count * dtype.itemsize)).from_address(operand.address)
+    flat = np.frombuffer(raw, dtype)
+    strides = [s * dtype.itemsize for s in operand.strides]
+    return np.lib.stride_tricks.as_strided(flat, operand.shape, strides)
 
 
 _TYPES = {code: name for name, code in DATA_TYPES.items()}

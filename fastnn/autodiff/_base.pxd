@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t
 
 cdef class TensorBase:
     cdef public int64_t _id
-    cdef public object _array  # ndarray, or None while tracing
+    cdef public object _host  # ndarray; None while tracing, or on a device only
+    cdef public object _remote  # what a device holds of it (on_device.py), or None
     cdef public object _value  # value of the traced graph, or None
     cdef readonly tuple _shape
     cdef readonly str _dtype

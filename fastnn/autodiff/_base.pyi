@@ -6,6 +6,8 @@ import numpy as np
 class TensorBase:
     _id: int
     _array: Any
+    _host: Any
+    _remote: Any
     _value: Any
     _shape: tuple[int, ...]
     _dtype: str
@@ -22,6 +24,8 @@ class TensorBase:
         shape: tuple[int, ...] | None = None,
         dtype: str | None = None,
     ) -> None: ...
+    def _alias(self) -> Any: ...
 
+def device_tensor(remote: Any, shape: tuple[int, ...], dtype: str) -> Any: ...
 def fresh_id() -> int: ...
 def set_tensor_class(cls: type) -> None: ...

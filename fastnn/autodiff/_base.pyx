@@ -51,12 +51,12 @@ cdef class TensorBase:
     def __init__(self, array=None, value=None, tuple shape=None, str dtype=None):
         cdef cnp.ndarray arr
         self._id = _next_id()
-        self._array = array
+        self._host = array
         self._value = value
         if array is not None:
             if not cnp.PyArray_ISBEHAVED_RO(array):  # aligned, bytes in our order
-                self._array = np.array(array, array.dtype.newbyteorder("="))
-            arr = self._array
+                self._host = np.array(array, array.dtype.newbyteorder("="))
+            arr = self._host
             shape = array.shape
             dtype = _NAME_OF.get(cnp.PyArray_TYPE(arr))
             if dtype is None and arr.dtype.name == "bfloat16":
@@ -69,6 +69,25 @@ cdef class TensorBase:
         self._shape = shape
         self._dtype = dtype
         self._code = code_of(dtype)
+
+    @property
+    def _array(self):
+        """The values; what only a device has is fetched."""
+        if self._remote is not None:
+            self._remote.fetch(self)
+        return self._host
+
+    @_array.setter
+    def _array(self, array):
+        if self._remote is not None:
+            self._remote.replaced()
+        self._host = array
+
+    def _alias(self):
+        """The same value as another tensor, with an id of its own."""
+        cdef TensorBase t = new_tensor(None, self._shape, self._dtype)
+        t._host, t._remote, t._value = self._host, self._remote, self._value
+        return t
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         """Read-only memory of the values: `memoryview(t)`, `hashlib.sha256(t)`."""
@@ -125,10 +144,17 @@ cdef object new_tensor(cnp.ndarray array, tuple shape, str dtype):
     cdef TypeObject* cls = <TypeObject*><PyObject*>_tensor_class
     cdef TensorBase t = cls.tp_new(cls, <PyObject*>_no_arguments, NULL)
     t._id = _next_id()
-    t._array = array
+    t._host = array
     t._shape = shape
     t._dtype = dtype
     t._code = code_of(dtype)
+    return t
+
+
+def device_tensor(remote, tuple shape, str dtype):
+    """A tensor whose values lie on a device."""
+    cdef TensorBase t = new_tensor(None, shape, dtype)
+    t._remote = remote
     return t
 
 

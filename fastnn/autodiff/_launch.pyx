@@ -260,15 +260,42 @@ def encode_attrs(op, attrs):
 # -- running ---------------------------------------------------------------------------
 
 
-cdef int _check_values(OpHandle h, tuple inputs) except -1:
+cdef int _scopes = 0  # contexts that name a device, in all threads
+cdef object _on_device = None  # the module, when a device is first met
+
+
+def scopes_open(int change=0):
+    """How many contexts name a device, after so many more."""
+    global _scopes
+    _scopes += change
+    return _scopes
+
+
+cdef object _devices():
+    global _on_device
+    if _on_device is None:
+        from fastnn.autodiff import on_device
+        _on_device = on_device
+    return _on_device
+
+
+cdef bint _elsewhere(OpHandle h, tuple inputs) except -1:
+    """Whether a device computes this; else the inputs are on the host afterwards."""
     cdef Py_ssize_t i
+    cdef TensorBase t
+    cdef bint remote = False
     for i in range(PyTuple_GET_SIZE(inputs)):
-        if (<TensorBase>PyTuple_GET_ITEM(inputs, i))._array is None:
+        t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
+        if t._remote is not None:
+            remote = True
+        elif t._host is None:
             raise PlanError(
                 f"[{h.name}] a tensor of a traced function is used outside of it, "
                 f"where it has no value: return it from the function instead"
             )
-    return 0
+    if not remote and not _scopes:
+        return False
+    return _devices().computes(inputs)
 
 
 cdef int _launch(
@@ -285,7 +312,7 @@ cdef int _launch(
     cdef tuple shape
     for i in range(PyTuple_GET_SIZE(inputs)):
         t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
-        array = t._array
+        array = t._host
         total += cnp.PyArray_SIZE(array)
         shape = None
         if h.pointwise:
@@ -317,7 +344,7 @@ cdef int _launch(
 
 cdef list _run_reference(OpHandle h, tuple inputs, tuple attrs):
     specs = _infer(h, inputs, attrs)
-    arrays = [(<TensorBase>t)._array for t in inputs]
+    arrays = [(<TensorBase>t)._host for t in inputs]
     results = run_reference(h.op, arrays, attrs, specs)
     return [new_tensor(a, s[0], s[1]) for a, s in zip(results, specs)]
 
@@ -329,17 +356,17 @@ cdef object _view(OpHandle h, TensorBase x, tuple attrs):
     if x._is_variable:
         x._shared = True  # plans write variables in place: they copy it first
     if h.view == SLICE:  # every batch has bounds of its own: its rule would be asked
-        array = h.ref(x._array, *attrs)
+        array = h.ref(x._host, *attrs)
         return new_tensor(array, (<object>array).shape, x._dtype)
     shape, dtype = _known(h, (x,), attrs).specs[0]
     if h.view == RESHAPE:
-        array = reshaped(x._array, shape)
+        array = reshaped(x._host, shape)
     elif h.view == TRANSPOSE:
-        array = transposed(x._array, attrs[0])
+        array = transposed(x._host, attrs[0])
     elif h.view == REPEAT:
-        array = repeated(x._array, shape)
+        array = repeated(x._host, shape)
     else:
-        array = h.ref(x._array, *attrs)
+        array = h.ref(x._host, *attrs)
     return new_tensor(array, shape, dtype)
 
 
@@ -352,7 +379,8 @@ cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
     cdef tuple shape
     cdef str dtype
     cdef int code
-    _check_values(h, inputs)
+    if _elsewhere(h, inputs):
+        return _devices().run(h.op, inputs, attrs, _infer(h, inputs, attrs))[0]
     if h.view:
         return _view(h, first, attrs)
     if h.host or _settings["_backend"] == "reference":
@@ -375,9 +403,9 @@ cdef object run_one(OpHandle h, tuple inputs, tuple attrs):
 cdef bint _owns(TensorBase t) except -1:
     """Whether nobody but this variable holds its array."""
     cdef cnp.ndarray array
-    if not t._is_variable or Py_REFCNT(<PyObject*>t._array) != 1:
+    if not t._is_variable or Py_REFCNT(<PyObject*>t._host) != 1:
         return False
-    array = t._array
+    array = t._host
     return cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISWRITEABLE(array)
 
 
@@ -395,13 +423,18 @@ cdef bint overwrite(OpHandle h, tuple inputs, tuple attrs) except -1:
     cdef Known known
     if h.host or _settings["_backend"] == "reference" or h.entry == NULL:
         return False
+    if _scopes:
+        return False
+    for i in range(h.n_in):
+        if (<TensorBase>inputs[i])._remote is not None:
+            return False
     for i in range(h.n_out):
         if not _owns(<TensorBase>inputs[h.inplace[i]]):
             return False
     known = _known(h, inputs, attrs)
     for i in range(h.n_out):
         t = <TensorBase>inputs[h.inplace[i]]
-        array = t._array
+        array = t._host
         _fill_dense(&views[i], array, t._code)
         total += cnp.PyArray_SIZE(array)
     _launch(h, inputs, attrs, known.specs[0][0], views, total, known)
@@ -420,7 +453,8 @@ cdef list run_all(OpHandle h, tuple inputs, tuple attrs):
     cdef int code
     if h.n_out == 1:
         return [run_one(h, inputs, attrs)]
-    _check_values(h, inputs)
+    if _elsewhere(h, inputs):
+        return _devices().run(h.op, inputs, attrs, _infer(h, inputs, attrs))
     if h.host or _settings["_backend"] == "reference":
         return _run_reference(h, inputs, attrs)
     if h.entry == NULL:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class Protocols:
     __slots__ = ()
 
     if TYPE_CHECKING:
+        _is_variable: bool
+        _remote: Any
 
         @property
         def ndim(self) -> int: ...
@@ -30,16 +32,48 @@ class Protocols:
         return array.copy() if copy else _read_only(array)
 
     def __dlpack__(self, **options: Any) -> Any:
-        """The values for another library, without a copy where NumPy needs none.
+        """The values for another library, where they lie.
 
         Raises:
             BufferError: for dtypes that DLPack or NumPy's export does not have
-                (bfloat16), and where the options ask for a copy that is not allowed.
+                (bfloat16 on the host), and where the options ask for a copy that is
+                not allowed.
         """
-        return self._exported("__dlpack__()").__dlpack__(**options)
+        lent = self._lent
+        if lent is None or options.get("dl_device") == (1, 0):
+            return self._exported("__dlpack__()").__dlpack__(**options)
+        array = lent.array
+        return array.device.export(array.operand, array, **options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
+        lent = self._lent
+        if lent is not None:
+            return 2, lent.array.device.index  # kDLCUDA
         return self._concrete("__dlpack_device__()").__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where the values lie on a GPU, for libraries without DLPack.
+
+        Raises:
+            AttributeError: the tensor is on the host, so that it seems not to have it.
+        """
+        lent = self._lent
+        if lent is None:
+            raise AttributeError(
+                "[Tensor] __cuda_array_interface__ is for tensors on a GPU"
+            )
+        found: dict[str, Any] = lent.array.device.interface(
+            lent.array.operand, lent.array
+        )
+        return found
+
+    @property
+    def _lent(self) -> Any:
+        """What a device holds of a tensor that lives there; None for those of the host,
+        and variables, which live there as well.
+        """
+        return None if self._is_variable else self._remote
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         """`fastnn.array_api`, the functions for these arrays (array API standard).
@@ -59,17 +93,25 @@ class Protocols:
 
     @property
     def device(self) -> str:
-        return "cpu"
+        """`"cpu"`, or `"gpu:0"`, `"gpu:1"`... for a tensor that lives there."""
+        lent = self._lent
+        return "cpu" if lent is None else f"gpu:{lent.array.device.index}"
 
-    def to_device(self, device: str, stream: Any = None) -> Self:
-        """The tensor; there is no other device.
+    def to_device(self, device: str, stream: Any = None) -> Tensor:
+        """The tensor on a device: itself if it is there, else a copy.
+
+        Args:
+            device: `"cpu"`, `"gpu:0"`...; a `Tensor.device`.
+            stream: nothing but None.
 
         Raises:
-            ValueError: for another one.
+            ValueError: for another name. BackendError: for a GPU that is not there.
         """
-        if device != "cpu":
-            raise ValueError(f"[Tensor] the only device is 'cpu', received {device!r}")
-        return self
+        from fastnn.autodiff.scopes import moved
+
+        if stream is not None:
+            raise ValueError(f"[Tensor] stream must be None, received {stream!r}")
+        return moved(self, device)
 
     @property
     def mT(self) -> Tensor:  # noqa: N802  (the standard's name)

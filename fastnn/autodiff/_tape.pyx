@@ -215,10 +215,10 @@ cdef object _kept(_State state, TensorBase t):
     cdef TensorBase now
     if not t._is_variable:
         return t
-    if state.tracer is not None:
+    if state.tracer is not None or t._remote is not None:
         return t._snapshot()
     t._shared = True
-    now = new_tensor(t._array, t._shape, t._dtype)
+    now = new_tensor(t._host, t._shape, t._dtype)
     now._id = t._id
     now._watch = t._watch
     return now

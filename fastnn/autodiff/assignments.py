@@ -71,6 +71,7 @@ class Assignments:
     _shape: tuple[int, ...]
     _dtype: str
     _array: Any
+    _remote: Any
     _shared: bool
     path: str
 
@@ -98,6 +99,11 @@ class Assignments:
         if current.tracer is not None:
             current.tracer.assign_variable(self, tensor)
         else:
+            if tensor._remote is not None:
+                from fastnn.autodiff import on_device
+
+                if on_device.assigned(cast("Variable", self), tensor):
+                    return self
             array = tensor._concrete("assign()")
             self._array, self._shared = own_array(array, tensor._is_variable)
         return self
@@ -114,6 +120,8 @@ class Assignments:
         if not self._array.flags.writeable:
             return False
         np.copyto(self._array, value, casting="unsafe")
+        if self._remote is not None:
+            self._remote.replaced()
         return True
 
     def assign_add(self, delta: Any) -> Self:

@@ -10,7 +10,6 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.autodiff import raw
-from fastnn.autodiff._base import fresh_id
 from fastnn.autodiff._tape import (
     ContextBase,
     Tape,
@@ -335,10 +334,8 @@ def stop_gradient(variable: Any) -> Any:
     """The same value, through which no gradient flows."""
 
     def stop(t: Any) -> Tensor:
-        t = convert_to_tensor(t)._snapshot()
-        out = Tensor(t._array, t._value, t._shape, t._dtype)
-        out._id = fresh_id()
-        return out
+        alias: Tensor = convert_to_tensor(t)._snapshot()._alias()
+        return alias
 
     return tree.map_structure(stop, variable)
 

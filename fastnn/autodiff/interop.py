@@ -9,6 +9,25 @@ import numpy as np
 
 from fastnn.autodiff._arrays import native
 from fastnn.autodiff.tensor import Tensor
+from fastnn.errors import BackendError
+
+CUDA = 2  # kDLCUDA
+
+
+def _of_device(x: Any, index: int) -> Tensor:
+    from fastnn.autodiff.on_device import lent
+    from fastnn.backends.cuda.arrays import DeviceArray
+    from fastnn.backends.cuda.device import device
+
+    try:
+        there = device(index)
+    except BackendError as error:
+        raise BufferError(
+            f"[from_dlpack] {type(x).__name__} on gpu:{index} cannot be read in place: "
+            f"{error}. Or copy it to CPU memory"
+        ) from error
+    memory, operand = there.adopt(x)
+    return lent(DeviceArray(there, memory, operand), operand.shape, operand.dtype)
 
 
 def from_dlpack(x: Any) -> Tensor:
@@ -17,18 +36,22 @@ def from_dlpack(x: Any) -> Tensor:
     Nothing is copied: what the other side writes later shows in the tensor.
 
     Args:
-        x: any object with `__dlpack__` in CPU memory: torch, JAX, NumPy, CuPy's host
-            arrays...
+        x: any object with `__dlpack__` in the memory of the CPU or a GPU: torch, JAX,
+            NumPy, CuPy...
 
     Raises:
-        TypeError: for an object without `__dlpack__`. BufferError: for memory that is
-            not the CPU's, and dtypes that NumPy does not take.
+        TypeError: for an object without `__dlpack__`. BufferError: for memory of other
+            devices, or of a GPU that cannot be used here, and dtypes that NumPy does
+            not take.
     """
     if not hasattr(x, "__dlpack__"):
         raise TypeError(
             f"[from_dlpack] needs an object with __dlpack__, received "
             f"{type(x).__name__}: convert_to_tensor takes anything like an array"
         )
+    kind, index = x.__dlpack_device__() if hasattr(x, "__dlpack_device__") else (1, 0)
+    if kind == CUDA:
+        return _of_device(x, index)
     try:
         return Tensor(native(np.from_dlpack(x)))
     except (BufferError, RuntimeError) as error:

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastnn import tree
-from fastnn.autodiff._base import fresh_id
 from fastnn.autodiff._tape import Tape, record_custom, state
 from fastnn.autodiff.grad import GradientTape
 from fastnn.autodiff.tensor import Tensor, Variable, living_variables, variables_among
@@ -127,10 +126,7 @@ def _copy(t: Any) -> Any:
         raise TypeError(
             f"[remat] the function must return tensors, received {type(t).__name__}"
         )
-    t = t._snapshot()
-    out = Tensor(t._array, t._value, t._shape, t._dtype)
-    out._id = fresh_id()
-    return out
+    return t._snapshot()._alias()
 
 
 @contextmanager

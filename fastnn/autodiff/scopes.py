@@ -6,8 +6,11 @@ from __future__ import annotations
 from _thread import _local
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from fastnn import config
 from fastnn._registry import export
+from fastnn.autodiff._launch import scopes_open
 from fastnn.autodiff._tape import state
 
 
@@ -31,26 +34,64 @@ class init_scope:  # noqa: N801  (TensorFlow's name)
 @export("keras")
 @contextmanager
 def device(device_name: str) -> Iterator[None]:
-    """Context in which tensors are made, and ops run, on a device.
+    """Context in which tensors are made, and ops and plans run, on a device.
+
+    Tensors stay where they were made: outside of any context an op runs where its
+    inputs are. Variables are on the host, and on each device that has read them.
 
     Args:
-        device_name: `"cpu"` or `"cpu:0"`: there is no other device so far.
+        device_name: `"cpu"`, or `"gpu"`, `"gpu:0"`, `"gpu:1"`...; `"cuda"` is the same.
 
     Raises:
-        ValueError: for another one, or what is no string.
+        ValueError: for another one, or what is no string. BackendError: for a GPU where
+            there is no CuPy, no driver or no such device.
     """
+    place = _place(device_name, "device")
+    if place != config.CPU:
+        from fastnn.backends.cuda.device import device as find
+
+        find(place)
+    scopes_open(1)
+    try:
+        with config.device_scoped(place):
+            yield
+    finally:
+        scopes_open(-1)
+
+
+def moved(tensor: Any, device_name: str) -> Any:
+    """The value of a tensor on a device."""
+    place = _place(device_name, "Tensor.to_device")
+    if place == config.CPU:
+        from fastnn.autodiff.tensor import Tensor
+
+        return tensor if tensor._lent is None else Tensor(tensor._array)
+    from fastnn.autodiff.on_device import to_device
+    from fastnn.backends.cuda.device import device as find
+
+    lent, wanted = tensor._lent, find(place)
+    if lent is not None and lent.array.device is wanted:
+        return tensor
+    return to_device(tensor, wanted)
+
+
+def _place(device_name: str, where: str) -> int:
+    """The number of a device by its name, CPU for that of the processor."""
     if not isinstance(device_name, str):
         raise ValueError(
-            "[device] device_name must be a string such as 'cpu:0', received "
+            f"[{where}] a device must be a string such as 'cpu:0', received "
             f"{device_name!r}."
         )
     plain = device_name.lower().rpartition("/")[2].removeprefix("device:")
+    kind, _, number = plain.partition(":")
+    if kind in ("gpu", "cuda") and (number or "0").isdecimal():
+        return int(number or 0)
     if plain not in ("cpu", "cpu:0"):
         raise ValueError(
-            f"[device] the only device is 'cpu:0', received {device_name!r}: leave the "
-            "context away, or write 'cpu:0'."
+            f"[{where}] devices are 'cpu:0' and 'gpu:0', 'gpu:1'..., received "
+            f"{device_name!r}."
         )
-    yield
+    return config.CPU
 
 
 class _Symbolic(_local):

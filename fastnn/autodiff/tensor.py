@@ -17,6 +17,7 @@ from fastnn.autodiff import _autocast, _shown
 from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
 from fastnn.autodiff._base import set_tensor_class
 from fastnn.autodiff._calls import Operators, numbers, set_combine
+from fastnn.autodiff._launch import scopes_open
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.assignments import Assignments, noted, own_array
@@ -187,7 +188,7 @@ class Tensor(Protocols, Operators):
     @property
     def is_symbolic(self) -> bool:
         """True while a function is being traced: the value does not exist yet."""
-        return self._array is None
+        return self._host is None and self._remote is None
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array of its own (a copy).
@@ -359,7 +360,8 @@ class Variable(Assignments, Tensor):
         value = initial_value() if callable(initial_value) else initial_value
         if isinstance(value, Variable):
             value = value._array  # what it holds now, also while tracing
-        tensor = convert_to_tensor(value, dtype)
+        with config.device_scoped(config.CPU):  # a device gets it when it reads it
+            tensor = convert_to_tensor(value, dtype)
         # True: someone else may hold this very array.
         array, self._shared = own_array(tensor._concrete("Variable()"))
         super().__init__(array)
@@ -398,6 +400,12 @@ class Variable(Assignments, Tensor):
         tracer = state().tracer
         if tracer is not None:
             return self._same_to_tapes(tracer.read_variable(self))
+        if self._remote is not None or scopes_open():
+            from fastnn.autodiff import on_device
+
+            found = on_device.snapshot(self)
+            if found is not None:
+                return self._same_to_tapes(found)
         self._shared = True
         return self._same_to_tapes(Tensor(self._array))
 
@@ -415,7 +423,10 @@ class Variable(Assignments, Tensor):
             if sys.getrefcount(self._array) > 2:
                 self._array = self._array.copy()
             self._shared = False
-        return self._array
+        array: np.ndarray = self._array
+        if self._remote is not None:
+            self._remote.replaced()
+        return array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         self._shared = True
@@ -491,8 +502,19 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
             f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
         )
     if dtype is None:
-        return Tensor(native(array))
+        return _made(native(array))
     _dtypes.know(dtype)
     if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
         check_fits("convert_to_tensor", array, dtype)
-    return Tensor(array.astype(dtype, copy=False))
+    return _made(array.astype(dtype, copy=False))
+
+
+def _made(array: np.ndarray) -> Tensor:
+    """A tensor where the context says."""
+    if scopes_open() and state().tracer is None:
+        from fastnn.autodiff import on_device
+
+        device = on_device.chosen()
+        if device is not None:
+            return on_device.to_device(Tensor(array), device)
+    return Tensor(array)

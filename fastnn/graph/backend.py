@@ -23,4 +23,4 @@ def make_plan(graph: Graph, *, planned: bool = True) -> Any:
     from fastnn.backends.cuda.device import device
     from fastnn.graph.device_plan import DevicePlan
 
-    return DevicePlan(graph, device())
+    return DevicePlan(graph, device(config.device_scope() or 0))

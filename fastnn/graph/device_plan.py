@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.autodiff.on_device import Resident, resident
 from fastnn.backends.cuda import rules
 from fastnn.backends.cuda.faults import Faults
 from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
@@ -48,6 +49,7 @@ class DevicePlan:
         layout = self._layout = Layout(graph)
         steps = schedule(layout, 1)
         self._variables = [var for var, _ in graph.variables.values()]
+        self._residents: dict[int, Resident] = {}  # variables that a step uses
         self._written = [
             i for i, key in enumerate(graph.variables) if key in graph.updates
         ]
@@ -92,7 +94,16 @@ class DevicePlan:
         return int(1 + sum((n - 1) * s for n, s in spans)) * item
 
     def _allocate(self, sizes: dict[tuple[str, int], int]) -> dict[Any, Memory]:
-        return {key: self._device.allocate(max(n, 1)) for key, n in sizes.items()}
+        """A variable has its place already if another plan of the device uses it."""
+        places = {}
+        for (home, key), n in sizes.items():
+            if home == VARIABLES:
+                place = resident(self._variables[key], self._device)
+                self._residents[key] = place
+                places[home, key] = place.memory
+            else:
+                places[home, key] = self._device.allocate(max(n, 1))
+        return places
 
     def _upload_constants(self, layout: Layout) -> None:
         home = self._places[CONSTS, 0]
@@ -155,18 +166,20 @@ class DevicePlan:
         return int(self._places[ARENA, 0].nbytes)
 
     def run(self, inputs: list[np.ndarray] | None = None, steps: int = 1) -> list:
-        """Upload, run `steps` times, download: variables that changed, and outputs."""
+        """Run `steps` times and fetch the outputs.
+
+        Variables that the host has written since are uploaded first; those that a step
+        writes stay on the device until the host asks.
+        """
         with self._lock:
             for i, array in enumerate(inputs or ()):
                 self._upload_input(i, array)
-            for i, var in enumerate(self._variables):
-                if (VARIABLES, i) in self._places:
-                    self._device.upload(self._places[VARIABLES, i], 0, var._array)
+            for i, place in self._residents.items():
+                place.ready(self._variables[i])
             self._run(steps)
-            self._faults.check()
             for i in self._written:
-                buffer = self._variables[i]._buffer()
-                self._device.download(self._places[VARIABLES, i], 0, buffer)
+                self._residents[i].written()
+            self._faults.check()
             return [self._read(v) for v in self._layout.outputs]
 
     def _upload_input(self, index: int, array: np.ndarray) -> None:

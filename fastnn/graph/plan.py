@@ -268,6 +268,8 @@ class Plan:
             if written and var._shared:
                 del array  # a reference more, and it would be copied
                 array = var._buffer()
+            elif written and var._remote is not None:
+                var._remote.replaced()
             if bound.get(slot) is not array:
                 self._bind(slot, array)
 

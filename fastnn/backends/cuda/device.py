@@ -67,6 +67,14 @@ def device(index: int = 0) -> CudaDevice:
     return CudaDevice(index)
 
 
+def opened() -> list[CudaDevice]:
+    """The devices that were asked for in this process."""
+    return list(_opened)
+
+
+_opened: list[CudaDevice] = []
+
+
 class CudaDevice:
     """Memory and one stream of a GPU; see protocol.Device.
 
@@ -89,6 +97,7 @@ class CudaDevice:
         self._compiler = Compiler(cupy.cuda.nvrtc, architecture, cache_folder())
         with self._device:
             self._stream = cupy.cuda.Stream(non_blocking=True)
+        _opened.append(self)
 
     # -- memory ----------------------------------------------------------------------
 

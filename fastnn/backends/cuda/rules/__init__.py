@@ -89,14 +89,18 @@ def family(*names: str) -> Callable[[Rule], Rule]:
 
 def find_rule(name: str) -> Rule | None:
     """The rule of an op's kernel; None where the backend has none yet."""
-    if not _RULES:
-        for module in _MODULES:
-            import_module(f"{__name__}.{module}")
+    _import_all()
     found = _RULES.get(name)
     if found is not None:
         return found
     family = _kernel_families().get(name)
     return None if family is None else _FAMILIES.get(family)
+
+
+@cache
+def _import_all() -> None:
+    for module in _MODULES:
+        import_module(f"{__name__}.{module}")
 
 
 @cache
