@@ -284,7 +284,7 @@ PARTS = {
 
 def settings() -> dict[str, Any]:
     """What products of float32 are allowed to be, framework by framework."""
-    found: dict[str, Any] = {"fastnn": "float32"}
+    found: dict[str, Any] = {"fastnn": fastnn.config.float32_matmul_precision()}
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         found["torch matmul TF32"] = torch.backends.cuda.matmul.allow_tf32

@@ -178,6 +178,33 @@ def set_backend(backend: str) -> None:
     _backend = _one_of("set_backend", backend, _BACKENDS)
 
 
+_MATMUL_PRECISIONS = ("highest", "high")
+_float32_matmul_precision = "highest"
+
+
+def float32_matmul_precision() -> str:
+    """What products of float32 matrices are on a GPU: "highest" or "high"."""
+    return _float32_matmul_precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Sets what a GPU may make of products and convolutions of float32 from now on.
+
+    Plans that exist keep what they were made with; the CPU computes in float32 always.
+
+    Args:
+        precision: `"highest"` (float32, the default) or `"high"`: factors rounded to
+            TF32, 10 bits of mantissa, which tensor cores multiply many times faster.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    global _float32_matmul_precision
+    _float32_matmul_precision = _one_of(
+        "set_float32_matmul_precision", precision, _MATMUL_PRECISIONS
+    )
+
+
 def get_num_threads() -> int:
     """Threads that kernels and plans may use, the calling one included.
 

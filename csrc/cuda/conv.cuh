@@ -143,6 +143,17 @@ struct FilterGradient : ConvShape<n> {
   }
 };
 
+// The left factor of a problem without groups, (rows, depth), as a dense matrix.
+template <template <class, int> class Problem, class S>
+FASTNN_DEVICE void unfold(const Args<2, 1, kConvNumbers>& a) {
+  const Problem<S, kConvNumbers> p(a.in, a.number, 0);
+  const int64_t depth = p.depth();
+  for_elements(p.rows() * depth, [&](int64_t at) {
+    const int64_t row = at / depth;
+    store(a.out[0].template ptr<S>(), at, p.left(p.row(row), p.line(at - row * depth)));
+  });
+}
+
 constexpr int kConvTile = 64, kConvDepth = 8, kConvThreads = 256, kConvStep = 4;
 
 // Each thread has 4 x 4 elements of a tile of 64 x 64. What is left of `finish` is

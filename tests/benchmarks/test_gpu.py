@@ -38,7 +38,7 @@ def test_every_part_gives_a_result(run, tmp_path) -> None:
     assert found["curves"]["dense"]["all"] < 1e-4
     assert found["train"]["reg32"]["us per sample"]["fastnn"] > 0
     assert found["resnet"]["fastnn"] > 0
-    assert written["TF32"]["fastnn"] == "float32"
+    assert written["TF32"]["fastnn"] == "highest"
 
 
 def test_a_part_that_fails_leaves_its_error_and_the_others_run(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import config
 from fastnn.backends.cuda.compiler import Compiler, cache_folder
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DEFAULT_ALGORITHM, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
@@ -236,7 +237,8 @@ class CudaDevice:
     def _product(self, product: Product) -> Call:
         """A call of cuBLAS; the handle is the thread's, on its current stream."""
         cublas, handle = self._cupy.cuda.cublas, self._cupy.cuda.device
-        call = library_call(product)
+        rounded = config.float32_matmul_precision() == "high"
+        call = library_call(product, tf32=rounded)
         scale = np.float64 if call.compute == COMPUTE_64F else np.float32
         one, zero = np.ones((), scale), np.zeros((), scale)
         kinds = call.a.transposed, call.b.transposed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution: one implicit matrix product for each direction."""
+"""Convolution: one implicit matrix product for each direction, or an unfolded one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
-from fastnn.backends.cuda.rules import MAX_BLOCKS, rule
-from fastnn.backends.cuda.rules.gemm import activation_row
+from fastnn.backends.cuda.rules import MAX_BLOCKS, rule, unfolded
+from fastnn.backends.cuda.rules.gemm import activation_row, product
+from fastnn.backends.cuda.rules.rows import dense_copy
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastnn.backends.cuda.rules import Call
+    from fastnn.backends.cuda.rules import Call, Scratch
 
 SPATIAL = 3
 TILE = 64
@@ -72,12 +73,19 @@ def _blocks(rows: int, columns: int, jobs: int) -> int:
 
 def _biased(
     problem: str,
-    ins: tuple[Operand, ...],
-    y: Operand,
+    call: Call,
     numbers: tuple[int, ...],
     activation: tuple[str, float],
 ) -> list[Task]:
-    x, w, bias = ins
+    (x, w, bias), y = call.ins, call.outs[0]
+    pixels, depth = prod(y.shape[:-1]), prod(w.shape[:-2]) * x.shape[-1]
+    if unfolded.fits(x, numbers, pixels, depth):
+        images = image(x), filters(w)
+        sizes = (pixels, depth)
+        rows, made = unfolded.rows_of(problem, *images, numbers, sizes, call.scratch)
+        weights, more = _weights(problem, w, call.scratch)
+        last = unfolded.biased(rows, weights, bias, y, activation, call.scratch)
+        return [*made, *more, *last]
     row, alpha = activation_row(*activation)
     groups = numbers[18]
     columns = y.shape[-1] // groups
@@ -94,13 +102,25 @@ def _biased(
     ]
 
 
+def _weights(problem: str, w: Operand, scratch: Scratch) -> tuple[Operand, list[Task]]:
+    """The right factor of unfolded rows."""
+    if problem == "InputGradient":
+        return unfolded.turned(w, scratch)
+    made: list[Task] = []
+    if not unfolded.is_dense(w):
+        w, copied = dense_copy(w, scratch)
+        made.append(copied)
+    flat = dense(w.address, w.dtype, (prod(w.shape[:-1]), w.shape[-1]))
+    return flat, made
+
+
 @rule("conv")
 def conv(call: Call) -> list[Task]:
     """The convolution with bias and activation."""
     numbers = _numbers(
         call.ins[0].shape, call.ins[1].shape, call.outs[0].shape, call.attrs[:4]
     )
-    return _biased("Forward", call.ins, call.outs[0], numbers, call.attrs[4:6])
+    return _biased("Forward", call, numbers, call.attrs[4:6])
 
 
 @rule("conv_transpose")
@@ -109,7 +129,7 @@ def conv_transpose(call: Call) -> list[Task]:
     numbers = _numbers(
         call.outs[0].shape, call.ins[1].shape, call.ins[0].shape, call.attrs[1:5]
     )
-    return _biased("InputGradient", call.ins, call.outs[0], numbers, call.attrs[5:7])
+    return _biased("InputGradient", call, numbers, call.attrs[5:7])
 
 
 @rule("conv_grad_input")
@@ -118,6 +138,15 @@ def conv_grad_input(call: Call) -> list[Task]:
     dy, w, y = call.ins
     dx = call.outs[0]
     numbers = _numbers(dx.shape, w.shape, dy.shape, call.attrs[:4])
+    pixels, depth = prod(dx.shape[:-1]), prod(w.shape[:-2]) * dy.shape[-1]
+    if unfolded.fits(dy, numbers, pixels, depth):
+        images, sizes = (image(dy), filters(w)), (pixels, depth)
+        rows, made = unfolded.rows_of(
+            "InputGradient", *images, numbers, sizes, call.scratch
+        )
+        weights, more = unfolded.turned(w, call.scratch)
+        last = unfolded.back(rows, weights, y, dx, call.attrs[4:6], call.scratch)
+        return [*made, *more, *last]
     row, alpha = activation_row(call.attrs[4], call.attrs[5], "_grad")
     return [
         Launch(
@@ -141,6 +170,16 @@ def conv_grad_kernel(call: Call) -> list[Task]:
     groups, inputs, outputs = numbers[18:21]
     depth = prod(dy.shape[:-1])
     rows = prod(dw.shape[:-2]) * inputs
+    if unfolded.fits(x, numbers, depth, rows):
+        images, sizes = (image(x), filters(dw)), (depth, rows)
+        left, made = unfolded.rows_of("Forward", *images, numbers, sizes, call.scratch)
+        turned = left._replace(shape=left.shape[::-1], strides=left.strides[::-1])
+        if not unfolded.is_dense(dy):
+            dy, copied = dense_copy(dy, call.scratch)
+            made.append(copied)
+        right = dense(dy.address, dy.dtype, (depth, outputs))
+        to = dense(dw.address, dw.dtype, (rows, outputs))
+        return [*made, *product(turned, right, to, call.scratch)]
     tiles = _blocks(rows, outputs, groups)
     chunks = max(1, min(depth // _MIN_DEPTH, _BUSY // tiles))
     written, to = dw.dtype, dw
@@ -148,7 +187,7 @@ def conv_grad_kernel(call: Call) -> list[Task]:
         written = "float64" if dw.dtype == "float64" else "float32"
         size = chunks * dw.size
         to = dense(call.scratch(size * ITEMSIZE[written]), written, (chunks, dw.size))
-    made: list[Task] = [
+    made = [
         Launch(
             "conv.cuh",
             f"conv_filter_gradient<{x.c_type}, {C_TYPES[written]}>",
