@@ -22,7 +22,7 @@ WHEEL_SETTINGS := --config-settings=build-dir=build/cmake \
 	--config-settings=cmake.define.FASTNN_TESTS=ON
 
 .PHONY: demo test test-cpp test-exhaustive test-isas test-sanitized test-asan test-tsan test-ops-sanitized \
-	test-keras test-long fuzz lint format wheel smoke bench bench-native dev clean help
+	test-keras test-long test-cuda fuzz lint format wheel smoke bench bench-native dev clean help
 
 help:
 	@echo "make demo   train on handwritten digits; curves and weights go to out/demo"
@@ -34,6 +34,7 @@ help:
 	@echo "make bench-native        kernels and barriers alone (needs libbenchmark-dev)"
 	@echo "make test-keras   files to and from Keras 3.15, in an environment with it"
 	@echo "make test-long    kills, broken disks and resumed runs by the thousand"
+	@echo "make test-cuda    every specialisation of the CUDA kernels, three architectures"
 	@echo "make fuzz         damaged files of every format, for FUZZ_SECONDS each"
 	@echo "make test-sanitized      C++ tests under address, undefined, thread sanitizers"
 	@echo "make test-ops-sanitized  op tests under the same"
@@ -78,6 +79,12 @@ test-keras: .venv-keras/.package
 test-long: $(VENV)/.package $(VENV)/.test
 	FASTNN_LONG=1 $(INSTALLED) -m pytest -q tests/saving/test_kills.py \
 		tests/saving/test_faults.py tests/saving/test_resume_random.py $(TEST_ARGS)
+
+# Nightly: all CUDA kernels that the records' samples ask for, compiled by NVRTC for
+# sm_80, sm_90 and sm_100, and by nvcc where there is one; no device is needed.
+test-cuda: $(VENV)/.package $(VENV)/.test
+	FASTNN_LONG=1 $(INSTALLED) -m pytest -q --durations=5 tests/cuda/test_compile.py \
+		$(TEST_ARGS)
 
 # Nightly: every format for a while, by changes that know its structure, and by Atheris,
 # which is led by the code that files reach and keeps those that reach more.

@@ -96,6 +96,14 @@ def cases(name: str, dtype: str, device: Device) -> list[Case]:
     return [make(name, dtype, narrowed(s, dtype), device) for s in given]
 
 
+def widened(sample: Any) -> Any:
+    """The sample with its 16-bit floats as float64, for the reference."""
+    inputs = tuple(
+        a.astype("float64") if a.dtype.name in HALVES else a for a in sample.inputs
+    )
+    return type(sample)(inputs, sample.attrs)
+
+
 @cache
 def launches(device: Device) -> dict[str, list[Launch]]:
     """By header, what the samples of all ops ask for."""

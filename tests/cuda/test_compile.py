@@ -8,6 +8,8 @@ all that the records' samples ask for, and three architectures.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 
 import cuda_nvrtc as nvrtc
 import cuda_parity as parity
@@ -16,7 +18,7 @@ from cuda_emulated import EmulatedDevice
 from op_cases import DTYPES
 
 from fastnn.backends.cuda import source
-from fastnn.backends.cuda.compiler import Compiler, options
+from fastnn.backends.cuda.compiler import OPTIONS, Compiler, options
 from fastnn.backends.cuda.launches import Launch
 from fastnn.errors import BackendError
 
@@ -97,3 +99,19 @@ def test_subnormal_floats_are_kept_and_products_not_fused_with_sums(tmp_path) ->
     assert "mul" in ptx
     assert "fma" not in ptx
     assert "ftz" not in ptx
+
+
+@pytest.mark.skipif(not LONG or not shutil.which("nvcc"), reason="FASTNN_LONG, nvcc")
+def test_nvcc_makes_a_fat_binary_of_the_same_text(tmp_path) -> None:
+    text = "".join(
+        source.module_text(list(kernels.values())) for kernels in launches().values()
+    )
+    (tmp_path / "all.cu").write_text(text)
+    codes = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (80, 90, 100)]
+    include = f"-I{source.include_folder()}"
+    made = tmp_path / "all.fatbin"
+    command = ["nvcc", "-fatbin", *OPTIONS, *codes, include, "-o", str(made)]
+    subprocess.run([*command, str(tmp_path / "all.cu")], check=True)
+    cubin = made.read_bytes()
+    for kernels in launches().values():
+        assert all(symbol.encode() in cubin for symbol in kernels)

@@ -148,7 +148,7 @@ def test_the_one_device(name) -> None:
         assert ops.ones(2).device == "cpu"
 
 
-@pytest.mark.parametrize("name", ["gpu:0", "cpu:1", None])
+@pytest.mark.parametrize("name", ["tpu:0", "cpu:1", None])
 def test_other_devices(name) -> None:
     with pytest.raises(ValueError, match="cpu:0"), keras.device(name):
         pass
