@@ -151,6 +151,11 @@ def device_scope() -> int | None:
     return _scope.place
 
 
+def where() -> tuple[str, int | None]:
+    """What plans are made for: the backend, and the device of the context."""
+    return backend(), _scope.place
+
+
 @contextmanager
 def device_scoped(place: int) -> Iterator[None]:
     """A context of this thread that names a device by its number, or the CPU."""

@@ -25,7 +25,7 @@ class Runner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._plan: Any = None
-        self._backend = ""  # that the plan is for
+        self._where: Any = None  # that the plan is for
         self._quick = False  # whether the plan may run on lent arrays
         self._stepwise: NodeByNode | None = None
         self._planned = host_node(graph) is None
@@ -38,12 +38,12 @@ class Runner:
 
                 self._stepwise = NodeByNode(self.graph)
             return self._stepwise.run(arrays)
-        if self._plan is None or self._backend != config.backend():
+        if self._plan is None or self._where != config.where():
             from fastnn.graph.backend import make_plan
 
             plan = make_plan(self.graph)
             self._quick = plan.may_run_on
-            self._plan, self._backend = plan, config.backend()
+            self._plan, self._where = plan, config.where()
         dense = [
             a if a.flags.c_contiguous else np.ascontiguousarray(a).reshape(a.shape)
             for a in arrays

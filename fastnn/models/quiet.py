@@ -81,7 +81,7 @@ class QuietEpochs:
         for size, steps in ((self._batch, full), (rest, 1)):
             if not size or not steps:
                 continue
-            key = size, config.floatx(), config.epsilon(), config.backend()
+            key = size, config.floatx(), config.epsilon(), config.where()
             program = known.get(key)
             if program is None or not program.pace or program.result is not None:
                 return []

@@ -156,7 +156,7 @@ class StepRunner:
             parts += [(1, rest)] * (rest > 0 and start <= full)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
-                key = size, config.floatx(), config.epsilon(), config.backend()
+                key = size, config.floatx(), config.epsilon(), config.where()
                 program = known.get(key) or self._epoch_program(
                     kind, data, columns, size
                 )
@@ -396,7 +396,7 @@ class StepRunner:
     ) -> Program | None:
         """The program for these shapes; None when it cannot be traced."""
         given = tuple(a is None for a in tree.flatten(data))
-        settings = config.floatx(), config.epsilon(), config.backend()
+        settings = config.floatx(), config.epsilon(), config.where()
         key = (kind, tuple(specs), given, *settings)
         program = self._programs.get(key)
         if program is None:

@@ -182,6 +182,7 @@ def test_training_moves_between_devices_and_the_cpu(gpus) -> None:
 
     expected = trained(["cpu"] * 5)
     found = trained(["gpu:0", "cpu", "gpu:1", "gpu:0", "cpu"])
+    assert all(gpu.uploads for gpu in gpus), "each was used"
     for a, e in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
 
