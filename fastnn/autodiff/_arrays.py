@@ -56,6 +56,23 @@ def fits_int32(array: np.ndarray) -> bool:
     return array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
 
 
+def scalar_array(name: str, value: Any, dtype: str) -> np.ndarray:
+    """A number or array-like in a dtype of its kind that holds it."""
+    array = np.asarray(value)
+    if not is_float(dtype):
+        kind = array.dtype.kind
+        if kind == "O" and isinstance(value, int):  # beyond 64 bits
+            raise DTypeError(f"[{name}] {value} does not fit {dtype}")
+        if kind in "fcO":
+            raise DTypeError(
+                f"[{name}] cannot use {value!r} with an {dtype} tensor: cast the "
+                f'tensor first, cast(x, "float32")'
+            )
+        if kind in "iu":
+            check_fits(name, array, dtype)
+    return array.astype(dtype)
+
+
 def run_reference(op: Any, arrays: list, attrs: tuple, specs: list) -> list[np.ndarray]:
     """Outputs of the record's reference; of 16-bit floats in float32, as kernels do."""
     # The name of a dtype takes NumPy a microsecond.

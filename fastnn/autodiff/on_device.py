@@ -191,6 +191,14 @@ def to_device(tensor: Any, device: Device) -> Tensor:
     return lent(placed(tensor, device), tensor._shape, tensor._dtype)
 
 
+def made(tensor: Tensor) -> Tensor:
+    """A new tensor of the host, where the context says."""
+    if not scopes_open() or state().tracer is not None:
+        return tensor
+    device = chosen()
+    return tensor if device is None else to_device(tensor, device)
+
+
 # Numbers that operators meet again and again, by device, bytes and dtype.
 _scalars: dict[Any, DeviceArray] = {}
 

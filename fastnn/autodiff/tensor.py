@@ -13,8 +13,14 @@ import numpy as np
 
 from fastnn import config
 from fastnn._names import scoped
-from fastnn.autodiff import _autocast, _shown
-from fastnn.autodiff._arrays import check_fits, fits_int32, holds_arrays, native
+from fastnn.autodiff import _autocast, _shown, on_device
+from fastnn.autodiff._arrays import (
+    check_fits,
+    fits_int32,
+    holds_arrays,
+    native,
+    scalar_array,
+)
 from fastnn.autodiff._base import set_tensor_class
 from fastnn.autodiff._calls import Operators, numbers, set_combine
 from fastnn.autodiff._launch import scopes_open
@@ -124,30 +130,14 @@ def scalar_like(name: str, value: Any, dtype: str) -> Tensor:
     kind = type(value)
     key = (value, kind, dtype) if kind is float or kind is int else None
     if key is None or (value == 0 and kind is float and copysign(1, value) < 0):
-        return Tensor(_scalar_array(name, value, dtype))
+        return Tensor(scalar_array(name, value, dtype))
     found: Tensor | None = numbers.get(key)
     if found is None:
-        found = Tensor(_scalar_array(name, value, dtype))
+        found = Tensor(scalar_array(name, value, dtype))
         if len(numbers) >= 1024:
             numbers.clear()
         numbers[key] = found
     return found
-
-
-def _scalar_array(name: str, value: Any, dtype: str) -> np.ndarray:
-    array = np.asarray(value)
-    if not _dtypes.is_float(dtype):
-        kind = array.dtype.kind
-        if kind == "O" and isinstance(value, int):  # beyond 64 bits
-            raise DTypeError(f"[{name}] {value} does not fit {dtype}")
-        if kind in "fcO":
-            raise DTypeError(
-                f"[{name}] cannot use {value!r} with an {dtype} tensor: cast the "
-                f'tensor first, cast(x, "float32")'
-            )
-        if kind in "iu":
-            check_fits(name, array, dtype)
-    return array.astype(dtype)
 
 
 class Tensor(Protocols, Operators):
@@ -401,8 +391,6 @@ class Variable(Assignments, Tensor):
         if tracer is not None:
             return self._same_to_tapes(tracer.read_variable(self))
         if self._remote is not None or scopes_open():
-            from fastnn.autodiff import on_device
-
             found = on_device.snapshot(self)
             if found is not None:
                 return self._same_to_tapes(found)
@@ -502,19 +490,8 @@ def convert_to_tensor(value: Any, dtype: str | None = None) -> Tensor:
             f"dtype {array.dtype}; supported: {', '.join(_dtypes.NAMES)}"
         )
     if dtype is None:
-        return _made(native(array))
+        return on_device.made(Tensor(native(array)))
     _dtypes.know(dtype)
     if array.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
         check_fits("convert_to_tensor", array, dtype)
-    return _made(array.astype(dtype, copy=False))
-
-
-def _made(array: np.ndarray) -> Tensor:
-    """A tensor where the context says."""
-    if scopes_open() and state().tracer is None:
-        from fastnn.autodiff import on_device
-
-        device = on_device.chosen()
-        if device is not None:
-            return on_device.to_device(Tensor(array), device)
-    return Tensor(array)
+    return on_device.made(Tensor(array.astype(dtype, copy=False)))
