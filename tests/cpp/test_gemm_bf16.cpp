@@ -36,7 +36,10 @@ void compare(const std::vector<BFloat16>& got, const std::vector<float>& want,
                   where + " element " + std::to_string(i) + ": " +
                       std::to_string(static_cast<float>(got[i])) + ", float32 gives " +
                       std::to_string(want[i]));
-    } else if (!std::isnan(want[i])) {
+    } else if (!std::isfinite(want[i])) {
+      const float value = got[i];
+      REQUIRE_MSG(std::isnan(want[i]) ? std::isnan(value) : value == want[i], where);
+    } else {
       const float most = 0x1p-7f * std::fabs(want[i]) + 1e-5f;
       REQUIRE_MSG(std::fabs(static_cast<float>(got[i]) - want[i]) <= most, where);
     }
