@@ -150,7 +150,7 @@ def run(
         t._remote.array.device for t in inputs if isinstance(t._remote, Lent)
     )
     if op.kind == VIEW:
-        array = placed(inputs[0], device)
+        array = owned(inputs[0], device)
         view = array.view(op, attrs)
         if view is None:
             view = arrays.compacted(array).view(op, attrs)
@@ -188,7 +188,7 @@ def lent(array: DeviceArray, shape: tuple[int, ...], dtype: str) -> Tensor:
 
 def to_device(tensor: Any, device: Device) -> Tensor:
     """A tensor of the same value that lives on the device."""
-    return lent(placed(tensor, device), tensor._shape, tensor._dtype)
+    return lent(owned(tensor, device), tensor._shape, tensor._dtype)
 
 
 def made(tensor: Tensor) -> Tensor:
@@ -204,27 +204,40 @@ _scalars: dict[Any, DeviceArray] = {}
 
 
 def placed(tensor: Any, device: Device) -> DeviceArray:
-    """The values of a tensor or variable on a device; uploads what is not there."""
-    from fastnn.backends.cuda.arrays import DeviceArray, uploaded
+    """The values of a tensor or variable on a device, to be read by one op."""
+    from fastnn.backends.cuda.arrays import DeviceArray
 
     if tensor._is_variable:
         place = resident(tensor, device)
         place.ready(tensor)
         return DeviceArray(device, place.memory, place.operand)
-    remote = tensor._remote
-    if remote is not None and remote.array.device is device:
-        array: DeviceArray = remote.array
-        return array
+    if tensor._remote is not None or tensor.size != 1:
+        return owned(tensor, device)
     values: np.ndarray = tensor._array
-    if values.size != 1:
-        return uploaded(device, values)
     key = device, values.tobytes(), tensor._dtype, values.shape
     known = _scalars.get(key)
     if known is None:
         if len(_scalars) >= MAX_SCALARS:
             _scalars.clear()
-        known = _scalars[key] = uploaded(device, values)
+        known = _scalars[key] = owned(tensor, device)
     return known
+
+
+def owned(tensor: Any, device: Device) -> DeviceArray:
+    """The values on a device, for a tensor: of a variable, which is written later, and
+    of numbers, which others read, a copy.
+    """
+    from fastnn.backends.cuda.arrays import uploaded
+
+    if tensor._is_variable:
+        place = resident(tensor, device)
+        place.ready(tensor)
+        return place.copy()
+    remote = tensor._remote
+    if remote is not None and remote.array.device is device:
+        array: DeviceArray = remote.array
+        return array
+    return uploaded(device, tensor._array)
 
 
 def snapshot(variable: Variable) -> Tensor | None:
@@ -232,9 +245,7 @@ def snapshot(variable: Variable) -> Tensor | None:
     device = chosen() if scopes_open() else None
     if device is None:
         return None
-    place = resident(variable, device)
-    place.ready(variable)
-    return lent(place.copy(), variable._shape, variable._dtype)
+    return to_device(variable, device)
 
 
 def assigned(variable: Variable, tensor: Tensor) -> bool:

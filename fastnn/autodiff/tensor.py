@@ -394,8 +394,9 @@ class Variable(Assignments, Tensor):
             found = on_device.snapshot(self)
             if found is not None:
                 return self._same_to_tapes(found)
+        array = self._array  # what is fetched is shared with nobody yet
         self._shared = True
-        return self._same_to_tapes(Tensor(self._array))
+        return self._same_to_tapes(Tensor(array))
 
     def _same_to_tapes(self, tensor: Tensor) -> Tensor:
         """`tensor`, recorded and differentiated as this variable."""
@@ -417,8 +418,9 @@ class Variable(Assignments, Tensor):
         return array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        array = super().__array__(dtype, copy)
         self._shared = True
-        return super().__array__(dtype, copy)
+        return array
 
     def _exported(self, what: str) -> np.ndarray:
         array = self._concrete(what)

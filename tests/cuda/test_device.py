@@ -72,6 +72,72 @@ def test_views_share_the_memory_or_are_copied(name, gpus) -> None:
     np.testing.assert_array_equal(found.numpy(), VIEWS[name](x).numpy())
 
 
+OF_VARIABLES = {
+    "reshaped": lambda w: ops.reshape(w, (4, 3)),
+    "sliced": lambda w: w[1:],
+    "turned": ops.transpose,
+    "moved": lambda w: w.to_device("gpu:0"),
+    "read": lambda w: w.value,
+    "through NumPy": np.asarray,
+}
+
+
+@pytest.mark.parametrize("name", OF_VARIABLES)
+@pytest.mark.parametrize("place", ["gpu:0", "cpu"])
+def test_what_was_made_of_a_variable_stays_when_it_is_written(
+    name, place, gpus
+) -> None:
+    w = fastnn.Variable(numbers(3, 4))
+    with fastnn.device("gpu:0"):
+        w.assign_add(ops.ones((3, 4)))  # the device has the newer value
+    with fastnn.device(place):
+        made = OF_VARIABLES[name](w)
+        expected = OF_VARIABLES[name](fastnn.Variable(numbers(3, 4) + 1))
+        for write in (
+            lambda: w.assign_add(ops.ones((3, 4))),
+            lambda: w.assign(numbers(3, 4)),
+            w._clear,
+        ):
+            write()
+            np.testing.assert_array_equal(np.asarray(made), np.asarray(expected))
+
+
+@pytest.mark.parametrize("write", ["array", "in place"])
+@pytest.mark.parametrize("read", [lambda w: w.__array__(), lambda w: w.value])
+def test_what_others_have_of_a_fetched_variable_is_not_written(
+    read, write, gpus
+) -> None:
+    w = fastnn.Variable(numbers(3, 4))
+    with fastnn.device("gpu:0"):
+        w.assign_add(ops.ones((3, 4)))
+    seen = read(w)
+    if write == "array":
+        w.assign(numbers(3, 4))
+    else:
+        w._clear()
+    np.testing.assert_array_equal(np.asarray(seen), numbers(3, 4) + 1)
+
+
+MADE_OF_NUMBERS = {
+    "moved": lambda t: t.to_device("gpu:0"),
+    "made": lambda t: fastnn.convert_to_tensor(1.0),
+    "reshaped": lambda t: ops.reshape(t, (1,)),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF_NUMBERS)
+def test_who_writes_into_a_number_on_a_device_writes_into_one_tensor(
+    name, gpus
+) -> None:
+    one, x = fastnn.convert_to_tensor(1.0), fastnn.convert_to_tensor(numbers(3))
+    with fastnn.device("gpu:0"):
+        expected = (x + one).numpy()
+        given = MADE_OF_NUMBERS[name](one)
+        np.from_dlpack(Taken(given))  # torch, say, may write there
+        given._remote.array.memory.owner[:4] = 0
+        np.testing.assert_array_equal((x + one).numpy(), expected)
+
+
 def test_ops_without_kernels_are_computed_by_the_host_and_come_back(gpus) -> None:
     x = numbers(3, 3) + 4 * np.eye(3, dtype="float32")
     with fastnn.device("gpu:0"):
