@@ -42,7 +42,7 @@ class Protocols:
         lent = self._lent
         if lent is None or options.get("dl_device") == (1, 0):
             return self._exported("__dlpack__()").__dlpack__(**options)
-        array = lent.array
+        array = lent.exported()
         return array.device.export(array.operand, array, **options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -63,9 +63,8 @@ class Protocols:
             raise AttributeError(
                 "[Tensor] __cuda_array_interface__ is for tensors on a GPU"
             )
-        found: dict[str, Any] = lent.array.device.interface(
-            lent.array.operand, lent.array
-        )
+        array = lent.exported()
+        found: dict[str, Any] = array.device.interface(array.operand, array)
         return found
 
     @property

@@ -42,6 +42,14 @@ class Lent:
     def replaced(self) -> None:
         raise AssertionError("tensors do not change")
 
+    def exported(self) -> DeviceArray:
+        """The array as other libraries take it: none of its axes runs backwards."""
+        from fastnn.backends.cuda.arrays import compacted
+
+        if any(s < 0 for s in self.array.operand.strides):
+            self.array = compacted(self.array)  # held for as long as the tensor lives
+        return self.array
+
 
 class Resident:
     """What a device has of a variable.

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn.autodiff.on_device import Resident, resident
 from fastnn.backends.cuda import rules
+from fastnn.backends.cuda.arrays import DeviceArray, broadcast
 from fastnn.backends.cuda.faults import Faults
 from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
 from fastnn.errors import BackendError
@@ -119,17 +120,10 @@ class DevicePlan:
     def _operand(self, value: Value, shape: tuple[int, ...] | None = None) -> Operand:
         """Where a value lies, broadcast to `shape`."""
         view = self._layout.views[value]
-        dims, strides = value.shape, view.strides
-        if shape is not None and dims != shape:
-            lead = len(shape) - len(dims)
-            strides = (0,) * lead + tuple(
-                0 if n == 1 and m != 1 else s
-                for n, m, s in zip(dims, shape[lead:], strides, strict=True)
-            )
-            dims = shape
         home = self._home(view.storage)
         address = home.address + view.storage.offset + view.offset
-        return Operand(address, value.dtype, tuple(dims), tuple(strides))
+        found = Operand(address, value.dtype, tuple(value.shape), tuple(view.strides))
+        return found if shape is None else broadcast(found, shape)
 
     def _tasks(self, steps: list[Any]) -> list[Task]:
         """All launches of one step. Scratch memory is used anew by each instruction."""
@@ -191,15 +185,8 @@ class DevicePlan:
 
     def _read(self, value: Value) -> np.ndarray:
         """A copy of an output, of which only the bytes that it spans are fetched."""
-        view = self._layout.view(value)
-        dtype = np.dtype(know(value.dtype))
-        spans = zip(value.shape, view.strides, strict=True)
-        count = 1 + sum((n - 1) * s for n, s in spans) if value.size else 0
-        flat = np.empty(count, dtype)
-        offset = view.storage.offset + view.offset
-        self._device.download(self._home(view.storage), offset, flat)
-        strides = [s * dtype.itemsize for s in view.strides]
-        return np.lib.stride_tricks.as_strided(flat, value.shape, strides).copy()
+        home = self._home(self._layout.view(value).storage)
+        return DeviceArray(self._device, home, self._operand(value)).download()
 
     def release_inputs(self) -> None:
         """Let go of the arrays of the last run; the next one uploads its own."""

@@ -298,6 +298,16 @@ def test_memory_is_shared_with_other_libraries(gpus) -> None:
     assert np.shares_memory(np.from_dlpack(Taken(there)), x)
 
 
+def test_what_runs_backwards_is_dense_for_other_libraries(gpus) -> None:
+    x = numbers(3, 4)
+    turned = fastnn.convert_to_tensor(x).to_device("gpu:0")[::-1]
+    said = turned.__cuda_array_interface__
+    assert said["strides"] is None, "dense"
+    shared = np.from_dlpack(Taken(turned))
+    np.testing.assert_array_equal(shared, x[::-1])
+    assert said["data"][0] == shared.ctypes.data, "the tensor holds it"
+
+
 def test_tensors_of_the_host_have_no_cuda_interface() -> None:
     assert not hasattr(fastnn.convert_to_tensor([1.0]), "__cuda_array_interface__")
 

@@ -43,8 +43,26 @@ def on_device(fn, *arrays):
     return DevicePlan(optimize(graph), EmulatedDevice()).run(list(arrays))
 
 
-BAD = np.array([[0, 1], [2, -9], [1, 77]], "int32")
 X = np.arange(12, dtype="float32").reshape(4, 3)
+OUTPUTS = {
+    "an input reversed": (lambda x: x[::-1], X[::-1]),
+    "a result reversed": (lambda x: (x + x)[::-1, ::2], 2 * X[::-1, ::2]),
+    "turned": (lambda x: raw.transpose(x * x, (1, 0)), (X * X).T),
+    "repeated": (lambda x: raw.broadcast_to(x + x, (2, 4, 3)), np.stack([2 * X] * 2)),
+    "of no elements": (lambda x: (x + x)[2:2], X[2:2]),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_that_are_views_are_those_of_numpy(name) -> None:
+    fn, expected = OUTPUTS[name]
+    (found,) = on_device(fn, X)
+    np.testing.assert_array_equal(found, expected)
+    assert found.flags.c_contiguous
+    assert found.base is None
+
+
+BAD = np.array([[0, 1], [2, -9], [1, 77]], "int32")
 ONE = np.array([9], "int64")
 OUT_OF_RANGE = {
     "take": (lambda x, i: raw.take(x, i), X, BAD),
