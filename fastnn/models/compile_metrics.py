@@ -20,6 +20,27 @@ from fastnn.models.compile_utils import (
 )
 
 
+class _LossMetric(metrics.MeanMetricWrapper):
+    """The mean of a Loss over the batches: as in Keras each counts 1, also a short one.
+
+    With weights, for which Keras has an error, a batch's value is the weighted loss. A
+    loss that is not reduced has a value per instance, and each instance counts.
+    """
+
+    def __init__(self, loss: losses.Loss) -> None:
+        super().__init__(loss, name=loss.name)
+        self._reduced = loss.reduction not in (None, "none")
+
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        if self._reduced:
+            value = self._fn(y_true, y_pred, sample_weight)
+            metrics.Mean.update_state(self, value)
+        else:
+            super().update_state(y_true, y_pred, sample_weight)
+
+
 class CompileMetrics:
     """The metrics of every output, made when the shapes are known.
 
@@ -155,9 +176,7 @@ def _metric_lists(spec: Any, outputs: Outputs) -> list[Any]:
 
 def _metric_of(identifier: Any) -> Any:
     found = None if identifier is None else metrics.get(identifier)
-    if isinstance(found, losses.Loss):  # its mean over the instances
-        return metrics.MeanMetricWrapper(found.call, name=found.name)
-    return found
+    return _LossMetric(found) if isinstance(found, losses.Loss) else found
 
 
 def make_metric(

@@ -453,11 +453,25 @@ def test_metrics_of_a_compiled_part_are_its_own():
     assert outer.train_on_batch(x, y) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_loss_is_a_metric_by_its_values():
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
-    model.compile("sgd", "mse", metrics=[keras.losses.Huber(), "mae"])
+@pytest.mark.parametrize(
+    ("reduction", "expected"),  # by Keras 3.15
+    [("sum_over_batch_size", 1.9166666), ("sum", 2.6666667), (None, 1.6)],
+)
+def test_a_loss_as_a_metric_is_the_mean_of_its_batches(reduction, expected):
+    model = keras.Sequential([layers.Dense(1, kernel_initializer="zeros")])
+    huber = keras.losses.Huber(reduction=reduction)
+    model.compile("sgd", "mse", metrics=[huber, "mae"])
     x, y = np.eye(3)[[0, 1, 2, 0, 1]], np.arange(5.0)[:, None]
-    error = np.abs(model.predict(x, verbose=0) - y)
-    huber = np.where(error <= 1, error**2 / 2, error - 0.5).mean()
     logs = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
-    assert logs["huber_loss"] == pytest.approx(huber, rel=1e-5)
+    assert logs["huber_loss"] == pytest.approx(expected, rel=1e-6)
+    assert logs["mae"] == pytest.approx(2.0)
+
+
+def test_a_weighted_loss_as_a_metric_has_the_weighted_batches():
+    model = keras.Sequential([layers.Dense(1, kernel_initializer="zeros")])
+    mae = keras.losses.MeanAbsoluteError()
+    model.compile("sgd", "mse", weighted_metrics=[mae])
+    x, y, weights = np.eye(3), np.arange(3.0)[:, None], np.array([1.0, 2.0, 3.0])
+    logs = model.evaluate(x, y, 2, 0, sample_weight=weights, return_dict=True)
+    # (0 + 2 * 1) / 2 and 3 * 2 / 1: the loss of a batch is divided by its size
+    assert logs["mean_absolute_error"] == pytest.approx((1 + 6) / 2)
