@@ -159,6 +159,11 @@ class BatchNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         axes = self.axis if isinstance(self.axis, list) else [self.axis]
         sizes = {axis: _parts.known_size(self, input_shape, axis) for axis in axes}
+        if len({axis % len(input_shape) for axis in axes}) < len(axes):
+            raise ShapeError(
+                f"[BatchNormalization] axis={axes} has an axis of the inputs "
+                f"{format_shape(input_shape)} twice: name each once."
+            )
         shape = tuple(sizes.values())
         if isinstance(self.axis, list):  # as wide as the inputs, as in Keras 2
             wide = [1] * len(input_shape)

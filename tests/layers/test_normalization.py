@@ -113,6 +113,10 @@ class TestBatchNormalization:
         with pytest.raises(ShapeError, match=r"size of axis 4; received shape \(None,"):
             layers.BatchNormalization(axis=4)(IMAGES)
 
+    def test_an_axis_from_both_ends(self):
+        with pytest.raises(ShapeError, match=r"axis=\[-1, 3\] has an axis .* twice"):
+            layers.BatchNormalization(axis=[-1, 3])(IMAGES)
+
     def test_another_number_of_channels(self):
         layer = layers.BatchNormalization()
         layer(IMAGES)
