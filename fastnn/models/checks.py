@@ -85,15 +85,14 @@ def _check_labels(
             "these look like one-hot rows. Use loss='categorical_crossentropy', or "
             "y.argmax(axis=-1)."
         )
-    low, high = y.min(), y.max()
-    if low >= 0 and high < classes:
-        if y.dtype.kind == "f" and (parts := y != np.floor(y)).any():
-            row = _first(parts)
-            raise ValueError(
-                f"[{where}] label {y[row].item()} in row {row[0]} is no whole number: "
-                f"{loss.name} takes the number of a class. For quantities write "
-                "loss='mse' and Dense(1); classes are y.astype('int32')."
-            )
+    if y.dtype.kind == "f" and (parts := y != np.floor(y)).any():
+        row = _first(parts)
+        raise ValueError(
+            f"[{where}] label {y[row].item()} in row {row[0]} is no whole number: "
+            f"{loss.name} takes the number of a class. For quantities write "
+            "loss='mse' and Dense(1); classes are y.astype('int32')."
+        )
+    if y.min() >= 0 and y.max() < classes:
         return
     bad = (y < 0) | (y >= classes)
     ignored = getattr(loss, "ignore_class", None)

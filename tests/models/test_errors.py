@@ -142,6 +142,15 @@ class TestValues:
         with pytest.raises(ValueError, match="label -2 in row 5"):
             model.fit(X, labels, verbose=0)
 
+    def test_a_fractional_label_beside_an_ignored_one(self):
+        model = Sequential([layers.Input((4,)), layers.Dense(3)])
+        loss = losses.SparseCategoricalCrossentropy(True, ignore_class=-1)
+        model.compile("sgd", loss)
+        labels = LABELS.astype("float32")
+        labels[3], labels[6] = -1, 0.5
+        with pytest.raises(ValueError, match=r"label 0\.5 in row 6 is no whole number"):
+            model.fit(X, labels, verbose=0)
+
     def test_one_hot_rows_for_a_sparse_loss(self, classifier):
         message = "one integer per row, received y .*argmax"
         refuses(ShapeError, message, classifier, X, np.eye(3)[LABELS], verbose=0)
