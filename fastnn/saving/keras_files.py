@@ -113,7 +113,8 @@ def read_config(path: str) -> tuple[Any, Any]:
         if name == CONFIG or os.path.exists(member):
             with open(member, "rb") as file:
                 texts[name] = file.read(limits.JSON_BYTES + 1)
-    size = os.path.getsize(os.path.join(path, WEIGHTS))
+    weights = os.path.join(path, WEIGHTS)  # may be missing: the config is read alone
+    size = os.path.getsize(weights) if os.path.exists(weights) else 0
     return _parsed(texts, path, size)
 
 

@@ -19,6 +19,7 @@ import fastnn
 from fastnn import keras, layers, ops, saving
 from fastnn.errors import ModelFileError, NotBuiltError, SerializationError
 from fastnn.models import load_model, model_from_json
+from fastnn.saving.keras_files import read_config
 
 SPEC = json.loads((Path(__file__).parent / "keras_layer_vars.json").read_text())
 
@@ -49,6 +50,9 @@ def test_folder_instead_of_archive(tmp_path):
     with pytest.raises(FileExistsError, match="remove it first"):
         saving.save_model(model, tmp_path / "folder", zipped=False)
     assert os.listdir(tmp_path) == ["folder"]
+    (tmp_path / "folder" / "model.weights.h5").unlink()  # the config is read alone
+    config, metadata = read_config(str(tmp_path / "folder"))
+    assert config["class_name"] == "Sequential" and "keras_version" in metadata
 
 
 def test_archive_is_what_keras_writes(tmp_path):
