@@ -97,7 +97,8 @@ class Protocols:
         return "cpu" if lent is None else f"gpu:{lent.array.device.index}"
 
     def to_device(self, device: str, stream: Any = None) -> Tensor:
-        """The tensor on a device: itself if it is there, else a copy.
+        """The tensor on a device: itself if it is there, else a copy, through which
+        gradients flow. In a traced function nothing moves.
 
         Args:
             device: `"cpu"`, `"gpu:0"`...; a `Tensor.device`.

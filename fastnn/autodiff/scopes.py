@@ -11,7 +11,7 @@ from typing import Any
 from fastnn import config
 from fastnn._registry import export
 from fastnn.autodiff._launch import scopes_open
-from fastnn.autodiff._tape import state
+from fastnn.autodiff._tape import record_custom, state
 
 
 class init_scope:  # noqa: N801  (TensorFlow's name)
@@ -34,10 +34,12 @@ class init_scope:  # noqa: N801  (TensorFlow's name)
 @export("keras")
 @contextmanager
 def device(device_name: str) -> Iterator[None]:
-    """Context in which tensors are made, and ops and plans run, on a device.
+    """Context in which ops and plans run on a device, and what they make stays.
 
-    Tensors stay where they were made: outside of any context an op runs where its
-    inputs are. Variables are on the host, and on each device that has read them.
+    `convert_to_tensor` puts arrays there; `zeros`, `arange` and others that compute
+    nothing make tensors of the host, which go up when an op reads them. Outside of any
+    context an op runs where its inputs are. Variables are on the host, and on each
+    device that has read them.
 
     Args:
         device_name: `"cpu"`, or `"gpu"`, `"gpu:0"`, `"gpu:1"`...; `"cuda"` is the same.
@@ -59,13 +61,38 @@ def device(device_name: str) -> Iterator[None]:
         scopes_open(-1)
 
 
-def moved(tensor: Any, device_name: str) -> Any:
-    """The value of a tensor on a device."""
-    place = _place(device_name, "Tensor.to_device")
-    if place == config.CPU:
-        from fastnn.autodiff.tensor import Tensor
+class _Move:
+    """Stands in a tape record for a copy to another device."""
 
-        return tensor if tensor._lent is None else Tensor(tensor._array)
+    name, inputs = "to_device", ("x",)
+    saves = attrs = ()
+
+    @staticmethod
+    def vjp(_context: Any, dy: Any) -> Any:
+        return dy
+
+
+def moved(tensor: Any, device_name: str) -> Any:
+    """The value of a tensor on a device; of a traced function, which runs on one device
+    as a whole, the tensor itself.
+    """
+    place = _place(device_name, "Tensor.to_device")
+    current = state()
+    if current.tracer is not None:
+        return tensor
+    found = _on_host(tensor) if place == config.CPU else _on_gpu(tensor, place)
+    if found is not tensor and current.tapes:
+        record_custom(_Move, (tensor,), [found])
+    return found
+
+
+def _on_host(tensor: Any) -> Any:
+    from fastnn.autodiff.tensor import Tensor
+
+    return tensor if tensor._lent is None else Tensor(tensor._array)
+
+
+def _on_gpu(tensor: Any, place: int) -> Any:
     from fastnn.autodiff.on_device import to_device
     from fastnn.backends.cuda.device import device as find
 
