@@ -22,7 +22,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.data import pack_x_y_sample_weight
 from fastnn.data.windows import Window
-from fastnn.errors import BackendError, PlanError, warn_user
+from fastnn.errors import PlanError, warn_user
 from fastnn.graph.backend import make_plan
 from fastnn.graph.ir import host_node
 from fastnn.graph.passes import optimize
@@ -394,7 +394,11 @@ class StepRunner:
         body: Callable[..., Any],
         strides: Sequence[tuple[int, ...] | None] = (),
     ) -> Program | None:
-        """The program for these shapes; None when it cannot be traced."""
+        """The program for these shapes; None when it cannot be traced.
+
+        Raises:
+            BackendError: the GPU that was asked for cannot be used, or has no memory.
+        """
         given = tuple(a is None for a in tree.flatten(data))
         settings = config.floatx(), config.epsilon(), config.where()
         key = (kind, tuple(specs), given, *settings)
@@ -403,7 +407,7 @@ class StepRunner:
             name = f"{self.model.name}_{'_'.join(str(k) for k in kind[:3])}"
             try:
                 program = _program_of(body, specs, name, strides)
-            except (PlanError, BackendError) as error:
+            except PlanError as error:
                 self._run_eagerly(kind[0], error)
                 return None
             if len(self._programs) >= 64:
