@@ -10,6 +10,7 @@ import numpy as np
 from fastnn.autodiff._arrays import native
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import BackendError
+from fastnn.opset import _dtypes
 
 CUDA = 2  # kDLCUDA
 
@@ -22,12 +23,23 @@ def _of_device(x: Any, index: int) -> Tensor:
     try:
         there = device(index)
     except BackendError as error:
-        raise BufferError(
-            f"[from_dlpack] {type(x).__name__} on gpu:{index} cannot be read in place: "
-            f"{error}. Or copy it to CPU memory"
-        ) from error
-    memory, operand = there.adopt(x)
+        why = f"{error}. Or copy it to CPU memory"
+        raise BufferError(_unreadable(x, index, why)) from error
+    try:
+        memory, operand = there.adopt(x)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise BufferError(_unreadable(x, index, str(error))) from error
+    if operand.dtype not in _dtypes.NAMES:
+        known = f"dtype {operand.dtype}; supported: {', '.join(_dtypes.NAMES)}"
+        raise BufferError(_unreadable(x, index, known))
     return lent(DeviceArray(there, memory, operand), operand.shape, operand.dtype)
+
+
+def _unreadable(x: Any, index: int, why: str) -> str:
+    return (
+        f"[from_dlpack] {type(x).__name__} on gpu:{index} cannot be read in place: "
+        f"{why}"
+    )
 
 
 def from_dlpack(x: Any) -> Tensor:
@@ -41,8 +53,8 @@ def from_dlpack(x: Any) -> Tensor:
 
     Raises:
         TypeError: for an object without `__dlpack__`. BufferError: for memory of other
-            devices, or of a GPU that cannot be used here, and dtypes that NumPy does
-            not take.
+            devices, or of a GPU that cannot be used here, and dtypes that NumPy, or on
+            a GPU fastnn, does not have.
     """
     if not hasattr(x, "__dlpack__"):
         raise TypeError(
