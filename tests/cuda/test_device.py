@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from cuda_models import CASES, train
 
 import fastnn
 from fastnn import ops
+from fastnn.autodiff import raw
 from fastnn.backends.cuda import device as devices
 from fastnn.errors import BackendError
 
@@ -51,6 +54,28 @@ def test_an_op_runs_where_its_inputs_are(gpus) -> None:
     assert there.to_device("gpu:1") is there
     assert there.to_device("cpu").device == "cpu"
     np.testing.assert_array_equal((there + x).numpy(), (x + x).numpy())
+
+
+def test_gradients_flow_through_a_move(gpus) -> None:
+    x = numbers(4, 3)
+    t, w = fastnn.convert_to_tensor(x), fastnn.Variable(numbers(4, 3))
+    with fastnn.GradientTape() as tape:
+        tape.watch(t)
+        y = (t * t).to_device("gpu:0") * w.to_device("gpu:1").to_device("gpu:0")
+        back = ops.sum(y.to_device("cpu"))
+    assert back.device == "cpu"
+    dt, dw = tape.gradient(back, [t, w])
+    np.testing.assert_allclose(dt.numpy(), 2 * x * x, rtol=1e-6)
+    np.testing.assert_allclose(dw.numpy(), x * x, rtol=1e-6)
+
+
+def test_a_move_in_a_traced_function_is_the_tensor_itself(gpus) -> None:
+    @fastnn.function
+    def doubled(t):
+        return t.to_device("gpu:0").to_device("cpu") * 2.0
+
+    x = numbers(4, 3)
+    np.testing.assert_array_equal(np.asarray(doubled(x)), 2 * x)
 
 
 VIEWS = {
@@ -254,10 +279,20 @@ def test_training_moves_between_devices_and_the_cpu(gpus) -> None:
 
 
 def test_an_index_out_of_range_is_an_error_in_eager_ops_too(gpus) -> None:
+    x, bad = numbers(4, 2), np.array([[1, -7], [7, 9]])
+
+    def taken():
+        raw.take(fastnn.convert_to_tensor(x), fastnn.convert_to_tensor(bad))
+
+    with pytest.raises(ValueError, match="index -7 at position") as of_cpu:
+        taken()
     with fastnn.device("gpu:0"):
-        x = fastnn.convert_to_tensor(numbers(4, 2))
-        with pytest.raises(IndexError, match="index 7 at position"):
-            ops.take(x, fastnn.convert_to_tensor(np.array([1, 7])), 0)
+        with pytest.raises(ValueError, match="index -7 at position") as of_device:
+            taken()
+        assert gpus[0].downloads == [8], "the kernel's word and nothing else"
+        with pytest.raises(IndexError, match="index -7 at position"):
+            ops.take(x, bad, 0)
+    assert str(of_device.value) == str(of_cpu.value)
 
 
 class Foreign:
@@ -298,6 +333,12 @@ def test_memory_is_shared_with_other_libraries(gpus) -> None:
     assert np.shares_memory(np.from_dlpack(Taken(there)), x)
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "datetime64[s]"])
+def test_memory_of_dtypes_that_fastnn_lacks_is_refused(dtype, gpus) -> None:
+    with pytest.raises(BufferError, match=f"dtype {re.escape(dtype)}; supported"):
+        fastnn.from_dlpack(Foreign(np.zeros(3, dtype)))
+
+
 def test_what_runs_backwards_is_dense_for_other_libraries(gpus) -> None:
     x = numbers(3, 4)
     turned = fastnn.convert_to_tensor(x).to_device("gpu:0")[::-1]
@@ -325,10 +366,35 @@ def test_names_that_are_no_device(name) -> None:
         pass
 
 
-def test_a_missing_cupy_is_an_error_with_the_remedy(monkeypatch) -> None:
+@pytest.fixture
+def unopened(monkeypatch):
+    monkeypatch.setattr(devices, "_devices", {})
+
+
+def test_a_missing_cupy_is_an_error_with_the_remedy(monkeypatch, unopened) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
-    devices.device.cache_clear()
     remedy = r"pip install 'fastnn\[cuda13\]'"
     with pytest.raises(BackendError, match=remedy), fastnn.device("gpu:0"):
         pass
     assert fastnn.config.backend() == "cpu", "the context was not entered"
+
+
+def test_fit_on_a_backend_that_is_missing_is_an_error(monkeypatch, unopened) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    x, y = numbers(32, 7), numbers(32, 11)
+    model = model_of_one_layer()
+    fastnn.config.set_backend("cuda")
+    try:
+        with pytest.raises(BackendError, match="CuPy cannot be imported"):
+            model.fit(x, y, verbose=0)
+    finally:
+        fastnn.config.set_backend("cpu")
+
+
+def test_a_device_is_one_object_however_it_is_asked_for(monkeypatch, unopened) -> None:
+    monkeypatch.setattr(devices, "CudaDevice", EmulatedDevice)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: devices.device(*i), [(), (0,)] * 8))
+    assert len(set(map(id, found))) == 1
+    assert devices.opened() == found[:1]
+    assert devices.device(1) is not found[0]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,22 +58,25 @@ def import_cupy() -> Any:
     return cupy
 
 
-@cache
+_devices: dict[int, CudaDevice] = {}
+_opening = threading.Lock()
+
+
 def device(index: int = 0) -> CudaDevice:
     """The device of that number, one object for the whole process.
 
     Raises:
         BackendError: there is none, or no driver, or no CuPy.
     """
-    return CudaDevice(index)
+    with _opening:
+        if index not in _devices:
+            _devices[index] = CudaDevice(index)
+        return _devices[index]
 
 
 def opened() -> list[CudaDevice]:
     """The devices that were asked for in this process."""
-    return list(_opened)
-
-
-_opened: list[CudaDevice] = []
+    return list(_devices.values())
 
 
 class CudaDevice:
@@ -98,7 +101,6 @@ class CudaDevice:
         self._compiler = Compiler(cupy.cuda.nvrtc, architecture, cache_folder())
         with self._device:
             self._stream = cupy.cuda.Stream(non_blocking=True)
-        _opened.append(self)
 
     # -- memory ----------------------------------------------------------------------
 
