@@ -154,6 +154,37 @@ def test_many_empty_messages_are_refused_before_memory_is_asked_for(tmp_path):
         import_model(path)
 
 
+def packed(count, number, dtype):
+    """A tensor with `count` times the bytes of one number as its int32_data."""
+    length, size = count * len(number), b""
+    while length > 127:
+        size, length = size + bytes([length & 127 | 128]), length >> 7
+    data = b"\x2a" + size + bytes([length]) + number * count
+    tensor = TensorProto.FromString(data)
+    tensor.MergeFrom(TensorProto(name="w", dims=[count], data_type=dtype))
+    return tensor
+
+
+def test_large_weights_of_16_bit_floats_are_read_from_numbers(tmp_path):
+    path = tmp_path / "half.onnx"
+    tensor = packed(7_000_000, b"\x80\x78", TensorProto.FLOAT16)  # 1.0, 0x3c00
+    nodes = [
+        helper.make_node("Cast", ["w"], ["v"], to=1),
+        helper.make_node("Add", ["x", "v"], ["y"]),
+    ]
+    path.write_bytes(model_of(nodes, tensor).SerializeToString())
+    y = import_model(path)(np.ones(1, "float32")).numpy()
+    assert y.shape == (7_000_000,) and y.min() == y.max() == 2
+
+
+def test_many_numbers_of_one_byte_are_refused(tmp_path):
+    path = tmp_path / "ones.onnx"
+    tensor = packed(14_000_000, b"\x01", TensorProto.FLOAT16)
+    path.write_bytes(model_of(ADD, tensor).SerializeToString())
+    with pytest.raises(ModelFileError, match="parts"):
+        import_model(path)
+
+
 def test_shapes_that_a_file_asks_for_are_limited(tmp_path):
     path = tmp_path / "large.onnx"
     shape = helper.make_tensor("s", TensorProto.INT64, [2], [1 << 30, 1 << 30])

@@ -190,7 +190,8 @@ def array_of(tensor: Any) -> np.ndarray:
     values = getattr(tensor, _field(name))
     if name in ("float32", "float64"):  # `np.array` makes them wider on the way
         return np.fromiter(values, dtype, len(values)).reshape(shape)
-    whole = np.array(values, np.uint64 if name == "uint64" else np.int64)
     if name in ("float16", "bfloat16"):  # bits
-        return whole.astype(np.uint16).view(dtype).reshape(shape)
+        bits = np.fromiter(values, np.int32, len(values))
+        return bits.astype(np.uint16).view(dtype).reshape(shape)
+    whole = np.array(values, np.uint64 if name == "uint64" else np.int64)
     return whole.astype(dtype).reshape(shape)
