@@ -39,4 +39,6 @@ def test_every_script_has_its_output_recorded() -> None:
 def test_a_difference_would_be_seen() -> None:
     assert same("loss: 0.1234, x", "loss: 0.1235, x")
     assert not same("loss: 0.1234", "loss: 0.1237")
+    assert same("rate: 0.000156", "rate: 0.000157")
+    assert not same("rate: 0.000156", "rate: 0.000257")
     assert not same("a: 0.5", "b: 0.5") and not same("a: [0.5]", "a: [0.5, 0.5]")
