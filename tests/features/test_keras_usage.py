@@ -194,7 +194,7 @@ def test_a_base_of_shared_layers_is_frozen_layer_by_layer() -> None:
 
 
 def test_the_last_batch_is_smaller() -> None:
-    """4D 51: 60000 samples by 128 are 469 steps; here 70 by 32 are 3."""
+    """4D 51: 60000 samples by 128 are 469 steps, 10000 by 32 are 313."""
     steps: list[int] = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
@@ -205,7 +205,15 @@ def test_the_last_batch_is_smaller() -> None:
     history = model.fit(x, x[:, :1], callbacks=[watch], verbose=0)
     assert steps == [0, 1, 2] and history.params["steps"] == 3
     assert int(model.optimizer.iterations) == 3
-    assert -(-60000 // 128) == 469 and -(-10000 // 32) == 313
+    steps.clear()
+    x = np.ones((60000, 2), "float32")
+    model.fit(x, x[:, :1], batch_size=128, callbacks=[watch], verbose=0)
+    assert steps == list(range(469))
+    tests: list[int] = []
+    watch = keras.callbacks.LambdaCallback()
+    watch.on_test_batch_end = lambda batch, logs=None: tests.append(batch)
+    model.evaluate(x[:10000], x[:10000, :1], callbacks=[watch], verbose=0)
+    assert len(tests) == 313
 
 
 def test_an_endless_dataset_needs_steps() -> None:
