@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds, tests and measures on a machine with a GPU and no network: one command of ten
-# minutes. Python packages that it lacks travel as wheels in .whl (cython-cmake, say):
+# Builds, tests and measures on a machine with an NVIDIA GPU. It needs nvcc, CMake, a
+# C++20 compiler and Python with the packages of [build-system], but no network: packages
+# that are missing are installed from wheels in .whl (cython-cmake, say):
 #   pip download --no-deps -d .whl cython-cmake
 # Results go to $OUT (else out/gpu).
 set -uo pipefail

@@ -21,9 +21,8 @@ JSON_DEPTH = 256
 JSON_MEMORY = 48 << 20
 JSON_SHARE = 3
 DEFLATED_JSON = 16 << 20  # where the archive is smaller than what it holds
-ARCHIVE_TABLE = (
-    4 << 20
-)  # bytes that list an archive's members: 90,000, 60 MB as objects
+# Bytes that list an archive's members: 90,000, 60 MB as objects.
+ARCHIVE_TABLE = 4 << 20
 RATIO = 100  # of a compressed archive member; deflate reaches 1032
 NPZ_RATIO = 1032  # of a member of an npz file: zeros reach it,
 FREE = 64 << 20  # all arrays of an npz or HDF5 file; above this, RATIO
