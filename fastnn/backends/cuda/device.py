@@ -100,7 +100,7 @@ class CudaDevice:
         architecture = f"sm_{self._device.compute_capability}"
         self._compiler = Compiler(cupy.cuda.nvrtc, architecture, cache_folder())
         with self._device:
-            self._stream = cupy.cuda.Stream(non_blocking=True)
+            self._stream = self._new_stream()
 
     # -- memory ----------------------------------------------------------------------
 
@@ -198,7 +198,11 @@ class CudaDevice:
 
     def program(self, tasks: Sequence[Task]) -> Callable[[int], None]:
         """The tasks as a CUDA graph, captured after they have run a few times."""
-        return Captured(self._device, self._stream, self._calls(tasks)).run
+        calls = self._calls(tasks)
+        return Captured(self._device, self._stream, self._new_stream, calls).run
+
+    def _new_stream(self) -> Any:
+        return self._cupy.cuda.Stream(non_blocking=True)
 
     def execute(self, tasks: Sequence[Task]) -> None:
         """The tasks once, now."""
@@ -262,10 +266,26 @@ class CudaDevice:
 
 
 class Captured:
-    """Calls that become CUDA graphs once they have run a few times."""
+    """Calls that become CUDA graphs once they have run a few times.
 
-    def __init__(self, device: Any, stream: Any, calls: list[Call]) -> None:
+    They run on the stream of the device and are captured on one of their own: what
+    another thread put on the first meanwhile would go into the graph and not run.
+
+    Args:
+        device, stream: contexts of CuPy.
+        new_stream: makes another stream.
+        calls: put their work on the current stream.
+    """
+
+    def __init__(
+        self,
+        device: Any,
+        stream: Any,
+        new_stream: Callable[[], Any],
+        calls: list[Call],
+    ) -> None:
         self._device, self._stream, self._calls = device, stream, calls
+        self._new_stream = new_stream
         self._warm = 0
         self._graphs: dict[int, Any] = {}  # by how many steps they have
         most = MOST_NODES // max(len(calls), 1)
@@ -286,12 +306,14 @@ class Captured:
     def _graph(self, count: int) -> Any:
         graph = self._graphs.get(count)
         if graph is None:
-            self._stream.begin_capture()
-            try:
-                for _ in range(count):
-                    self._put()
-            finally:
-                graph = self._stream.end_capture()
+            private = self._new_stream()
+            with private:
+                private.begin_capture()
+                try:
+                    for _ in range(count):
+                        self._put()
+                finally:
+                    graph = private.end_capture()
             self._graphs[count] = graph
         return graph
 
