@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frameworks of `benchmarks.gpu`, whole epochs and steps on a GPU.
 
-Data lies on the device before the clock starts. torch: the step compiled with CUDA
-graphs (mode "reduce-overhead"), rows gathered on the device. JAX: an epoch in one scan.
-TF32 is off everywhere.
+The data of torch and JAX lies on the device before the clock starts; fastnn's `fit`
+uploads it, once a call. torch: model, loss and their gradients compiled with CUDA
+graphs (mode "reduce-overhead"); the gather of rows and the optimizer are launched for
+each step, outside of them. JAX: an epoch in one scan. TF32 is off everywhere.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class OnGpu(FastnnPeer):
 
 
 class TorchGraphs(Peer):
-    """model and loss compiled with CUDA graphs."""
+    """Model, loss and gradients in CUDA graphs; gather and optimizer are not."""
 
     def build(self) -> None:
         import torch
