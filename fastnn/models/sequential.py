@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from fastnn import dtype_policies
 from fastnn._registry import export
@@ -53,7 +53,6 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self._layers: list[Layer] = []
-        self._taken: set[str] = set()  # names of the layers, for `add` alone
         self._symbols = Symbols()
         self._output_shape: Shape | None = None
         self._declared = True  # whether the input's shape was said, not seen
@@ -61,8 +60,9 @@ class Sequential(Model):
             raise TypeError(
                 f"[Sequential] expected a list of layers, received {layers!r}."
             )
+        taken: set[str] = set()
         for layer in layers or ():
-            self.add(layer)
+            taken.add(self._add(layer, taken))
         if not trainable:
             self.trainable = False
 
@@ -78,9 +78,16 @@ class Sequential(Model):
             ValueError: for a second input, or a name that is taken.
             ShapeError: when the layer does not fit the output below it.
         """
+        self._add(layer, {other.name for other in self._layers})
+
+    def _add(self, layer: Any, taken: set[str]) -> str:
+        """`add` beside layers of the names `taken`; its own name."""
         layer = _declaring(layer)
-        self._check_addable(layer)
-        self._taken.add(layer.name)
+        self._check_addable(layer, taken)
+        self._place(layer)
+        return cast("str", layer.name)
+
+    def _place(self, layer: Layer) -> None:
         self._changed()
         if isinstance(layer, InputLayer):
             self._layers.append(layer)
@@ -104,7 +111,7 @@ class Sequential(Model):
         self._symbols.extend(self._layers, [shape])
         self.built = True
 
-    def _check_addable(self, layer: Any) -> None:
+    def _check_addable(self, layer: Any, taken: set[str]) -> None:
         if not isinstance(layer, Layer):
             hint = ""
             if isinstance(layer, type) and issubclass(layer, Layer):
@@ -118,9 +125,7 @@ class Sequential(Model):
                 f"[Sequential.add] an input must come first; '{self.name}' has "
                 f"{len(self.layers)} layers already."
             )
-        if len(self._taken) != len(self._layers):
-            self._taken = {other.name for other in self._layers}
-        if layer.name in self._taken:
+        if layer.name in taken:
             raise ValueError(
                 f"[Sequential.add] '{self.name}' already has a layer called "
                 f"'{layer.name}'; names must be unique: {type(layer).__name__}(..., "
@@ -139,7 +144,9 @@ class Sequential(Model):
         del self._symbols.tensors[len(self._layers) :]
         if self.layers:
             if self._output_shape is not None:
-                self._output_shape = self._shape_after(self._layers[1:])
+                self._output_shape = self._shape_after(
+                    self._layers[1:], self.input_shape
+                )
         else:
             self.built = False
             self._output_shape = self._layers[0].batch_shape if self._layers else None
@@ -156,11 +163,18 @@ class Sequential(Model):
         self.input_spec = spec
 
     def _open_axes(self, shape: Shape) -> None:
-        """Axes seen with several sizes are open, as in Keras: the layers took them."""
+        """Axes seen with several sizes are open: the layers took them.
+
+        Not where a layer's `compute_output_shape` wants the sizes: the first ones stay.
+        """
         source = self._layers[0]
         pairs = zip(source.batch_shape, shape, strict=True)
         opened = tuple(m if m == n else None for m, n in pairs)
         if opened == source.batch_shape:
+            return
+        try:
+            output = self._shape_after(self._layers[1:], opened)
+        except Exception:
             return
         name, dtype = source.name, source.dtype
         self._layers[0] = source = InputLayer(
@@ -168,7 +182,7 @@ class Sequential(Model):
         )
         self._symbols.tensors.clear()
         self._set_input(source)
-        self._output_shape = self._shape_after(self._layers[1:])
+        self._output_shape = output
 
     def _forget_input(self) -> None:
         del self._layers[:1]
@@ -189,8 +203,7 @@ class Sequential(Model):
             )
         return result
 
-    def _shape_after(self, layers: Sequence[Layer]) -> Shape:
-        shape = self.input_shape
+    def _shape_after(self, layers: Sequence[Layer], shape: Shape) -> Shape:
         for layer in layers:
             shape = layer.compute_output_shape(shape)
         return shape

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastnn import layers
+from fastnn import layers, ops
 from fastnn.errors import NotBuiltError, ShapeError
 from fastnn.models import Model, Sequential
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
@@ -354,3 +354,32 @@ class TestSubclass:
     def test_inputs_without_outputs_are_an_error(self):
         with pytest.raises(TypeError, match="inputs was given without outputs"):
             Model(inputs=1)
+
+
+class _Rows(layers.Layer):
+    """Its rule of shapes multiplies sizes, which open axes do not have."""
+
+    def call(self, x):
+        return ops.reshape(x, (x.shape[0], -1, 1))
+
+    def compute_output_shape(self, shape):
+        return (shape[0], shape[1] * shape[2], 1)
+
+
+def test_a_second_size_runs_where_a_rule_of_shapes_wants_sizes():
+    model = Sequential([_Rows()])
+    assert model(np.ones((2, 5, 4), "f")).shape == (2, 20, 1)
+    assert model(np.ones((2, 9, 4), "f")).shape == (2, 36, 1)
+    assert model.output_shape == (None, 20, 1)
+
+
+def test_names_are_free_once_their_layer_is_gone_or_renamed():
+    model = Sequential([layers.Dense(3, name="a"), layers.Dense(2, name="b")])
+    model.pop()
+    model.build((None, 4))
+    model.add(layers.Dense(5, name="b"))
+    model.layers[0].name = "z"
+    model.add(layers.Dense(1, name="a"))
+    with pytest.raises(ValueError, match="already has a layer called 'z'"):
+        model.add(layers.Dense(1, name="z"))
+    assert [layer.name for layer in model.layers] == ["z", "b", "a"]
