@@ -146,11 +146,11 @@ T* elements(const py::handle& object, py::ssize_t size) {
 
 // Epochs that nobody watches: for each seed the rows in a new order (without `shuffle`
 // as they are), the position and the sums of metrics from zero, then all parts: plans,
-// their steps and threads. The sums at the end of each epoch, (epochs, states).
-py::array_t<double> run_epochs(const py::list& parts,
-                               const std::vector<uint64_t>& seeds, bool shuffle,
-                               const py::array& order, const py::array& cursor,
-                               const py::list& states) {
+// their steps and threads. `found`, (epochs, states), takes the sums at the end of
+// each.
+void run_epochs(const py::list& parts, const std::vector<uint64_t>& seeds, bool shuffle,
+                const py::array& order, const py::array& cursor, const py::list& states,
+                const py::array& found) {
   struct Share {
     Plan* plan;
     int64_t steps;
@@ -166,8 +166,7 @@ py::array_t<double> run_epochs(const py::list& parts,
   std::vector<double*> sums;
   for (const py::handle state : states)
     sums.push_back(elements<double>(state, 1));
-  py::array_t<double> found({seeds.size(), sums.size()});
-  double* to = found.mutable_data();
+  double* to = elements<double>(found, seeds.size() * sums.size());
   const int64_t count = order.size();
   const py::gil_scoped_release release;
   for (const uint64_t seed : seeds) {
@@ -180,7 +179,6 @@ py::array_t<double> run_epochs(const py::list& parts,
     for (const double* sum : sums)
       *to++ = *sum;
   }
-  return found;
 }
 
 py::tuple run_timed(PyPlan& self, int64_t steps, int threads) {
@@ -271,8 +269,9 @@ void bind_plan(py::module_& m) {
           "arena_bytes", [](const PyPlan& self) { return self.plan.arena().size(); });
   m.def("run_epochs", &run_epochs, py::arg("parts"), py::arg("seeds"),
         py::arg("shuffle"), py::arg("order"), py::arg("cursor"), py::arg("states"),
+        py::arg("found"),
         "Run [(plan, steps, threads)] once per seed, in orders drawn from the seeds; "
-        "the float64 states at the end of each epoch.");
+        "the float64 states at the end of each epoch go to `found`.");
 }
 
 }  // namespace fastnn

@@ -376,7 +376,8 @@ def run_epochs(
     shuffle: bool,
     cursor: Variable,
     states: list[Variable],
-) -> np.ndarray:
+    found: np.ndarray,
+) -> None:
     """Epochs of (plan, steps) one after the other, without Python between them.
 
     Args:
@@ -386,9 +387,8 @@ def run_epochs(
         shuffle: False keeps the order that is given.
         cursor: int64 (1,), zero at the begin of an epoch.
         states: float64 numbers that the plans sum up, zero at the begin of an epoch.
-
-    Returns:
-        The states at the end of each epoch, float64 (epochs, states).
+        found: takes the states at the end of each epoch, float64 (epochs, states). The
+            caller has them even when Ctrl-C comes as this returns.
     """
     with ExitStack() as locks:
         parts = []
@@ -397,8 +397,8 @@ def run_epochs(
             plan._bind_all(inputs)
             parts.append((plan._native, steps, plan.threads(steps)))
         arrays = [var._array for var in states]
-        return _core.run_epochs(
-            parts, seeds, shuffle, inputs[-1], cursor._array, arrays
+        _core.run_epochs(
+            parts, seeds, shuffle, inputs[-1], cursor._array, arrays, found
         )
 
 

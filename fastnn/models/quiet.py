@@ -62,13 +62,17 @@ class QuietEpochs:
         states = [v for m in metrics for v in (m.total, m.count)]
         runner = run.model._get_runner(trains=True)
         parts = self._parts(runner, states)
-        if len(metrics) != len(run.model.metrics) or not parts:
+        if len(metrics) != len(run.model.metrics) or not (parts and states):
             return 0
         seconds = sum(steps * program.pace for program, steps in parts)
         most = min(left, MOST_EPOCHS, int(CALL_SECONDS / seconds) if seconds else 0)
         if most < 2:
             return 0
-        self._note(self._sums(runner, parts, states, most))
+        sums = np.full((most, len(states)), -1.0)
+        try:
+            self._run_epochs(runner, parts, states, sums)
+        finally:  # Ctrl-C is answered between two calls: what has run is noted
+            self._note(sums[: np.count_nonzero(sums[:, 1] >= 0)])  # counts
         return most
 
     def _parts(self, runner: Any, states: list[Any]) -> list[tuple[Program, int]]:
@@ -91,15 +95,15 @@ class QuietEpochs:
             parts.append((program, steps))
         return parts
 
-    def _sums(
+    def _run_epochs(
         self,
         runner: Any,
         parts: list[tuple[Program, int]],
         states: list[Any],
-        epochs: int,
-    ) -> np.ndarray:
-        """Runs the epochs; float64 (epochs, states), what the metrics had summed up."""
-        source = self._run.source
+        sums: np.ndarray,
+    ) -> None:
+        """Runs an epoch for each row of `sums`, which takes what the metrics summed."""
+        source, epochs = self._run.source, len(sums)
         columns, _ = runner._windows("train", source.data.arrays)
         order = np.arange(len(columns[0]))
         drawn = [seeds.next_seed() if source.shuffle else 0 for _ in range(epochs)]
@@ -108,13 +112,11 @@ class QuietEpochs:
         inputs = [*(c.memory for c in columns), order]
         plans = [(program.plan, steps) for program, steps in parts]
         start = time.perf_counter()
-        sums = run_epochs(
-            plans, inputs, drawn, source.shuffle, runner._cursors["train"], states
-        )
+        cursor = runner._cursors["train"]
+        run_epochs(plans, inputs, drawn, source.shuffle, cursor, states, sums)
         seconds = time.perf_counter() - start
         for program, _ in parts:
             program.pace = seconds / epochs / sum(steps for _, steps in parts)
-        return sums
 
     def _note(self, sums: np.ndarray) -> None:
         """History, as if each epoch had been looked at."""

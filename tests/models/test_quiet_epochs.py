@@ -158,3 +158,23 @@ def test_the_next_call_sees_changed_data(calls: list[int]) -> None:
     assert calls
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_epochs_that_ran_before_an_interrupt_are_in_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = quiet.run_epochs
+
+    def interrupted(*args: Any) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    model = _model()
+    model.fit(*_data(96), batch_size=32, verbose=0)
+    monkeypatch.setattr(quiet, "run_epochs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*_data(96), batch_size=32, epochs=50, verbose=0)
+    ran = int(model.optimizer.iterations) // 3 - 1
+    assert ran > 2
+    assert model.history.epoch == list(range(ran))
+    assert len(model.history.history["loss"]) == ran
