@@ -46,7 +46,7 @@ REASONS = {
         "distillation is not built yet", "write the loss in a train_step"
     ),
     "keras.distribution": Absent("training on several machines is not built yet"),
-    "keras.export": Absent("exports are not built yet", "model.export"),
+    "keras.export": Absent("ExportArchive is not built yet", "model.export"),
     "keras.layers.FlaxLayer": _foreign("Flax", _WRAPPED),
     "keras.layers.JaxLayer": _foreign("JAX", _WRAPPED),
     "keras.layers.TFSMLayer": _foreign("TensorFlow's SavedModel", _WRAPPED),

@@ -81,8 +81,9 @@ class Stepping:
         kind: "train" or "test".
         latest: the programs that ran last, by kind; this one just did.
         arrays: what it was given.
-        outputs: shapes of the model's outputs, to check targets with.
         order: names of the results in the order they are returned in.
+        model: the shapes of its outputs are those of targets; its metrics count each
+            batch alone.
     """
 
     def __init__(
@@ -90,16 +91,29 @@ class Stepping:
         kind: str,
         latest: dict[str, Program],
         arrays: tuple[Any, ...],
-        outputs: list[Any],
         order: list[str],
+        model: Any,
     ) -> None:
         program = latest[kind]
         self._kind, self._program, self._latest = kind, program, latest
         self._plan = program.plan
         self._names = sorted(program.result)  # as tree.flatten goes through a dict
         self._shapes = [None if a is None else a.shape for a in arrays]
-        self._outputs = outputs
+        self._outputs = model._output_shapes(arrays[0])
+        self._metrics = model.metrics
         self.order = order
+
+    def forget(self, model: Any) -> None:
+        """`model.reset_metrics()`, which looks for the metrics in every layer: 27 of
+        49 us of a batch of one Dense, BatchNormalization and ELU, 209 of 272 with 20.
+        """
+        from fastnn.models.trainer import Trainer
+
+        if type(model).reset_metrics is Trainer.reset_metrics:
+            for metric in self._metrics:
+                metric.reset_state()
+        else:
+            model.reset_metrics()
 
     def __call__(self, model: Any, given: Any, where: str) -> dict[str, float]:
         """Results by name, sorted."""

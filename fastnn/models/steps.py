@@ -286,8 +286,8 @@ class StepRunner:
         """
         key, program = signature(kind, *given), self._latest.get(kind)
         if key is not None and program and Stepping.fits(program, given, arrays):
-            shapes = self.model._output_shapes(arrays[0])
-            self.ready.put(key, Stepping(kind, self._latest, arrays, shapes, order))
+            step = Stepping(kind, self._latest, arrays, order, self.model)
+            self.ready.put(key, step)
 
     def _batch(self, kind: str, data: Any) -> dict[str, Any] | None:
         if kind not in self._untraceable:

@@ -456,11 +456,12 @@ class Trainer(PrepareMixin):
         self, kind: str, given: Any, class_weight: Any, return_dict: bool, where: str
     ) -> Any:
         self._require_compiled(where)
-        self.reset_metrics()
         step = self._ready(kind, *given) if class_weight is None else None
         if step is not None:
+            step.forget(self)
             logs, order = step(self, given, where), step.order
         else:
+            self.reset_metrics()
             x, y, sample_weight = given
             data = adapt(x, y, sample_weight, class_weight, where)
             data = self._prepare(data, where)
