@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Custom parts as features.md 1D prints them, and data to train them on."""
+"""Custom parts of the items 1D (features/items.txt), and data to train them on."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_what_does_not_fit() -> None:
 
 
 class TestScatter:
-    @pytest.mark.feature("D8b", "D8c")
+    @pytest.mark.feature("1D-8b", "1D-8c")
     def test_the_textbook_example(self) -> None:
         v = Variable([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         v.assign(2 * v)

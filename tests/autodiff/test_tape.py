@@ -20,7 +20,7 @@ def f(w1, w2):
     return 3 * w1**2 + 2 * w1 * w2
 
 
-@pytest.mark.feature("D1f", "D30a")
+@pytest.mark.feature("1D-1f", "1D-30a")
 def test_gradients_of_the_textbook_function() -> None:
     w1, w2 = Variable(5.0), Variable(3.0)
     with GradientTape() as tape:
@@ -30,7 +30,7 @@ def test_gradients_of_the_textbook_function() -> None:
     assert float(g2) == 10.0
 
 
-@pytest.mark.feature("B11", "D30b")
+@pytest.mark.feature("4B-11", "1D-30b")
 def test_a_tape_is_erased_by_gradient_unless_persistent() -> None:
     w = Variable(5.0)
     with GradientTape() as tape:
@@ -68,7 +68,7 @@ def test_untrainable_variables_and_unwatched_access() -> None:
     assert tape.gradient(z, w) is None
 
 
-@pytest.mark.feature("B13", "D31")
+@pytest.mark.feature("4B-13", "1D-31")
 def test_several_targets_are_summed() -> None:
     w1, w2 = Variable(5.0), Variable(3.0)
     with GradientTape() as tape:
@@ -77,7 +77,7 @@ def test_several_targets_are_summed() -> None:
     assert (float(g1), float(g2)) == (136.0, 30.0)
 
 
-@pytest.mark.feature("B15", "B20b")
+@pytest.mark.feature("4B-15", "4B-20b")
 def test_hessian_by_nested_tapes_inside_their_own_blocks() -> None:
     w1, w2 = Variable(5.0), Variable(3.0)
     with GradientTape(persistent=True) as outer:
@@ -108,7 +108,7 @@ def test_stop_recording_pauses() -> None:
     assert float(tape.gradient(z, w)) == 4.0
 
 
-@pytest.mark.feature("B17")
+@pytest.mark.feature("4B-17")
 def test_custom_gradient_replaces_the_inside() -> None:
     @custom_gradient
     def softplus(z):
@@ -124,7 +124,7 @@ def test_custom_gradient_replaces_the_inside() -> None:
     assert gradient[2] == 1.0  # the naive gradient is NaN here
 
 
-@pytest.mark.feature("B14b")
+@pytest.mark.feature("4B-14b")
 def test_integer_and_argmax_have_no_gradient() -> None:
     x = Variable([1.0, 3.0, 2.0])
     with GradientTape() as tape:
@@ -227,7 +227,7 @@ def test_operators_are_strict_between_tensors_and_lenient_with_numbers() -> None
     assert ops.add(a, convert_to_tensor([1, 2])).dtype == "float32"
 
 
-@pytest.mark.feature("D1a")
+@pytest.mark.feature("1D-1a")
 def test_tensors_are_immutable_and_speak_numpy() -> None:
     a = convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(TypeError, match="immutable"):

@@ -38,6 +38,7 @@ def iris():
 # ---- logic -------------------------------------------------------------------------
 
 
+@pytest.mark.feature("1A-1")
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
@@ -58,6 +59,7 @@ def test_a_that_is_always_on_makes_not_b() -> None:
     assert net.predict([[1, 0], [1, 1]]).tolist() == [1, 0]
 
 
+@pytest.mark.feature("1A-2", "1A-2b", "1A-11")
 def test_networks_of_ones_own() -> None:
     both = ("C", ("A", "B"), ())
     net = McCullochPitts(["A", "B"], [both, ("D", ("C",), ())], threshold=1)
@@ -75,6 +77,7 @@ def test_networks_of_ones_own() -> None:
         net.predict([[1, 0, 1]])
 
 
+@pytest.mark.feature("1A-3")
 def test_steps() -> None:
     z = [-2.0, 0.0, 3.0]
     assert heaviside(z).tolist() == [0, 1, 1]
@@ -84,6 +87,7 @@ def test_steps() -> None:
 # ---- Perceptron --------------------------------------------------------------------
 
 
+@pytest.mark.feature("1A-6")
 def test_the_perceptron_separates_setosa() -> None:
     x, y = iris()
     found = Perceptron(random_state=0).fit(x, y == 0)
@@ -93,6 +97,7 @@ def test_the_perceptron_separates_setosa() -> None:
     np.testing.assert_array_equal(found.predict(x), reference.predict(x) == 1)
 
 
+@pytest.mark.feature("1A-5")
 def test_the_perceptrons_rule() -> None:
     x, y = np.array([[1.0, 2.0], [-1.0, 0.5], [2.0, -3.0]]), np.array([0, 1, 1])
     w = np.zeros(3)
@@ -115,6 +120,7 @@ def flowers():
     return StandardScaler().fit_transform(x), (y == 0).astype(int)
 
 
+@pytest.mark.feature("1A-7", "1A-10")
 @pytest.mark.parametrize(("rule", "eta"), [("batch", 0.002), ("online", 0.001)])
 def test_adaline_is_least_squares(rule, eta) -> None:
     x, y = flowers()
@@ -128,6 +134,7 @@ def test_adaline_is_least_squares(rule, eta) -> None:
     assert found.score(x, y) > 0.99
 
 
+@pytest.mark.feature("1A-8")
 @pytest.mark.parametrize("rule", ["batch", "online"])
 def test_adalines_stopping_criterion(rule) -> None:
     x, y = flowers()
@@ -161,6 +168,7 @@ def test_rates_that_are_too_large_are_named() -> None:
 # ---- MADALINE ----------------------------------------------------------------------
 
 
+@pytest.mark.feature("1A-9")
 @pytest.mark.parametrize("vote", ["or", "and"])
 def test_madaline_separates_xor(vote) -> None:
     found = Madaline(2, vote, random_state=0).fit(*XOR)

@@ -194,6 +194,7 @@ def test_california_bad_arguments(kwargs):
 real = pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/data beside the tree")
 
 
+@pytest.mark.feature("1B-2")
 @real
 def test_real_mnist():
     """The published content: SHA-256 of the unpacked IDX files."""

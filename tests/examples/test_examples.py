@@ -96,6 +96,7 @@ def test_compile_step():
     assert eager < 0.25  # the loss of the zero weights it starts from
 
 
+@pytest.mark.feature("1C-22")
 def test_digits_transfer(digits, capsys):
     tiny = ["--data", str(digits), "--epochs", "5", "--units", "20"]
     found = load("digits_transfer").main(tiny)
@@ -177,6 +178,7 @@ def test_classic_neurons(tmp_path, capsys):
     assert (tmp_path / "boundaries.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.feature("1A-23")
 @pytest.mark.filterwarnings("ignore:.*agg")
 def test_playground(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
@@ -189,6 +191,7 @@ def test_playground(tmp_path):
     plt.close("all")
 
 
+@pytest.mark.feature("1B-17", "1B-18", "1B-19")
 @pytest.mark.filterwarnings("ignore:.*agg")
 def test_california_tour(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Custom components (features.md 1D, 4G) eagerly, under `function` and under `fit`.
+"""Custom components (items 1D, 4G) eagerly, under `function` and under `fit`.
 
 Each example trains three times from the same weights on the same batches: by `fit`, by
 `fit` with `run_eagerly=True`, and by a loop written by hand under `@function`. Losses
@@ -147,13 +147,18 @@ REGULARIZED = partial(
     kernel_regularizer=my_l1,
     kernel_constraint=positive,
 )
-# name -> (model, loss, optimizer, metrics); the numbers are those of features.md.
+# name -> (model, loss, optimizer, metrics); the numbers are those of items.txt.
 CASES: dict[str, tuple[Make, Any, Any, list[Any]]] = {
-    "D15 loss function": (plain, huber_fn, "nadam", []),
-    "D16 loss factory": (plain, create_huber(2.0), "nadam", []),
-    "D17 loss class": (plain, HuberLoss(0.5), "sgd", []),
-    "D18 functions": (lambda: sequential(REGULARIZED(), Dense(1)), "mse", "nadam", []),
-    "D19 classes": (
+    "1D-15 loss function": (plain, huber_fn, "nadam", []),
+    "1D-16 loss factory": (plain, create_huber(2.0), "nadam", []),
+    "1D-17 loss class": (plain, HuberLoss(0.5), "sgd", []),
+    "1D-18 functions": (
+        lambda: sequential(REGULARIZED(), Dense(1)),
+        "mse",
+        "nadam",
+        [],
+    ),
+    "1D-19 classes": (
         lambda: sequential(
             Dense(8, "relu", kernel_regularizer=MyL1(0.02), bias_regularizer=MyL1(0.1)),
             Dense(1, kernel_constraint=Positive()),
@@ -162,9 +167,9 @@ CASES: dict[str, tuple[Make, Any, Any, list[Any]]] = {
         "sgd",
         [],
     ),
-    "D20 function metric": (plain, "mse", "sgd", [create_huber(2.0)]),
-    "D22 metric class": (plain, "mse", "sgd", [lambda: HuberMetric(2.0)]),
-    "D23 Lambda": (
+    "1D-20 function metric": (plain, "mse", "sgd", [create_huber(2.0)]),
+    "1D-22 metric class": (plain, "mse", "sgd", [lambda: HuberMetric(2.0)]),
+    "1D-23 Lambda": (
         lambda: sequential(
             Dense(8), keras.layers.Lambda(lambda x: tf.exp(-x)), Dense(1)
         ),
@@ -172,28 +177,28 @@ CASES: dict[str, tuple[Make, Any, Any, list[Any]]] = {
         "sgd",
         [],
     ),
-    "D23 exponential": (
+    "1D-23 exponential": (
         lambda: sequential(Dense(4, tf.exp), Dense(1)),
         "mse",
         "adam",
         [],
     ),
-    "D24 MyDense": (
+    "1D-24 MyDense": (
         lambda: sequential(MyDense(8, activation="relu"), MyDense(1)),
         "mse",
         "nadam",
         [],
     ),
-    "D25 MyMultiLayer": (multi, "mse", "sgd", []),
-    "D26 noise": (
+    "1D-25 MyMultiLayer": (multi, "mse", "sgd", []),
+    "1D-26 noise": (
         lambda: sequential(MyGaussianNoise(0.1), Dense(8, "relu"), Dense(1)),
         "mse",
         "sgd",
         [],
     ),
-    "D27 residual": (lambda: ResidualRegressor(1), "mse", "nadam", []),
-    "D28 reconstruction": (lambda: ReconstructingRegressor(1), "mse", "nadam", []),
-    "D41 optimizer": (plain, "mse", MyMomentum, []),
+    "1D-27 residual": (lambda: ResidualRegressor(1), "mse", "nadam", []),
+    "1D-28 reconstruction": (lambda: ReconstructingRegressor(1), "mse", "nadam", []),
+    "1D-41 optimizer": (plain, "mse", MyMomentum, []),
 }
 
 
@@ -225,7 +230,7 @@ def by_fit(case: str, *, eagerly: bool) -> tuple[list[float], list[np.ndarray]]:
 
 
 def by_hand(case: str) -> tuple[list[float], list[np.ndarray]]:
-    """The training step of D35, under `function`."""
+    """The training step of 1D-35, under `function`."""
     model, _ = built(case)
     loss_fn = keras.losses.get(CASES[case][1])
     mean_loss = keras.metrics.Mean()
@@ -255,19 +260,19 @@ def by_hand(case: str) -> tuple[list[float], list[np.ndarray]]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.feature(
-    "D15",
-    "D18",
-    "D19",
-    "D23",
-    "D24",
-    "D25",
-    "D26",
-    "D27",
-    "D28",
-    "D40",
-    "D41",
-    "G76a",
-    "G84",
+    "1D-15",
+    "1D-18",
+    "1D-19",
+    "1D-23",
+    "1D-24",
+    "1D-25",
+    "1D-26",
+    "1D-27",
+    "1D-28",
+    "1D-40",
+    "1D-41",
+    "4G-76a",
+    "4G-84",
 )
 def test_three_ways_to_train_are_one(case: str) -> None:
     losses, weights = by_fit(case, eagerly=False)
@@ -279,11 +284,11 @@ def test_three_ways_to_train_are_one(case: str) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.feature("D20", "D22")
+@pytest.mark.feature("1D-20", "1D-22")
 def test_metrics_of_the_three_kinds_agree() -> None:
     values = []
     for metric in (create_huber(2.0), HuberMetric(2.0, name="huber")):
-        model, _ = built("D15 loss function")
+        model, _ = built("1D-15 loss function")
         model.compile(loss="mse", optimizer="sgd", metrics=[metric])
         for eagerly in (False, True):
             model.run_eagerly = eagerly
@@ -293,9 +298,9 @@ def test_metrics_of_the_three_kinds_agree() -> None:
     np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
-@pytest.mark.feature("D36")
+@pytest.mark.feature("1D-36")
 def test_wide_and_deep_with_two_optimizers() -> None:
-    """D36: one optimizer for the wide path, another for the deep one."""
+    """1D-36: one optimizer for the wide path, another for the deep one."""
     results = []
     for compiled in (False, True):
         keras.utils.set_random_seed(5)
@@ -330,7 +335,7 @@ def test_wide_and_deep_with_two_optimizers() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.feature("D17a", "D19")
+@pytest.mark.feature("1D-17a", "1D-19")
 def test_configs_of_custom_parts_survive() -> None:
     loss = HuberLoss(2.0, name="h", reduction="sum")
     again = HuberLoss.from_config(loss.get_config())
@@ -342,9 +347,9 @@ def test_configs_of_custom_parts_survive() -> None:
     assert copy.kernel_regularizer.factor == 0.3
 
 
-@pytest.mark.feature("D17b", "G83")
+@pytest.mark.feature("1D-17b", "4G-83")
 def test_reductions_of_a_loss() -> None:
-    """4G 83: the sum over the batch's size, whatever the weights add up to."""
+    """4G-83: the sum over the batch's size, whatever the weights add up to."""
     weights = np.array([3.0, 1.0], "float32")
     y, p = np.zeros((2, 1), "float32"), np.array([[0.5], [0.25]], "float32")
     each = np.array([0.125, 0.03125])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop of D35 as printed, custom parts (D16-D19, D24, D28), 4B, 4G."""
+"""The training loop of 1D-35 as printed, and custom parts (1D, 4B, 4G)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def loop(*, compiled: bool) -> tuple[list[float], list[np.ndarray]]:
     return losses, model.get_weights()
 
 
-@pytest.mark.feature("D35", "G81b")
+@pytest.mark.feature("1D-35", "4G-81b", "4J-108")
 def test_d35_the_loop_as_printed(capsys: Any) -> None:
     losses, weights = loop(compiled=False)
     shown = capsys.readouterr().out
@@ -113,12 +113,12 @@ def test_d35_the_loop_as_printed(capsys: Any) -> None:
     assert shown.startswith("Epoch 1/5\n\r32/96 - loss: ")
 
 
-# -- custom parts in files (D16, D17) --------------------------------------------------
+# -- custom parts in files (1D-16, 1D-17) ----------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("as_class", [False, True])
-@pytest.mark.feature("D16", "D17a")
+@pytest.mark.feature("1D-16", "1D-17a")
 def test_d16_d17_losses_in_files(tmp_path: Path, suffix: str, as_class: bool) -> None:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
     loss = HuberLoss(2.0) if as_class else create_huber(2.0)
@@ -139,7 +139,7 @@ def test_d16_d17_losses_in_files(tmp_path: Path, suffix: str, as_class: bool) ->
         assert again.evaluate(X, Y, verbose=0) != pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.feature("D18")
+@pytest.mark.feature("1D-18")
 def test_d18_functions_are_the_built_in_ones() -> None:
     w = np.random.default_rng(0).standard_normal((200, 300)).astype("float32")
     pairs = (
@@ -168,7 +168,7 @@ class MyDenseSaved(MyDense):
         }
 
 
-@pytest.mark.feature("D24")
+@pytest.mark.feature("1D-24")
 def test_d24_a_layer_and_its_config(tmp_path: Path) -> None:
     layer = MyDenseSaved(3, activation="relu", name="mine", input_shape=(6,))
     assert layer.compute_output_shape((None, 6)).as_list() == [None, 3]
@@ -185,7 +185,7 @@ def test_d24_a_layer_and_its_config(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predict(X, verbose=0), model(X))
 
 
-# -- metrics of what a model holds inside (D28, 4G 80) ---------------------------------
+# -- metrics of what a model holds inside (1D-28, 4G-80) -------------------------------
 
 
 class Reconstructing(keras.Model):
@@ -205,7 +205,7 @@ class Reconstructing(keras.Model):
 
 
 @pytest.mark.parametrize("eagerly", [False, True])
-@pytest.mark.feature("D28", "G80")
+@pytest.mark.feature("1D-28", "4G-80")
 def test_d28_a_metric_of_the_inside_in_the_progress_line(
     eagerly: bool, capsys: Any
 ) -> None:
@@ -222,7 +222,7 @@ def test_d28_a_metric_of_the_inside_in_the_progress_line(
 # -- 4G --------------------------------------------------------------------------------
 
 
-@pytest.mark.feature("G75")
+@pytest.mark.feature("4G-75")
 def test_g75_constructors_pass_keywords_on() -> None:
     layer = MyDense(3, name="d", dtype="float64", trainable=False)
     layer.build((None, 2))
@@ -236,7 +236,7 @@ def test_g75_constructors_pass_keywords_on() -> None:
     assert HuberMetric(1.0, name="m", dtype="float32").name == "m"
 
 
-@pytest.mark.feature("G76a", "G76b", "D22")
+@pytest.mark.feature("4G-76a", "4G-76b", "1D-22")
 def test_g76_calling_a_metric_updates_it_and_resets_are_zeros() -> None:
     metric = HuberMetric(2.0)
     first = float(metric(tf.constant([[2.0]]), tf.constant([[10.0]])))
@@ -260,7 +260,7 @@ class Noted(layers.Layer):
         return x
 
 
-@pytest.mark.feature("G79")
+@pytest.mark.feature("4G-79")
 def test_g79_training_reaches_every_layer() -> None:
     seen: list[Any] = []
     inner = keras.Sequential([Noted(seen), layers.Dense(1)])
@@ -281,7 +281,7 @@ def test_g79_training_reaches_every_layer() -> None:
     assert not any(seen)
 
 
-@pytest.mark.feature("G82")
+@pytest.mark.feature("4G-82")
 def test_g82_batches_with_replacement_miss_the_rest() -> None:
     np.random.seed(0)
     rows = np.arange(40)
@@ -294,7 +294,7 @@ def test_g82_batches_with_replacement_miss_the_rest() -> None:
 # -- 4B --------------------------------------------------------------------------------
 
 
-@pytest.mark.feature("B13", "B20", "D31")
+@pytest.mark.feature("4B-13", "4B-20", "1D-31")
 def test_b13_b20_a_list_of_targets_goes_once_through_the_record() -> None:
     visited: list[str] = []
 
@@ -320,7 +320,7 @@ def test_b13_b20_a_list_of_targets_goes_once_through_the_record() -> None:
     assert visited == ["third", "second", "first"]
 
 
-@pytest.mark.feature("B12", "B19", "D30b", "D30c")
+@pytest.mark.feature("4B-12", "4B-19", "1D-30b", "1D-30c")
 def test_b12_b19_what_a_tape_does_not_record() -> None:
     c1, c2 = tf.constant(5.0), tf.constant(3.0)
     with tf.GradientTape() as tape:
@@ -338,10 +338,10 @@ def test_b12_b19_what_a_tape_does_not_record() -> None:
     assert float(tape.gradient(z, c1)) == 36.0
 
 
-# -- other methods (D42) ---------------------------------------------------------------
+# -- other methods (1D-42) -------------------------------------------------------------
 
 
-@pytest.mark.feature("D42")
+@pytest.mark.feature("1D-42")
 def test_d42_one_batch_and_layers_by_name() -> None:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1, name="only")])
     model.compile(loss="mse", optimizer=keras.optimizers.SGD(0.1), metrics=["mae"])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of features.md, part 3D, about data and sizes: N57-N59, N62, N67.
+"""Numbers of items.txt about data and sizes: 3D-57 to 3D-59, 3D-62, 3D-67.
 
-Not here, because nothing computes them: the other numbers of N67 (results of a
-contest), N70 and N71 (quoted from papers). Not here, because they need ImageNet weights
-or a data set to be downloaded: N68 (answers of ResNet50), N69 (Xception on flowers).
+Not here, because nothing computes them: the other numbers of 3D-67 (results of a
+contest) and those quoted from papers. Not here, because they need ImageNet weights or a
+data set to be downloaded: the answers of ResNet50, and Xception on flowers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ layers = keras.layers
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
-@pytest.mark.feature("N57")
+@pytest.mark.feature("3D-57")
 def test_n57_a_person_as_a_protocol_buffer() -> None:
     """E14: name = 1, id = 2, repeated email = 3, by the writer of event files."""
     emails = b"".join(event_files.blob(3, e) for e in ("a@b.com", "c@d.com"))
@@ -33,7 +33,7 @@ def test_n57_a_person_as_a_protocol_buffer() -> None:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data here")
-@pytest.mark.feature("N58")
+@pytest.mark.feature("3D-58")
 def test_n58_a_line_of_houses_standardized() -> None:
     """E6: by the 11610 rows that scikit-learn's splits with random_state=42 leave."""
     table = np.loadtxt(DATA / "california_housing.csv.gz", delimiter=",", skiprows=1)
@@ -53,7 +53,7 @@ def test_n58_a_line_of_houses_standardized() -> None:
     assert y == 2.782
 
 
-@pytest.mark.feature("N59")
+@pytest.mark.feature("3D-59")
 def test_n59_a_bucket_and_an_embedding() -> None:
     """E26: five buckets one-hot, then the rows of a 5x2 matrix: a tensor (3, 7)."""
     vocabulary = ["<1H OCEAN", "INLAND", "NEAR OCEAN", "NEAR BAY", "ISLAND"]
@@ -76,7 +76,7 @@ def test_n59_a_bucket_and_an_embedding() -> None:
     np.testing.assert_array_equal(made, np.array(expected, "float32"))
 
 
-@pytest.mark.feature("N62")
+@pytest.mark.feature("3D-62")
 def test_n62_connections_of_an_image_to_neurons() -> None:
     dense = layers.Dense(1000, use_bias=False)
     dense(layers.Flatten()(keras.Input((100, 100))))
@@ -112,7 +112,7 @@ def _inception(x: Any, sizes: tuple[int, ...]) -> Any:
     )
 
 
-@pytest.mark.feature("N67")
+@pytest.mark.feature("3D-67")
 def test_n67_googlenet_has_six_million_parameters() -> None:
     conv = partial(layers.Conv2D, padding="SAME", activation="relu")
     pool = partial(layers.MaxPool2D, 3, 2, "SAME")
@@ -126,5 +126,5 @@ def test_n67_googlenet_has_six_million_parameters() -> None:
     assert body.count_params() == 5_973_552
     outputs = layers.Dense(1000)(layers.GlobalAvgPool2D()(x))
     assert keras.Model(inputs, outputs).count_params() == 6_998_552
-    alexnet = 62.4e6  # N73
+    alexnet = 62.4e6  # 3D-73
     assert 10 * body.count_params() < alexnet

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What features.md says of Keras (1B, 1C, 4C, 4D, 4H, 4J) and no other test has."""
+"""Items of items.txt about Keras (1B, 1C, 4C, 4D, 4H, 4J) that no other test shows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ L = keras.layers
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.feature("1B-1")
 def test_versions() -> None:
-    """B1."""
     assert keras.__version__ == keras.version() and keras.__version__[0].isdigit()
 
 
+@pytest.mark.feature("1B-9", "4C-25")
 def test_initializers_are_arguments() -> None:
-    """B9, 4C 25: kernels are random, biases zero; both can be asked for."""
+    """Kernels are random, biases zero; both can be asked for."""
     kernel, bias = keras.Sequential([keras.Input((40,)), L.Dense(60)]).get_weights()
     bound = np.sqrt(6 / 100)  # Glorot, uniform
     assert np.abs(kernel).max() <= bound and kernel.std() > 0.5 * bound
@@ -42,22 +43,25 @@ def spread(initializer: Any, activation: str, layers: int = 20) -> float:
     return float(model.predict(RNG.normal(size=(500, 100)), verbose=0).std())
 
 
+@pytest.mark.feature("1C-1")
 def test_unit_variance_survives_only_scaled_weights() -> None:
-    """C1: with N(0, 1) outputs of a layer vary 10 times as much as its inputs."""
+    """With N(0, 1) outputs of a layer vary 10 times as much as its inputs."""
     normal = keras.initializers.RandomNormal(stddev=1.0)
     assert spread(normal, "linear", 3) == pytest.approx(1e3, rel=0.3)
     assert spread("glorot_normal", "linear", 3) == pytest.approx(1, rel=0.3)
     assert spread("he_normal", "relu") > 300 * spread("glorot_normal", "relu")
 
 
+@pytest.mark.feature("1C-11", "4H-93")
 def test_selu_normalizes_itself() -> None:
-    """C11, 4H 93: 20 layers keep mean 0 and deviation 1, with this initializer."""
+    """20 layers keep mean 0 and deviation 1, with this initializer."""
     assert spread("lecun_normal", "selu") == pytest.approx(1, rel=0.25)
     assert abs(spread("he_normal", "selu") - 1) > 0.25
 
 
+@pytest.mark.feature("1C-6", "4H-92")
 def test_a_dead_unit_gets_no_gradient() -> None:
-    """C6, 4H 92: below 0 for every sample, ReLU stays there; a leak brings it back."""
+    """Below 0 for every sample, ReLU stays there; a leak brings it back."""
     x, y = np.abs(RNG.normal(size=(64, 3))), np.ones((64, 1))
     moved = {}
     for name, activation in {"relu": "relu", "leaky": L.LeakyReLU()}.items():
@@ -70,8 +74,9 @@ def test_a_dead_unit_gets_no_gradient() -> None:
     assert moved == {"relu": False, "leaky": True}
 
 
+@pytest.mark.feature("1C-14", "1C-15", "1C-16", "4H-85", "4H-86", "4H-87")
 def test_batch_normalization_of_images() -> None:
-    """C14-C16, 4H 85-87: parameters, one mean per column or per pixel, no bias."""
+    """Parameters, one mean per column or per pixel, no bias."""
     for axis, count in ((-1, 28), ([1, 2], 784)):
         layer = L.BatchNormalization(axis=axis)
         keras.Sequential([keras.Input((28, 28)), layer])
@@ -106,8 +111,9 @@ def test_batch_normalization_of_images() -> None:
     assert names == ["gamma", "beta", "moving_mean", "moving_variance"]
 
 
+@pytest.mark.feature("1C-21")
 def test_pretraining_layer_by_layer() -> None:
-    """C21: each layer learns to code the outputs of the frozen ones below it."""
+    """Each layer learns to code the outputs of the frozen ones below it."""
     keras.utils.set_random_seed(1)
     x = RNG.normal(size=(200, 2)) @ RNG.normal(size=(2, 12))
     lower: list[Any] = []
@@ -135,8 +141,8 @@ def test_pretraining_layer_by_layer() -> None:
     assert not np.array_equal(lower[0].get_weights()[0], learned[0][0])
 
 
+@pytest.mark.feature("1C-41")
 def test_a_partial_layer() -> None:
-    """C41."""
     make = partial(
         L.Dense,
         activation="elu",
@@ -152,9 +158,10 @@ def test_a_partial_layer() -> None:
     assert names == ["elu", "elu", "softmax"]
 
 
+@pytest.mark.feature("1C-47")
 @pytest.mark.parametrize("kind", ["standard", "not sequential", "sparse"])
 def test_the_default_configurations(kind: str) -> None:
-    """C47: table 11-2 and its variants train."""
+    """Table 11-2 and its variants train."""
     x = RNG.normal(size=(120, 6))
     y = (x[:, 0] > 0).astype("int32")
     more: dict[str, Any] = {"activation": "elu", "kernel_initializer": "he_normal"}
@@ -184,8 +191,9 @@ def test_the_default_configurations(kind: str) -> None:
     assert min(history["val_loss"]) < history["val_loss"][0]
 
 
+@pytest.mark.feature("4D-38")
 def test_a_base_of_shared_layers_is_frozen_layer_by_layer() -> None:
-    """4D 38: `trainable` of each layer counts, whichever model it is reached by."""
+    """`trainable` of each layer counts, whichever model it is reached by."""
     base = keras.Sequential([keras.Input((4,)), L.Dense(5), L.Dense(3)])
     model = keras.Model(base.inputs, L.Dense(1)(base.outputs[0]))
     for layer in base.layers:
@@ -193,8 +201,9 @@ def test_a_base_of_shared_layers_is_frozen_layer_by_layer() -> None:
     assert len(model.trainable_weights) == 2 and len(model.weights) == 6
 
 
+@pytest.mark.feature("4D-51")
 def test_the_last_batch_is_smaller() -> None:
-    """4D 51: 60000 samples by 128 are 469 steps, 10000 by 32 are 313."""
+    """60000 samples by 128 are 469 steps, 10000 by 32 are 313."""
     steps: list[int] = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
@@ -216,9 +225,8 @@ def test_the_last_batch_is_smaller() -> None:
     assert len(tests) == 313
 
 
+@pytest.mark.feature("4D-54")
 def test_an_endless_dataset_needs_steps() -> None:
-    """4D 54."""
-
     def batches() -> Any:
         while True:
             yield np.ones((4, 2)), np.ones((4, 1))
@@ -229,8 +237,8 @@ def test_an_endless_dataset_needs_steps() -> None:
     assert history.epoch == [0, 1] and int(model.optimizer.iterations) == 6
 
 
+@pytest.mark.feature("4C-33")
 def test_an_activation_is_a_function_a_name_or_a_layer() -> None:
-    """4C 33."""
     x = RNG.normal(size=(5, 3))
     results = []
     for activation in ("relu", keras.activations.relu, tf.nn.relu, L.ReLU()):
@@ -242,6 +250,6 @@ def test_an_activation_is_a_function_a_name_or_a_layer() -> None:
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.feature("4J-111")
 def test_reprs_name_the_class() -> None:
-    """4J 111."""
     assert "Flatten" in repr(L.Flatten()) and "Sequential" in repr(keras.Sequential())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors, variables, tapes and functions as features.md says (1D, 4A, 4B, 4I).
+"""Tensors, variables, tapes and functions as items.txt says (1D, 4A, 4B, 4I).
 
 What another test file already holds is not repeated: the tape's manners are in
 autodiff/test_tape.py, functions in graph/test_compile.py and test_autograph.py.
@@ -21,7 +21,7 @@ T = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float32")
 
 
 class TestTensors:
-    @pytest.mark.feature("D2a", "D2b", "D2c", "A1")
+    @pytest.mark.feature("1D-2a", "1D-2b", "1D-2c", "4A-1")
     def test_d2_dtypes_of_constants(self) -> None:
         assert tf.constant([[1.0, 2.0]]).dtype == tf.float32
         assert tf.constant(42).dtype == tf.int32
@@ -30,13 +30,13 @@ class TestTensors:
         scalar = tf.constant(42)
         assert (scalar.shape, int(scalar.numpy())) == ((), 42)
 
-    @pytest.mark.feature("D3")
+    @pytest.mark.feature("1D-3")
     def test_d3_indexing(self) -> None:
         t = tf.constant(T)
         np.testing.assert_array_equal(t[:, 1:].numpy(), T[:, 1:])
         assert t[..., 1, tf.newaxis].numpy().tolist() == [[2.0], [5.0]]
 
-    @pytest.mark.feature("D4a")
+    @pytest.mark.feature("1D-4a")
     def test_d4_operators(self) -> None:
         t = tf.constant(T)
         for made in (t + 10, tf.add(t, 10), t.__add__(10), tf.math.add(t, 10)):
@@ -46,13 +46,13 @@ class TestTensors:
             assert made.numpy().tolist() == [[14, 32], [32, 77]]
         assert not hasattr(t, "T")
 
-    @pytest.mark.feature("D5")
+    @pytest.mark.feature("1D-5")
     def test_d5_the_backend(self) -> None:
         K = keras.backend
         made = K.square(K.transpose(tf.constant(T))) + 10
         assert made.numpy().tolist() == [[11, 26], [14, 35], [19, 46]]
 
-    @pytest.mark.feature("D6a", "D6b", "A4")
+    @pytest.mark.feature("1D-6a", "1D-6b", "4A-4")
     def test_d6_numpy(self) -> None:
         a = np.array([2.0, 4.0, 5.0])
         t = tf.constant(a)
@@ -66,7 +66,7 @@ class TestTensors:
         ("other", "kind"),
         [(tf.constant(40), "float"), (tf.constant(40.0, tf.float64), "double")],
     )
-    @pytest.mark.feature("D7", "D4d", "A2", "A8")
+    @pytest.mark.feature("1D-7", "1D-4d", "4A-2", "4A-8")
     def test_d7_no_conversion_of_tensors(self, other: Any, kind: str) -> None:
         with pytest.raises(
             tf.errors.InvalidArgumentError, match=f"expected to be a {kind} .*cast"
@@ -87,10 +87,10 @@ class TestTensors:
             tf.where(two > 0.0, two, other)
         assert tf.add(two, 40).dtype == tf.float32
         assert float(tf.constant(2.0) + tf.cast(other, tf.float32)) == 42.0
-        with pytest.raises(DTypeError, match="cast"):  # 4A 8
+        with pytest.raises(DTypeError, match="cast"):  # 4A-8
             tf.Variable(2.0).assign(other)
 
-    @pytest.mark.feature("A10a", "A10b", "D2c", "D8d")
+    @pytest.mark.feature("4A-10a", "4A-10b", "1D-2c", "1D-8d")
     def test_a10_representations(self) -> None:
         assert repr(tf.constant(42)) == "<tf.Tensor: shape=(), dtype=int32, numpy=42>"
         assert str(tf.constant(0)) == "tf.Tensor(0, shape=(), dtype=int32)"
@@ -123,20 +123,20 @@ class TestTensors:
         assert places.dtype == tf.int64
         np.testing.assert_array_equal(places, np.argwhere(T > 4.0))
 
-    @pytest.mark.feature("A3")
+    @pytest.mark.feature("4A-3")
     def test_a3_numbers_take_the_dtype_of_the_tensor(self) -> None:
         for dtype in ("float32", "float64", "int32", "int64"):
             assert (tf.constant(T, dtype) + 10).dtype == dtype
             assert (3 * tf.constant(T, dtype)).dtype == dtype
 
-    @pytest.mark.feature("A7")
+    @pytest.mark.feature("4A-7")
     def test_a5_transpose_and_a7_constants(self) -> None:
         t = tf.constant(T)
         with pytest.raises(TypeError, match="immutable"):
             t[0, 0] = 7.0
         np.testing.assert_array_equal(tf.transpose(t).numpy(), T.T)
 
-    @pytest.mark.feature("A6")
+    @pytest.mark.feature("4A-6")
     def test_a6_extrema_are_deterministic(self) -> None:
         x = tf.constant(np.random.default_rng(0).standard_normal(10_001))
         assert len({float(tf.reduce_max(x)) for _ in range(5)}) == 1
@@ -144,7 +144,7 @@ class TestTensors:
 
 
 class TestVariables:
-    @pytest.mark.feature("D8a", "D8b", "D8c", "A7")
+    @pytest.mark.feature("1D-8a", "1D-8b", "1D-8c", "4A-7")
     def test_d8_assignments(self) -> None:
         v = tf.Variable(T)
         v.assign(2 * v)
@@ -200,7 +200,7 @@ class TestVariables:
 
 
 class TestTapes:
-    @pytest.mark.feature("B11")
+    @pytest.mark.feature("4B-11")
     def test_b11_a_tape_is_used_once(self) -> None:
         w = tf.Variable(5.0)
         with tf.GradientTape() as tape:
@@ -209,14 +209,14 @@ class TestTapes:
         with pytest.raises(RuntimeError, match="persistent"):
             tape.gradient(z, w)
 
-    @pytest.mark.feature("B14b")
+    @pytest.mark.feature("4B-14b")
     def test_b14_no_gradient_is_none(self) -> None:
         w = tf.Variable([1.0, 3.0])
         with tf.GradientTape() as tape:
             z = tf.argmax(w)
         assert tape.gradient(z, w) is None
 
-    @pytest.mark.feature("B20b")
+    @pytest.mark.feature("4B-20b")
     def test_b20b_the_loop_inside_its_own_tape(self) -> None:
         w = tf.Variable(5.0)
         optimizer = keras.optimizers.SGD(0.1)
@@ -232,7 +232,7 @@ class TestTapes:
 
 
 class TestFunctions:
-    @pytest.mark.feature("F94", "D37a")
+    @pytest.mark.feature("4I-94", "1D-37a")
     def test_94_one_graph_per_signature(self) -> None:
         seen: list[Any] = []
 
@@ -248,14 +248,14 @@ class TestFunctions:
         cube(10), cube(20), cube(10)
         assert seen == [(), (2,), 10, 20]
 
-    @pytest.mark.feature("F95a", "F95b", "D37c")
+    @pytest.mark.feature("4I-95a", "4I-95b", "1D-37c")
     def test_95_results_are_tensors(self) -> None:
         cube = tf.function(lambda x: x**3)
         assert (int(cube(2)), cube(2).dtype) == (8, "int32")
         assert float(cube(tf.constant(2.0))) == 8.0
         assert cube.python_function(2) == 8
 
-    @pytest.mark.feature("F96a", "F96b")
+    @pytest.mark.feature("4I-96a", "4I-96b")
     def test_96_other_code_runs_while_tracing_only(self, capsys: Any) -> None:
         numbers = np.random.default_rng(0)
 
@@ -271,7 +271,7 @@ class TestFunctions:
         assert float(c[0]) != float(a)
         assert capsys.readouterr().out == "tracing\ntracing\n"
 
-    @pytest.mark.feature("F97")
+    @pytest.mark.feature("4I-97")
     def test_97_variables_on_the_first_call_only(self) -> None:
         held: list[Any] = []
 
@@ -291,7 +291,7 @@ class TestFunctions:
         with pytest.raises(PlanError, match="first"):
             always(tf.constant([1.0]))
 
-    @pytest.mark.feature("F98a")
+    @pytest.mark.feature("4I-98a")
     def test_98_loops_over_ranges_are_captured_others_unrolled(self) -> None:
         def add_10(x: Any, how: Any) -> Any:
             for _ in how(10):
@@ -310,12 +310,12 @@ class TestFunctions:
         assert sum(node.op.name == "add" for node in unrolled.nodes) in (1, 10)
         assert int(tf.function(add_10)(tf.constant(0), range)) == 10
 
-    @pytest.mark.feature("F100")
+    @pytest.mark.feature("4I-100")
     def test_100_py_function(self) -> None:
         got = tf.py_function(lambda x: x.numpy() ** 2, [tf.constant(3.0)], tf.float32)
         assert float(got) == 9.0
 
-    @pytest.mark.feature("F101")
+    @pytest.mark.feature("4I-101")
     def test_101_called_functions_are_traced_too(self) -> None:
         def inner(x: Any) -> Any:
             return x if x > 0 else -x
@@ -324,7 +324,7 @@ class TestFunctions:
         assert [float(outer(tf.constant(v))) for v in (2.0, -2.0)] == [3.0, 3.0]
         assert "inner" in tf.autograph.to_code(inner)
 
-    @pytest.mark.feature("F104", "D38a")
+    @pytest.mark.feature("4I-104", "1D-38a")
     def test_104_autograph_handles_break_continue_return(self) -> None:
         @tf.function
         def first_over(x: Any, limit: Any) -> Any:
@@ -345,7 +345,7 @@ class TestFunctions:
             assert int(first_over(x, tf.constant(limit))) == expected
 
 
-@pytest.mark.feature("G81a", "G81c", "G81d")
+@pytest.mark.feature("4G-81a", "4G-81c", "4G-81d")
 def test_g81_82_what_a_loop_by_hand_must_do_itself() -> None:
     model = keras.Sequential(
         [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deterministic numbers of features.md, part 3D (N50-N73).
+"""The deterministic numbers of items.txt, 3D-50 to 3D-73.
 
-N57-N59, N62 and N67 are in test_data_numbers.py, which says why others are nowhere.
+Those about data are in test_data_numbers.py, which says why others are nowhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastnn import keras, tf
 layers = keras.layers
 
 
-# -- N50, N51: optimizers --------------------------------------------------------------
+# -- 3D-50, 3D-51: optimizers ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ layers = keras.layers
     ],
 )
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.feature("N50", "G81e")
+@pytest.mark.feature("3D-50", "4G-81e", "1C-19")
 def test_n50_clipping(clip: dict, expected: list[float], compiled: bool) -> None:
     v = tf.Variable([0.0, 0.0])
     optimizer = keras.optimizers.SGD(1.0, **clip)
@@ -44,7 +44,7 @@ def test_n50_clipping(clip: dict, expected: list[float], compiled: bool) -> None
     np.testing.assert_allclose(-v.numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.feature("N51")
+@pytest.mark.feature("3D-51")
 def test_n51_terminal_velocity_of_momentum() -> None:
     v = tf.Variable(0.0, dtype="float64")
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
@@ -55,7 +55,7 @@ def test_n51_terminal_velocity_of_momentum() -> None:
     assert before - float(v) == pytest.approx(10 * 0.01 * 3.0, rel=1e-5)
 
 
-# -- N52-N55: gradients ----------------------------------------------------------------
+# -- 3D-52 to 3D-55: gradients ---------------------------------------------------------
 
 
 def f(w1: Any, w2: Any) -> Any:
@@ -65,7 +65,7 @@ def f(w1: Any, w2: Any) -> Any:
 MODES = pytest.mark.parametrize("mode", [lambda g: g, tf.function], ids=["eager", "f"])
 
 
-@pytest.mark.feature("N52", "D29")
+@pytest.mark.feature("3D-52", "1D-29")
 def test_n52_finite_differences() -> None:
     w1, w2, eps = 5, 3, 1e-6
     assert (f(w1 + eps, w2) - f(w1, w2)) / eps == 36.000003007075065
@@ -73,7 +73,7 @@ def test_n52_finite_differences() -> None:
 
 
 @MODES
-@pytest.mark.feature("N52", "D30a")
+@pytest.mark.feature("3D-52", "1D-30a")
 def test_n52_derivatives(mode: Any) -> None:
     w1, w2 = tf.Variable(5.0), tf.Variable(3.0)
 
@@ -87,7 +87,7 @@ def test_n52_derivatives(mode: Any) -> None:
 
 
 @MODES
-@pytest.mark.feature("N53", "D32", "B15", "B14a")
+@pytest.mark.feature("3D-53", "1D-32", "4B-15", "4B-14a")
 def test_n53_hessian_with_tapes_inside_their_blocks(mode: Any) -> None:
     w1, w2 = tf.Variable(5.0), tf.Variable(3.0)
 
@@ -104,7 +104,7 @@ def test_n53_hessian_with_tapes_inside_their_blocks(mode: Any) -> None:
 
 
 @MODES
-@pytest.mark.feature("N54", "B16", "D33")
+@pytest.mark.feature("3D-54", "4B-16", "1D-33")
 def test_n54_stop_gradient(mode: Any) -> None:
     w1, w2 = tf.Variable(5.0), tf.Variable(3.0)
 
@@ -119,7 +119,7 @@ def test_n54_stop_gradient(mode: Any) -> None:
 
 
 @MODES
-@pytest.mark.feature("N55", "B17", "B18", "D34")
+@pytest.mark.feature("3D-55", "4B-17", "4B-18", "1D-34")
 def test_n55_softplus(mode: Any) -> None:
     def naive(z: Any) -> Any:
         return tf.math.log(tf.exp(z) + 1.0)
@@ -146,11 +146,11 @@ def test_n55_softplus(mode: Any) -> None:
 
     assert np.isnan(gradient(naive))
     assert gradient(better) == 1.0
-    assert np.isinf(better(tf.constant([100.0])).numpy()).all()  # 4B 18
+    assert np.isinf(better(tf.constant([100.0])).numpy()).all()  # 4B-18
     assert gradient(keras.activations.softplus) == 1.0
 
 
-@pytest.mark.feature("N56", "D21")
+@pytest.mark.feature("3D-56", "1D-21")
 def test_n56_streaming_precision() -> None:
     p = keras.metrics.Precision()
     assert float(p([0, 1, 1, 1, 0, 1, 0, 1], [1, 1, 0, 1, 0, 1, 0, 1])) == (
@@ -163,18 +163,18 @@ def test_n56_streaming_precision() -> None:
     assert [v.numpy().tolist() for v in p.variables] == [[0.0], [0.0]]
 
 
-# -- N60-N66: convolutions -------------------------------------------------------------
+# -- 3D-60 to 3D-66: convolutions ------------------------------------------------------
 
 
 @pytest.mark.parametrize(("padding", "expected"), [("SAME", 3), ("VALID", 2)])
-@pytest.mark.feature("N60")
+@pytest.mark.feature("3D-60", "1F-3")
 def test_n60_padding(padding: str, expected: int) -> None:
     x = np.ones((1, 13, 1), "float32")
     layer = layers.Conv1D(1, 6, strides=5, padding=padding)
     assert layer(x).shape == (1, expected, 1)
 
 
-@pytest.mark.feature("N61")
+@pytest.mark.feature("3D-61", "1F-6")
 def test_n61_memory_of_a_convolution() -> None:
     image = keras.Input((100, 150, 3))
     layer = layers.Conv2D(200, 5, padding="SAME")
@@ -186,7 +186,7 @@ def test_n61_memory_of_a_convolution() -> None:
     assert maps // 200 * 200 * (5 * 5 * 3) * 3 == 675_000_000
 
 
-@pytest.mark.feature("N63")
+@pytest.mark.feature("3D-63", "1F-7")
 def test_n63_max_pooling() -> None:
     x = np.array([1.0, 5.0, 3.0, 2.0], "float32").reshape(1, 2, 2, 1)
     y = layers.MaxPool2D(pool_size=2)(x)
@@ -194,7 +194,7 @@ def test_n63_max_pooling() -> None:
     assert prod(layers.MaxPool2D(2)(keras.Input((8, 8, 1))).shape[1:]) * 4 == 64
 
 
-@pytest.mark.feature("N64")
+@pytest.mark.feature("3D-64")
 def test_n64_dilation() -> None:
     x = np.zeros((1, 17, 1), "float32")
     x[0, 8] = 1.0
@@ -207,7 +207,7 @@ def test_n64_dilation() -> None:
     assert not y[:4].any() and not y[13:].any()
 
 
-@pytest.mark.feature("N65")
+@pytest.mark.feature("3D-65", "1F-32")
 def test_n65_a_dense_layer_as_a_convolution() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 7, 7, 100)).astype("float32")
@@ -223,7 +223,7 @@ def test_n65_a_dense_layer_as_a_convolution() -> None:
     assert sliding(keras.Input((14, 14, 100))).shape == (None, 8, 8, 10)
 
 
-@pytest.mark.feature("N66")
+@pytest.mark.feature("3D-66")
 def test_n66_a_cell_of_yolo() -> None:
     assert 5 * 4 + 5 + 20 == 45
     head = layers.Conv2D(45, 1)
@@ -235,10 +235,10 @@ def test_n66_a_cell_of_yolo() -> None:
     )
 
 
-# -- N72, N73: sizes of networks -------------------------------------------------------
+# -- 3D-72, 3D-73: sizes of networks ---------------------------------------------------
 
 
-@pytest.mark.feature("N72")
+@pytest.mark.feature("3D-72")
 def test_n72_the_network_of_exercise_14_2() -> None:
     conv = partial(layers.Conv2D, kernel_size=3, strides=2, padding="SAME")
     model = keras.Sequential(
@@ -284,7 +284,7 @@ class ResidualUnit(layers.Layer):
         return self.activation(z + skip_z)
 
 
-@pytest.mark.feature("N73")
+@pytest.mark.feature("3D-73", "1F-21", "1F-22")
 def test_n73_resnet_34() -> None:
     model = keras.Sequential(
         [
@@ -307,7 +307,7 @@ def test_n73_resnet_34() -> None:
     assert fixed == 17_024
 
 
-@pytest.mark.feature("N73")
+@pytest.mark.feature("3D-73", "1F-11")
 def test_n73_the_fashion_mnist_cnn() -> None:
     conv = partial(layers.Conv2D, kernel_size=3, activation="relu", padding="SAME")
     model = keras.Sequential(
@@ -361,7 +361,7 @@ class Distances(layers.Layer):
         return tf.reduce_sum(tf.square(x[:, None] - self.centres), 2)
 
 
-@pytest.mark.feature("N73")
+@pytest.mark.feature("3D-73", "1F-13")
 def test_n73_lenet_5() -> None:
     conv = partial(layers.Conv2D, kernel_size=5, activation="tanh")
     parts = [conv(6), Subsampling(), conv(16), Subsampling(), conv(120)]
@@ -374,7 +374,7 @@ def test_n73_lenet_5() -> None:
 
 
 @pytest.mark.parametrize(("last_pool", "total"), [(False, 201.8), (True, 62.4)])
-@pytest.mark.feature("N73")
+@pytest.mark.feature("3D-73", "1F-14")
 def test_n73_alexnet(last_pool: bool, total: float) -> None:
     conv = partial(layers.Conv2D, kernel_size=3, padding="SAME", activation="relu")
     pool = partial(layers.MaxPool2D, pool_size=3, strides=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What files of models keep and what not (features.md 4F), for both whole formats."""
+"""What files of models keep and what not, for both whole formats."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements of features.md about variables, components and functions, one by one."""
+"""Statements of items.txt about variables, components and functions, one by one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float32")
 # -- tensors and variables -------------------------------------------------------------
 
 
-@pytest.mark.feature("A5")
+@pytest.mark.feature("4A-5")
 def test_a_transposed_variable_keeps_the_values_it_was_made_of() -> None:
     v = tf.Variable(ROWS)
     turned = tf.transpose(v)
@@ -29,7 +29,7 @@ def test_a_transposed_variable_keeps_the_values_it_was_made_of() -> None:
     np.testing.assert_array_equal(tf.transpose(v), ROWS.T + 2)
 
 
-@pytest.mark.feature("D4b")
+@pytest.mark.feature("1D-4b")
 def test_functions_of_a_tensor_are_numpys() -> None:
     t = tf.constant(ROWS)
     pairs = (
@@ -51,7 +51,7 @@ def test_functions_of_a_tensor_are_numpys() -> None:
         assert ours.dtype == tf.float32
 
 
-@pytest.mark.feature("D33")
+@pytest.mark.feature("1D-33")
 def test_identity_passes_the_gradient_that_stop_gradient_keeps_back() -> None:
     w = tf.Variable([2.0, 3.0])
     with tf.GradientTape(persistent=True) as tape:
@@ -79,7 +79,7 @@ class MeanHuber(keras.metrics.Mean):
         return {**super().get_config(), "threshold": self.threshold}
 
 
-@pytest.mark.feature("D22")
+@pytest.mark.feature("1D-22")
 @pytest.mark.parametrize("eagerly", [False, True])
 def test_a_subclass_of_mean_is_the_metric_written_out(eagerly: bool) -> None:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
@@ -103,7 +103,7 @@ class Bare(keras.regularizers.Regularizer):
         return {"factor": self.factor}
 
 
-@pytest.mark.feature("G77")
+@pytest.mark.feature("4G-77")
 def test_a_regularizer_calls_nothing_of_its_base_class() -> None:
     base = keras.regularizers.Regularizer
     assert base.__init__ is object.__init__
@@ -116,7 +116,7 @@ def test_a_regularizer_calls_nothing_of_its_base_class() -> None:
     assert float(penalty) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.feature("G78")
+@pytest.mark.feature("4G-78")
 def test_a_constraint_is_called_after_each_step_and_replaces_the_weights() -> None:
     seen: list[np.ndarray] = []
 
@@ -137,7 +137,7 @@ def test_a_constraint_is_called_after_each_step_and_replaces_the_weights() -> No
     assert not np.array_equal(seen[-1], before)
 
 
-@pytest.mark.feature("D40", "G84")
+@pytest.mark.feature("1D-40", "4G-84")
 def test_custom_functions_are_converted_unless_the_model_runs_eagerly() -> None:
     calls: list[bool] = []
 
@@ -159,7 +159,7 @@ def test_custom_functions_are_converted_unless_the_model_runs_eagerly() -> None:
 # -- functions -------------------------------------------------------------------------
 
 
-@pytest.mark.feature("D39")
+@pytest.mark.feature("1D-39")
 def test_sorting_drawing_and_python_in_a_function() -> None:
     @tf.function
     def f(x: Any) -> Any:
@@ -173,7 +173,7 @@ def test_sorting_drawing_and_python_in_a_function() -> None:
     assert u.shape == () and 0 <= float(u) < 1 and float(u) != float(v)
 
 
-@pytest.mark.feature("D37b")
+@pytest.mark.feature("1D-37b")
 def test_constants_are_added_while_tracing() -> None:
     @tf.function
     def f(x: Any) -> Any:
@@ -183,7 +183,7 @@ def test_constants_are_added_while_tracing() -> None:
     assert [node.op.name for node in f.graph(tf.constant(5.0)).nodes] == ["multiply"]
 
 
-@pytest.mark.feature("F98b", "D38b")
+@pytest.mark.feature("4I-98b", "1D-38b")
 def test_python_ranges_are_unrolled_and_ranges_of_tensors_are_not() -> None:
     def counted(x: Any, how: Any) -> Any:
         for i in how(10):
@@ -203,7 +203,7 @@ def test_python_ranges_are_unrolled_and_ranges_of_tensors_are_not() -> None:
         assert float(got) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.feature("F100")
+@pytest.mark.feature("4I-100")
 def test_python_in_a_function_is_called_at_every_run_and_differentiated() -> None:
     seen: list[float] = []
 

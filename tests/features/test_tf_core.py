@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each name of features.md, part 2.6, called once with the arguments given there."""
+"""Each name of items.txt, part 2.6, called once."""
 
 from __future__ import annotations
 
@@ -281,7 +281,19 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
 }
 
 
-@pytest.mark.feature("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11")
+@pytest.mark.feature(
+    "2.6-1",
+    "2.6-2",
+    "2.6-3",
+    "2.6-4",
+    "2.6-5",
+    "2.6-6",
+    "2.6-7",
+    "2.6-8",
+    "2.6-9",
+    "2.6-10",
+    "2.6-11",
+)
 def test_every_name_of_the_rows_has_a_case() -> None:
     text = Path(__file__).with_name("items.txt").read_text()
     rows = [line.split()[1:] for line in text.splitlines() if line.startswith("T")]

@@ -26,7 +26,7 @@ def gpu() -> CudaDevice:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", parity.COVERED)
-@pytest.mark.feature("D1g")
+@pytest.mark.feature("1D-1g")
 def test_kernel_matches_reference(name: str, dtype: str) -> None:
     op = OPS[name]
     for case in parity.prepared(name, dtype, gpu()):

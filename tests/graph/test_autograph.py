@@ -154,7 +154,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
-@pytest.mark.feature("F104")
+@pytest.mark.feature("4I-104")
 def test_programs_give_what_python_gives(program: Any) -> None:
     traced = function(program)
     for n in range(1, 18):
@@ -169,7 +169,7 @@ def test_numbers_take_pythons_way(program: Any) -> None:
         assert int(traced(n)) == program(n)
 
 
-@pytest.mark.feature("D38b", "F101")
+@pytest.mark.feature("1D-38b", "4I-101")
 def test_calls_go_through_the_textbooks_sum() -> None:
     @tf.function
     def sum_squares(n):
@@ -181,7 +181,7 @@ def test_calls_go_through_the_textbooks_sum() -> None:
     assert int(sum_squares(5)) == 55
 
 
-@pytest.mark.feature("D38a")
+@pytest.mark.feature("1D-38a")
 def test_the_rewritten_code_can_be_read() -> None:
     code = tf.autograph.to_code(collatz)
     assert code == to_code(collatz)
@@ -205,7 +205,7 @@ def test_lambdas() -> None:
 # -- tensors along an axis, gradients -------------------------------------------------
 
 
-@pytest.mark.feature("F98a", "F104")
+@pytest.mark.feature("4I-98a", "4I-104")
 def test_rows_of_a_tensor_with_continue_and_break() -> None:
     @function
     def total(rows):
@@ -455,7 +455,7 @@ def test_a_loop_variable_that_changes() -> None:
         vector(ops.zeros((2,)))
 
 
-@pytest.mark.feature("F99")
+@pytest.mark.feature("4I-99")
 def test_without_source_the_condition_is_an_error_that_says_what_to_do() -> None:
     space: dict[str, Any] = {}
     exec("def f(x):\n    if x > 0:\n        return x\n    return -x\n", space)

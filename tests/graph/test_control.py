@@ -55,7 +55,7 @@ def with_gradient(f: Callable[..., Any], count: int) -> Callable[..., Any]:
 
 class TestCond:
     @pytest.mark.parametrize("flag", [True, False])
-    @pytest.mark.feature("D38b")
+    @pytest.mark.feature("1D-38b")
     def test_one_branch_runs_and_is_differentiated(self, run: Any, flag: bool) -> None:
         def f(x: Any, p: Any) -> Any:
             return ops.cond(p, lambda: ops.exp(x) * x, lambda: ops.sin(x))
@@ -167,7 +167,7 @@ class TestSwitch:
 
 
 class TestLoops:
-    @pytest.mark.feature("D38b")
+    @pytest.mark.feature("1D-38b")
     def test_while_stops_when_the_values_say_so(self, run: Any) -> None:
         def f(n: Any) -> Any:
             return ops.while_loop(

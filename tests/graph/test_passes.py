@@ -46,7 +46,7 @@ def check_same(graph: Graph, run: Callable[[Graph], None], *arrays: np.ndarray) 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("f")
 
 
-@pytest.mark.feature("D1c", "D37b")
+@pytest.mark.feature("1D-1c", "1D-37b")
 def test_fold_computes_constants_and_drops_no_ops() -> None:
     def f(x):
         two = ops.cast(ops.ones((3,)), "float32") * 2.0 - 1.0
@@ -102,7 +102,7 @@ def test_x_plus_zero_is_kept_for_the_sake_of_minus_zero() -> None:
     assert names(graph) == ["add"]
 
 
-@pytest.mark.feature("D1b")
+@pytest.mark.feature("1D-1b")
 def test_dce_keeps_what_outputs_and_updates_need() -> None:
     v = Variable(0.0)
 

@@ -88,7 +88,7 @@ def test_plan_is_as_recorded(make: Callable[[], Any]) -> None:
     assert text == path.read_text()
 
 
-@pytest.mark.feature("D1d")
+@pytest.mark.feature("1D-1d")
 def test_an_mlp_step_is_two_phases() -> None:
     for make in (mlp32, mlp128, reg32):
         text = (FOLDER / f"{make.__name__}.plan").read_text()

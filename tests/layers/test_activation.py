@@ -93,6 +93,7 @@ def test_softmax_with_a_mask():
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-12, atol=1e-30)
 
 
+@pytest.mark.feature("1C-9")
 def test_prelu_shares_axes():
     layer = layers.PReLU(shared_axes=[1])
     layer.build((None, 3, 4))
@@ -101,6 +102,7 @@ def test_prelu_shares_axes():
         layer(np.zeros((2, 3, 5)))
 
 
+@pytest.mark.feature("1C-7")
 def test_leaky_relu_knows_its_old_argument():
     with pytest.warns(FutureWarning, match=r"LeakyReLU\(negative_slope=0.2\)"):
         layer = layers.LeakyReLU(alpha=0.2)

@@ -98,6 +98,7 @@ def recorded(case: Case) -> dict[str, np.ndarray]:
     return {k[len(prefix) :]: ARRAYS[k] for k in ARRAYS.files if k.startswith(prefix)}
 
 
+@pytest.mark.feature("1A-4", "1F-2", "1F-5", "1F-8", "1F-10", "1F-23", "1F-37", "1F-38")
 @pytest.mark.parametrize(("dtype", "tol"), [("float64", 3e-7), ("float32", 1e-5)])
 @every_case
 def test_results_and_gradients(case: Case, dtype: str, tol: float) -> None:
@@ -112,6 +113,7 @@ def test_results_and_gradients(case: Case, dtype: str, tol: float) -> None:
         np.testing.assert_allclose(got[name], value, tol, tol, err_msg=name)
 
 
+@pytest.mark.feature("4C-32")
 @every_case
 def test_weights_and_output_shape(case: Case) -> None:
     run, facts = Run(case, "float32"), FACTS[case.name]

@@ -21,6 +21,7 @@ def test_inference_is_the_identity():
         np.testing.assert_array_equal(got.numpy(), x)
 
 
+@pytest.mark.feature("1C-42")
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_share_and_scale(rate):
     got = layers.Dropout(rate, seed=1)(X, training=True).numpy()
@@ -115,6 +116,7 @@ def test_config():
     assert again.get_config() == config
 
 
+@pytest.mark.feature("1C-45", "4H-89")
 def test_subclass_that_drops_always():
     class MCDropout(layers.Dropout):
         def call(self, inputs):

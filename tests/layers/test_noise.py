@@ -27,6 +27,7 @@ def test_gaussian_dropout_multiplies_with_the_variance_of_dropout():
     np.testing.assert_allclose(noise.var(), 0.25, rtol=0.05)
 
 
+@pytest.mark.feature("1C-43", "4H-90")
 def test_alpha_dropout_keeps_mean_and_variance():
     got = layers.AlphaDropout(0.3, seed=1)(X, training=True).numpy()
     np.testing.assert_allclose(got.mean(), X.mean(), atol=0.03)
@@ -152,6 +153,7 @@ def test_fit_trains_through_noise(eager):
 
 
 class TestRReLU:
+    @pytest.mark.feature("1C-8")
     def test_slopes_are_uniform_and_drawn_anew(self):
         layer, x = layers.RReLU(0.1, 0.4, seed=1), np.where(X == 0, 1, X)
         got = layer(x, training=True).numpy()

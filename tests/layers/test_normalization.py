@@ -56,6 +56,7 @@ class TestNormalization:
 
 
 class TestBatchNormalization:
+    @pytest.mark.feature("1C-13")
     def test_statistics_follow_the_batches(self):
         layer = layers.BatchNormalization(momentum=0.7, dtype="float64")
         mean, variance = np.zeros(6), np.ones(6)

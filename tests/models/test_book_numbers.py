@@ -2,7 +2,7 @@
 """Numbers that books print for models of their readers: counts, losses by spread.
 
 The seven runs on California housing (11610 rows to train, 3870 to validate, 5160 to
-test; N30 to N37 of features.md) were made by TensorFlow 2.0 with a random split; each
+test; N30 to N37 below) were made by TensorFlow 2.0 with a random split; each
 is repeated here with five seeds, for split and weights. A printed number must lie
 within their range, widened by its width. `pytest -rP` shows both.
 """
@@ -134,6 +134,7 @@ RUNS = {
 }
 
 
+@pytest.mark.feature("1A-15", "1B-16", "1B-20")
 @real
 @pytest.mark.parametrize("name", RUNS)
 def test_losses_of_the_last_epoch(name) -> None:

@@ -27,6 +27,7 @@ def results(net, x, y, **options):
 
 
 class TestLoss:
+    @pytest.mark.feature("1B-10")
     def test_names_functions_classes_and_objects_agree(self):
         net = model()
         found = [
@@ -56,6 +57,7 @@ class TestLoss:
             results(net, X, y, loss=cubed)["loss"], expected, 1e-5
         )
 
+    @pytest.mark.feature("4C-34")
     def test_loss_weights(self):
         net = model(1, None)
         y = RNG.normal(size=(8, 1)).astype("float32")
@@ -95,6 +97,7 @@ class TestLoss:
 
 
 class TestMetrics:
+    @pytest.mark.feature("1A-18")
     @pytest.mark.parametrize(
         ("y", "units", "kind"),
         [
@@ -145,6 +148,7 @@ class TestMetrics:
         np.testing.assert_allclose(got["largest"], error.mean(), rtol=1e-5)
         np.testing.assert_allclose(got["mean_squared_error"], (error**2).mean(), 1e-5)
 
+    @pytest.mark.feature("4D-45")
     def test_order_of_evaluate_and_of_metrics_names(self):
         net = model(1, None)
         net.compile("sgd", "mse", metrics=["mse", "mae"], run_eagerly=True)
@@ -173,6 +177,7 @@ class TestMetrics:
         group.build([(8, 1)], [(8, 1)])
         assert group.names == ["mae", "mae_1"]
 
+    @pytest.mark.feature("4C-35")
     def test_several_outputs_prefix_the_names(self):
         group = CompileMetrics([["mae"], ["accuracy"]], output_names=["main", "aux"])
         group.build([(8, 1), (8,)], [(8, 1), (8, 3)])

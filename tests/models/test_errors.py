@@ -44,6 +44,7 @@ def refuses(error, message, model, *args, method="fit", **kwargs):
 
 
 class TestShapes:
+    @pytest.mark.feature("4D-44")
     def test_flattened_images(self):
         model = Sequential(
             [layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, "softmax")],

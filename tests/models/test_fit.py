@@ -27,6 +27,7 @@ from fastnn.seeds import set_random_seed
 
 @pytest.mark.usefixtures("float64")
 class TestAgainstNumPy:
+    @pytest.mark.feature("1A-13", "4D-40")
     def test_regression(self, eager):
         model = regression(eager)
         oracle = Oracle(model.get_weights())
@@ -59,6 +60,7 @@ class TestAgainstNumPy:
         np.testing.assert_allclose(history.history["loss"], expected, rtol=1e-7)
         assert_weights(model, oracle, 1e-7)
 
+    @pytest.mark.feature("4D-42")
     def test_class_weights(self, eager):
         model = classifier(eager)
         oracle = Oracle(model.get_weights())
@@ -67,6 +69,7 @@ class TestAgainstNumPy:
         oracle.epoch(X, LABELS, 8, np.array([table.get(c, 1.0) for c in LABELS]))
         assert_weights(model, oracle, 1e-6)
 
+    @pytest.mark.feature("4D-41")
     def test_validation_split_takes_the_last_rows_and_does_not_train_on_them(
         self, eager
     ):
@@ -150,6 +153,7 @@ class TestShuffle:
         for row in mixed:
             np.testing.assert_allclose(np.sort(row), np.sort(plain[0]), atol=1e-3)
 
+    @pytest.mark.feature("4D-59")
     def test_the_same_seed_gives_the_same_bits(self, eager):
         def run():
             set_random_seed(7)
@@ -197,6 +201,7 @@ class TestShuffle:
 
 
 class TestHistory:
+    @pytest.mark.feature("1B-11")
     def test_names_epochs_and_params(self, eager):
         model = classifier(eager)
         history = model.fit(X, LABELS, 8, epochs=3, validation_split=0.2, verbose=0)
@@ -207,10 +212,12 @@ class TestHistory:
         assert history.params == {"verbose": 0, "epochs": 3, "steps": 3}
         assert model.history is history
 
+    @pytest.mark.feature("4D-39")
     def test_defaults(self, eager):
         history = regression(eager).fit(X, Y, verbose=0)
         assert history.epoch == [0] and history.params["steps"] == 1  # 22 / 32
 
+    @pytest.mark.feature("4D-43")
     def test_initial_epoch(self, eager):
         history = regression(eager).fit(X, Y, epochs=5, initial_epoch=3, verbose=0)
         assert history.epoch == [3, 4]
@@ -237,6 +244,7 @@ class TestValidation:
             error = squared * (w if len(data) == 3 else 1.0)
             np.testing.assert_allclose(got, [error.mean()], rtol=1e-5)
 
+    @pytest.mark.feature("4D-42")
     def test_class_weights_do_not_apply(self, eager):
         model = classifier(eager)
         history = model.fit(
@@ -291,6 +299,7 @@ class TestFrozen:
         np.testing.assert_array_equal(before[0], after[0])
         assert (before[2] != after[2]).any()
 
+    @pytest.mark.feature("4D-37")
     def test_thawing_after_another_compile(self, eager):
         model = mlp()
         model.trainable = False
@@ -378,6 +387,7 @@ class TestCustomSteps:
         assert net.predict(X, verbose=0).shape == (22, 3)
         assert net.metrics_names == ["loss", "accuracy"]
 
+    @pytest.mark.feature("4D-58")
     def test_python_that_cannot_be_planned_runs_eagerly_with_a_warning(self):
         class Branching(layers.Layer):
             def call(self, inputs):

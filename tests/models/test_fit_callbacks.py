@@ -54,6 +54,7 @@ class TestCallbacks:
             ("on_train_end",),
         ]
 
+    @pytest.mark.feature("4E-63")
     def test_hooks_of_evaluate_predict_and_streams(self, eager):
         model = regression(eager)
         recorder, calls = self.recorder()

@@ -53,6 +53,7 @@ class TestStreams:
         np.testing.assert_allclose(history.history["loss"][:2], expected, rtol=1e-5)
         assert history.params["steps"] == 3
 
+    @pytest.mark.feature("4D-55", "4D-57")
     def test_evaluate_and_predict(self, eager):
         model = regression(eager)
         expected = model.evaluate(X[:4], Y[:4], verbose=0)
@@ -106,6 +107,7 @@ class TestEvaluateAndPredict:
         model.predict(-X, verbose=0)
         np.testing.assert_array_equal(first, kept)
 
+    @pytest.mark.feature("1B-13", "4D-47")
     def test_predict_classes(self, eager):
         model = classifier(eager)
         with pytest.warns(FutureWarning, match="old spelling"):

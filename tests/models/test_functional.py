@@ -92,6 +92,7 @@ class TestSymbols:
         np.testing.assert_array_equal(model(A), want)
         np.testing.assert_array_equal(model.predict_on_batch(A), want)
 
+    @pytest.mark.feature("4C-23")
     def test_open_axes_stay_open(self):
         x = fastnn.Input((None, 3))
         assert ops.shape(x) == (None, None, 3)
@@ -386,6 +387,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"disconnected.*name=b.*'right'"):
             fastnn.Model(a, model.outputs)
 
+    @pytest.mark.feature("4C-29", "4D-56")
     def test_wrong_numbers_and_names_of_inputs(self):
         model = two_ends()
         with pytest.raises(ShapeError, match=r"expects 2 inputs \(a \(None, 4\), b"):

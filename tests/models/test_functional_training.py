@@ -89,6 +89,7 @@ class TestForms:
             y, w = [a[rows] for a in case.y], [a[rows] for a in case.sample_weight]
             yield x, y, w
 
+    @pytest.mark.feature("4D-46")
     @pytest.mark.parametrize(
         "form",
         [

@@ -15,6 +15,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data here")
 
 
+@pytest.mark.feature("1B-14", "1B-29")
 def test_mnist_mlp_reaches_97_5_percent() -> None:
     (x, y), (x_test, y_test) = keras.datasets.mnist.load_data(path=DATA / "mnist")
     x, x_test = (a.reshape(-1, 784).astype("float32") / 255 for a in (x, x_test))

@@ -15,6 +15,7 @@ from script_cases import GOLDEN, SCRIPTS, for_fastnn, printed_by, same
 from fastnn import keras
 
 
+@pytest.mark.feature("1B-25", "1C-20", "4E-67")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")
 def test_a_script_prints_what_it_prints_in_keras(script: Path, tmp_path: Path) -> None:

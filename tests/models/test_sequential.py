@@ -22,6 +22,7 @@ def stack():
 
 
 class TestComposition:
+    @pytest.mark.feature("1B-5")
     def test_list_and_add_are_the_same(self):
         listed = Sequential(stack())
         added = Sequential()
@@ -58,6 +59,7 @@ class TestComposition:
         model = Sequential([layers.Dense(3, input_dim=8)])
         assert model.input_shape == (None, 8) and model.output_shape == (None, 3)
 
+    @pytest.mark.feature("1A-12", "1B-15")
     def test_numbers_of_the_classic_models(self):
         mlp = Sequential(
             [
@@ -70,6 +72,7 @@ class TestComposition:
         regression = Sequential([layers.Dense(30, input_shape=(8,)), layers.Dense(1)])
         assert regression.count_params() == 301
 
+    @pytest.mark.feature("1B-21")
     def test_models_are_layers(self):
         inner = Sequential([layers.Input((4,)), layers.Dense(3)], name="inner")
         outer = Sequential([inner, layers.Dense(1, name="top")], name="outer")
@@ -77,6 +80,7 @@ class TestComposition:
         assert outer.layers[0] is inner
         assert outer.count_params() == inner.count_params() + 4
 
+    @pytest.mark.feature("4C-27")
     def test_two_models_on_the_same_layers_share_weights(self):
         first = Sequential([layers.Input((4,)), *stack()])
         second = Sequential(first.layers[:-1])
@@ -97,6 +101,7 @@ class TestComposition:
         with pytest.raises(ValueError, match="has no layers"):
             model.pop()
 
+    @pytest.mark.feature("1B-7", "4C-24")
     def test_get_layer(self):
         model = Sequential(stack())
         assert model.get_layer("b") is model.layers[1] is model.get_layer(index=1)
@@ -160,6 +165,7 @@ class TestRejected:
         with pytest.raises(ValueError, match="an input must come first"):
             Sequential([layers.Input((4,)), layers.Input((4,))])
 
+    @pytest.mark.feature("4C-26")
     def test_a_layer_that_does_not_fit_is_not_added(self):
         built = layers.Dense(2, name="b")
         built.build((None, 7))
@@ -201,6 +207,7 @@ class TestRejected:
 
 
 class TestDeferred:
+    @pytest.mark.feature("1B-8")
     def test_nothing_is_known_before_the_first_data(self):
         model = Sequential(stack(), name="m")
         assert not model.built and model.weights == []

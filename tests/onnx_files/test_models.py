@@ -218,7 +218,7 @@ def _noise(x):
 # -- models that were read ---------------------------------------------------------
 
 
-@pytest.mark.feature("D1e")
+@pytest.mark.feature("1D-1e")
 def test_imported_models_train_and_are_exported_again(file, tmp_path):
     export_model(convnet(16), file)
     model = import_model(file)

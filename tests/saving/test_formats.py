@@ -24,6 +24,7 @@ from fastnn.saving.keras_files import read_config
 SPEC = json.loads((Path(__file__).parent / "keras_layer_vars.json").read_text())
 
 
+@pytest.mark.feature("1B-22")
 @pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.hdf5"])
 @pytest.mark.parametrize("as_path", [str, Path])
 def test_whole_model(name, as_path, tmp_path):

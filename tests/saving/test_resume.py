@@ -303,6 +303,7 @@ def test_plain_data_comes_back():
 # ---- ModelCheckpoint ---------------------------------------------------------------
 
 
+@pytest.mark.feature("1B-23", "4E-61")
 def test_checkpoint_names_and_best(tmp_path, capsys):
     model = model_for("adam", False, 1)
     names = str(tmp_path / "sub" / "{epoch:02d}-{loss:.3f}.keras")

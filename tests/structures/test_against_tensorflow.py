@@ -59,7 +59,7 @@ def test_the_table_and_the_record_agree():
 
 
 @pytest.mark.parametrize(("expression", "wanted"), GOLDEN, ids=range(len(GOLDEN)))
-@pytest.mark.feature("D9", "D10", "D11", "D12", "D13", "A9a", "A9b")
+@pytest.mark.feature("1D-9", "1D-10", "1D-11", "1D-12", "1D-13", "4A-9a", "4A-9b")
 def test_as_tensorflow(expression, wanted):
     found = json.loads(json.dumps(evaluate(expression, tf)))
     assert same(found, DIFFERS.get(expression, wanted)), (found, wanted)

@@ -36,7 +36,7 @@ def fifo(capacity=10):
     return tf.queue.FIFOQueue(capacity, [tf.int32], shapes=[()])
 
 
-@pytest.mark.feature("D14")
+@pytest.mark.feature("1D-14")
 def test_first_in_first_out():
     q = fifo()
     q.enqueue(3)
@@ -98,7 +98,7 @@ def test_wrong_elements_are_refused():
     assert int(q.size()) == 0
 
 
-@pytest.mark.feature("D14")
+@pytest.mark.feature("1D-14")
 def test_priorities():
     q = tf.queue.PriorityQueue(10, [tf.string], shapes=[()])
     for priority, value in ((3, "c"), (1, "a"), (2, "b"), (1, "A")):
@@ -122,7 +122,7 @@ def test_priorities():
     assert numbers(big.dequeue_many(3)[0]) == sorted(keys[:3].tolist())
 
 
-@pytest.mark.feature("D14")
+@pytest.mark.feature("1D-14")
 def test_padding():
     q = tf.queue.PaddingFIFOQueue(10, [tf.int32, tf.string], shapes=[[None], [2, None]])
     q.enqueue([[1], [["a"], ["b"]]])
@@ -137,7 +137,7 @@ def test_padding():
         q.enqueue([[1], [["a"]]])
 
 
-@pytest.mark.feature("D14")
+@pytest.mark.feature("1D-14")
 def test_random_order_and_the_elements_that_stay(pool):
     def drawn(seed):
         q = tf.queue.RandomShuffleQueue(-1, 0, tf.int32, shapes=[()], seed=seed)

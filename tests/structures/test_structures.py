@@ -167,7 +167,7 @@ def test_reprs():
     assert repr(array) == ("<tf.TensorArray size=2, dtype=float32, element_shape=(1,)>")
 
 
-@pytest.mark.feature("D12", "A9b")
+@pytest.mark.feature("1D-12", "4A-9b")
 def test_strings_are_arrays_of_bytes():
     t = tf.constant([["a", "bc"], ["d\0", ""]])
     assert (t.shape, t.ndim, t.size, t.dtype, len(t)) == ((2, 2), 2, 4, tf.string, 2)

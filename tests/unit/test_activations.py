@@ -89,6 +89,7 @@ def call(name, x):
     return getattr(activations, name)(x, *ARGUMENTS.get(name, ()))
 
 
+@pytest.mark.feature("1A-14", "1A-16", "1C-10")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(FORMULAS))
 def test_values(name, dtype):
@@ -98,6 +99,7 @@ def test_values(name, dtype):
     np.testing.assert_allclose(y.numpy(), FORMULAS[name](X), rtol, atol)
 
 
+@pytest.mark.feature("1A-21")
 @pytest.mark.parametrize("name", sorted(set(FORMULAS) - {"linear"}))
 def test_gradients(name):
     # Away from the kinks at integers and halves, where finite differences lie.

@@ -125,6 +125,7 @@ class TestCallbackList:
 
 
 class TestHistory:
+    @pytest.mark.feature("4D-52")
     def test_it_records_and_becomes_the_models_history(self):
         model = FakeModel()
         train(model, cb.Callback(), [0.5, 0.25])
@@ -156,6 +157,7 @@ class TestEarlyStopping:
         stopper = cb.EarlyStopping(min_delta=0.2, patience=2)
         assert train(FakeModel(), stopper, values) == 3
 
+    @pytest.mark.feature("1B-24", "4E-62")
     @pytest.mark.parametrize("restore", [True, False])
     def test_best_weights(self, restore):
         model = FakeModel()
@@ -219,11 +221,13 @@ class TestLearningRate:
             callbacks.on_epoch_end(epoch, values)
         return found, model
 
+    @pytest.mark.feature("1C-35", "4E-64")
     def test_scheduler_of_epoch_and_rate(self):
         rates, model = self.rates(cb.LearningRateScheduler(lambda epoch, lr: lr * 0.5))
         assert rates == [0.5, 0.25, 0.125]
         assert model.history.history["learning_rate"] == [0.5, 0.25, 0.125]
 
+    @pytest.mark.feature("1C-37")
     def test_scheduler_of_the_epoch_alone(self):
         rates, _ = self.rates(cb.LearningRateScheduler(lambda epoch: 0.1 * (epoch + 1)))
         np.testing.assert_allclose(rates, [0.1, 0.2, 0.3])
@@ -232,6 +236,7 @@ class TestLearningRate:
         with pytest.raises(ValueError, match="must return a number, it returned None"):
             self.rates(cb.LearningRateScheduler(lambda epoch: None))
 
+    @pytest.mark.feature("1C-38", "4E-65")
     def test_plateau_reduces_after_patience_epochs(self):
         values = [1.0, 0.9, 0.9, 0.9, 0.9, 0.9]
         plateau = cb.ReduceLROnPlateau(factor=0.1, patience=2)

@@ -151,6 +151,7 @@ def trained(folder: Path, epochs: int = 2, model: Sequential | None = None, **op
     )
 
 
+@pytest.mark.feature("1B-26", "4E-66")
 def test_curves_are_those_of_the_history(tmp_path) -> None:
     history = trained(tmp_path / "deep" / "run").history
     for part, prefix in (("train", ""), ("validation", "val_")):
@@ -279,6 +280,7 @@ def test_arguments_are_checked(options) -> None:
         callbacks.TensorBoard(**options)
 
 
+@pytest.mark.feature("1B-26")
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_reads_the_files(tmp_path) -> None:
     module = pytest.importorskip(

@@ -50,6 +50,7 @@ def test_no_initializer_is_forgotten():
     assert {c.__name__ for c in classes - drawn} == FIXED
 
 
+@pytest.mark.feature("1C-2", "1C-3", "1C-4", "1C-5")
 @pytest.mark.parametrize("name", sorted(VARIANCES))
 def test_moments_and_bounds(name):
     values = type(initializers.get(name))(seed=1)(SHAPE).numpy()

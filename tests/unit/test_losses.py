@@ -49,10 +49,8 @@ def circle(t, p, gamma=80, margin=0.4):
     values = []
     for i in range(len(p)):
         near, far = [], []
-        for j in range(len(p)):
+        for j in {*range(len(p))} - {i}:
             s = similarity[i, j]
-            if i == j:
-                continue
             if t[i] == t[j]:
                 near.append(-gamma * max(1 + margin - s, 0) * (s - (1 - margin)))
             else:
@@ -170,6 +168,7 @@ def test_no_loss_is_forgotten():
     assert classes - named == {"Loss", "LossFunctionWrapper"}
 
 
+@pytest.mark.feature("1A-17", "1A-20")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_values(name, dtype):
@@ -199,6 +198,7 @@ def test_gradients(name):
         assert grad[index] == pytest.approx(change / (2 * step), rel=2e-4, abs=1e-6)
 
 
+@pytest.mark.feature("4D-49")
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_classes_reduce_their_functions(name):
     labels, guess, formula = CASES[name]
@@ -237,6 +237,7 @@ FROM_LOGITS = {
 }
 
 
+@pytest.mark.feature("1A-19")
 @pytest.mark.parametrize("name", sorted(FROM_LOGITS))
 def test_from_logits_and_after_the_activation(name):
     labels, to_probs, activation = FROM_LOGITS[name]
@@ -341,9 +342,7 @@ def test_ignored_class_leaves_sum_and_divisor(from_logits):
     assert float(alone) == 0.0
 
 
-# -- weights and shapes -------------------------------------------------------------
-
-
+@pytest.mark.feature("4D-48")
 @pytest.mark.parametrize("shape", [(), (N,), (N, 1)])
 def test_sample_weight(shape):
     weights = RNG.random(shape)

@@ -152,6 +152,7 @@ def test_inputs_stand_right_above_their_readers() -> None:
     assert at["deep"] < at["h1"] < at["wide"] == at["h2"] < at["cat"] == at["aux"]
 
 
+@pytest.mark.feature("1B-30")
 @pytest.mark.parametrize("rankdir", ["TB", "BT", "LR", "RL"])
 @pytest.mark.parametrize("splines", ["ortho", "line", "polyline", "spline", "curved"])
 def test_svg_files(tmp_path, rankdir, splines) -> None:

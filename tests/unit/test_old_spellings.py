@@ -78,13 +78,14 @@ RENAMED = [
 
 
 @pytest.mark.parametrize(("write", "good", "names"), RENAMED)
-@pytest.mark.feature("D40", "D42")
+@pytest.mark.feature("1D-40", "1D-42")
 def test_old_names_work_and_name_the_new_one(write, good, names) -> None:
     with pytest.warns(FutureWarning, match=names) as caught:
         assert good(write())
     assert {w.filename for w in caught} == {__file__}  # the user's line
 
 
+@pytest.mark.feature("4J-112")
 @pytest.mark.parametrize(
     "write",
     [
@@ -109,6 +110,7 @@ def test_other_spellings_are_keras_own(write) -> None:
         assert write()
 
 
+@pytest.mark.feature("1C-44", "4H-88")
 def test_the_learning_phase_switches_dropout_in_predict() -> None:
     """Monte Carlo dropout as books for Keras 2 write it."""
     made = keras.Sequential([keras.Input((50,)), L.Dropout(0.5)])
@@ -128,6 +130,7 @@ def test_the_learning_phase_switches_dropout_in_predict() -> None:
     np.testing.assert_array_equal(np.asarray(made(ones)), ones)
 
 
+@pytest.mark.feature("1C-17")
 def test_the_phase_set_for_good() -> None:
     made = keras.Sequential([keras.Input((50,)), L.Dropout(0.5)])
     made.compile("sgd", "mse")

@@ -61,6 +61,18 @@ def test_no_optimizer_is_forgotten():
     assert {cls.__name__ for cls in missing} == others
 
 
+@pytest.mark.feature(
+    "1A-22",
+    "1C-23",
+    "1C-24",
+    "1C-25",
+    "1C-26",
+    "1C-27",
+    "1C-28",
+    "1C-29",
+    "1C-30",
+    "1C-31",
+)
 @pytest.mark.parametrize("planned", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("cls", "kwargs", "rule", "lr"), RULES, ids=IDS)
@@ -167,6 +179,7 @@ def test_weight_decay_can_leave_variables_out():
         optimizer.exclude_from_weight_decay(var_list=ws)
 
 
+@pytest.mark.feature("4G-78")
 def test_constraints_follow_the_update():
     w = Variable(np.float32([1.0, 1.0]))
     w.constraint = constraints.NonNeg()
@@ -185,6 +198,7 @@ def test_learning_rate_is_a_settable_variable():
     assert optimizers.SGD(1).get_config()["learning_rate"] == 1.0
 
 
+@pytest.mark.feature("1C-39")
 @pytest.mark.parametrize("planned", [False, True])
 def test_schedule_counts_updates(planned):
     schedule = schedules.PiecewiseConstantDecay([1, 3], [1.0, 0.1, 0.01])
@@ -214,6 +228,7 @@ def test_rate_from_a_function_and_back_to_a_schedule():
     assert [v.name for v in other.variables] == ["iteration"]
 
 
+@pytest.mark.feature("1C-33")
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_old_spellings(cls):
     with pytest.warns(FutureWarning, match="learning_rate") as caught:

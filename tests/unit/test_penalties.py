@@ -52,6 +52,7 @@ def test_none_is_forgotten():
     assert untested(constraints, PROJECTIONS, "Constraint") == set()
 
 
+@pytest.mark.feature("1C-40")
 @pytest.mark.parametrize(("penalty", "expected"), PENALTIES)
 def test_penalties(penalty, expected):
     value = penalty(W.astype("float32"))
@@ -59,6 +60,7 @@ def test_penalties(penalty, expected):
     np.testing.assert_allclose(value.numpy(), expected, rtol=2e-6)
 
 
+@pytest.mark.feature("1C-46", "4H-91")
 @pytest.mark.parametrize(("projection", "expected"), PROJECTIONS)
 def test_projections(projection, expected):
     np.testing.assert_allclose(
@@ -73,6 +75,7 @@ def test_wrong_factors(cls, factor):
         cls(factor)
 
 
+@pytest.mark.feature("4G-77")
 def test_user_subclasses():
     class Spread(regularizers.Regularizer):
         def __call__(self, x):

@@ -43,6 +43,7 @@ def lines(axes):
     return {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
 
 
+@pytest.mark.feature("1B-12")
 def test_the_training_curve_is_half_an_epoch_earlier() -> None:
     history = model().fit(X, Y, epochs=3, validation_split=0.5, verbose=0)
     figure = history.plot()
@@ -159,6 +160,7 @@ def test_mistakes_of_the_finder() -> None:
         find_learning_rate(Sequential([Input((4,)), layers.Dense(1)]), X, Y)
 
 
+@pytest.mark.feature("1C-36")
 def test_one_cycle_in_fit() -> None:
     set_random_seed(0)
     schedule = optimizers.schedules.OneCycle(0.02, 40)

@@ -183,6 +183,7 @@ def run_epochs(verbose, epochs=2):
     callbacks.on_train_end()
 
 
+@pytest.mark.feature("4J-105")
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_logger_writes_a_title_and_a_line_per_epoch_to_a_file(
     monkeypatch, verbose, clock
@@ -198,6 +199,7 @@ def test_logger_writes_a_title_and_a_line_per_epoch_to_a_file(
     ]
 
 
+@pytest.mark.feature("4J-106")
 def test_logger_in_a_terminal(monkeypatch, clock):
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
@@ -209,6 +211,7 @@ def test_logger_in_a_terminal(monkeypatch, clock):
     assert lines[1::2] == ["Epoch 1/2", "Epoch 2/2", ""] and len(lines) == 6
 
 
+@pytest.mark.feature("4J-107")
 def test_logger_of_evaluate(monkeypatch, clock):
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)

@@ -76,6 +76,7 @@ def test_no_schedule_is_forgotten():
     assert set(s._TABLE.values()) - tested == {s.LearningRateSchedule}
 
 
+@pytest.mark.feature("1C-34")
 @pytest.mark.parametrize(("schedule", "formula"), CASES)
 def test_values(schedule, formula):
     rates = [schedule(n) for n in STEPS]
@@ -91,6 +92,7 @@ def test_rates_far_beyond_float32_counting():
     assert float(schedule(np.int64(late))) == 0.5
 
 
+@pytest.mark.feature("1C-33")
 def test_power_scheduling_of_the_old_decay():
     # eta0 / (1 + t / s): half after s steps, a third after 2 s, a quarter after 3 s.
     with pytest.warns(FutureWarning, match="InverseTimeDecay"):

@@ -65,10 +65,12 @@ UNBUILT = """\
 │ second (Dense)                  │ ?                      │   0 (unbuilt) │"""
 
 
+@pytest.mark.feature("1B-6", "4J-110")
 def test_mlp_table():
     assert "\n".join(summary_lines(mlp())) == MLP
 
 
+@pytest.mark.feature("4J-109")
 def test_two_layer_mnist_model_has_623290_parameters():
     model = Sequential(
         [
@@ -97,11 +99,13 @@ def test_without_a_line_length_no_name_is_cut():
     assert any("n" * 60 + " (Dense)" in line for line in summary_lines(model))
 
 
+@pytest.mark.feature("4C-22")
 def test_unbuilt_model():
     model = Sequential([layers.Dense(3, name="first"), layers.Dense(1, name="second")])
     assert UNBUILT in "\n".join(summary_lines(model))
 
 
+@pytest.mark.feature("4C-36")
 def test_nested_models_and_frozen_layers():
     inner = Sequential(
         [layers.Input((10,)), layers.Dense(4, name="deep")], name="inner"
@@ -140,6 +144,7 @@ def test_optimizer_parameters_once_they_exist():
     assert lines[-1].startswith(" Optimizer params: 2 (")
 
 
+@pytest.mark.feature("4C-28")
 def test_subclassed_model():
     class Net(Model):
         def __init__(self):

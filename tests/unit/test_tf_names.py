@@ -13,7 +13,7 @@ import fastnn
 from fastnn import tf
 from fastnn.errors import DTypeError, ShapeError
 
-# features.md, part 2.6 and the calls named in parts 1D, 3D, 4A, 4B, 4G and 4I.
+# Part 2.6 of features/items.txt and the calls named in 1D, 3D, 4A, 4B, 4G and 4I.
 NAMES = """constant Variable range zeros_like random.normal random.uniform
 float32 float64 int32 int64 string add multiply square exp sqrt abs add_n math.log
 math.add matmul reduce_mean reduce_sum reduce_max sort argmax reshape squeeze tile
@@ -43,7 +43,7 @@ def test_variables_have_their_methods(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["log", "T"])
-@pytest.mark.feature("D4c", "A5")
+@pytest.mark.feature("1D-4c", "4A-5")
 def test_names_that_do_not_exist(name: str) -> None:
     with pytest.raises(AttributeError):
         getattr(tf if name == "log" else tf.constant([[1.0]]), name)

@@ -24,6 +24,7 @@ def variable(value, **kwargs):
 
 
 class TestFinding:
+    @pytest.mark.feature("4C-30")
     def test_variables_in_attributes_and_containers(self):
         a, b, c, d, e = map(variable, range(5))
         holder = Holder()
@@ -213,6 +214,7 @@ class TestBuild:
         paths = [w.path for w in block.weights]
         assert paths == ["block/inner/kernel", "block/inner/bias"]
 
+    @pytest.mark.feature("4C-31")
     def test_super_build_and_direct_build(self):
         class Scale(layers.Layer):
             def build(self, input_shape):
@@ -243,6 +245,7 @@ class TestBuild:
 
 
 class TestCall:
+    @pytest.mark.feature("4G-79")
     def test_training_reaches_inner_layers(self):
         seen = []
 
@@ -347,6 +350,7 @@ class TestLosses:
         outer(np.ones((2, 1)))
         assert outer.losses == [2.0, 2.0]
 
+    @pytest.mark.feature("4D-50")
     def test_regularizers_of_weights_and_outputs(self):
         layer = layers.Dense(
             2,
@@ -394,6 +398,7 @@ class TestConfig:
         with pytest.raises(NotImplementedError, match=r"takes objects \(inner\)"):
             Wrap(layers.Dense(1)).get_config()
 
+    @pytest.mark.feature("4C-21")
     def test_names(self):
         with pytest.raises(ValueError, match="without '/'"):
             layers.Dense(1, name="a/b")

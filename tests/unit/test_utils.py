@@ -7,6 +7,7 @@ import pytest
 from fastnn import utils
 
 
+@pytest.mark.feature("1B-4")
 def test_to_categorical():
     rows = utils.to_categorical([0, 1, 2, 3])
     assert rows.dtype == "float32"

@@ -57,6 +57,7 @@ class TestEstimators:
         two = np.stack([Y, -Y], axis=1)
         assert found.fit(X, two, epochs=1).predict(X).shape == (120, 2)
 
+    @pytest.mark.feature("1B-3")
     def test_a_classifier_in_a_pipeline(self) -> None:
         found = keras.wrappers.SKLearnClassifier(softmax, fit_kwargs=QUIET)
         pipe = make_pipeline(StandardScaler(), found)
@@ -200,6 +201,7 @@ class TestOldWrappers:
         loss = found.model.evaluate(X[100:], Y[100:], verbose=0)
         assert found.score(X[100:], Y[100:]) == -loss
 
+    @pytest.mark.feature("1B-27", "4D-60")
     def test_a_randomized_search_finds_the_rate_that_learns(self) -> None:
         found = keras.wrappers.scikit_learn.KerasRegressor(build_model, verbose=0)
         choices = {"n_hidden": [1], "learning_rate": [1e-7, 1e-2], "n_neurons": [20]}
