@@ -296,7 +296,7 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
 )
 def test_every_name_of_the_rows_has_a_case() -> None:
     text = Path(__file__).with_name("items.txt").read_text()
-    rows = [line.split()[1:] for line in text.splitlines() if line.startswith("T")]
+    rows = [line.split()[1:] for line in text.splitlines() if line.startswith("2.6-")]
     assert sorted(name for row in rows for name in row) == sorted(CASES)
 
 
