@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cuda_emulated import EmulatedDevice
 
+from fastnn import config
 from fastnn.backends.cuda import device as devices
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -22,6 +23,8 @@ def run(monkeypatch):
     device = EmulatedDevice()
     monkeypatch.setattr(devices, "device", lambda index: device)
     monkeypatch.setattr(devices, "opened", lambda: [device])
+    # The policy that a part puts back was set: floatx() has no say any more.
+    monkeypatch.setattr(config, "_dtype_policy", config._dtype_policy)
     return gpu.Run(device, time.monotonic() + 600, small=True)
 
 
