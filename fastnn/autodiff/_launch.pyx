@@ -310,9 +310,15 @@ cdef int _launch(
     cdef TensorBase t
     cdef cnp.ndarray array
     cdef tuple shape
+    # What variables hold now: another thread may assign to one while the GIL is free.
+    cdef list held = None
     for i in range(PyTuple_GET_SIZE(inputs)):
         t = <TensorBase>PyTuple_GET_ITEM(inputs, i)
         array = t._host
+        if t._is_variable:
+            if held is None:
+                held = []
+            held.append(array)
         total += cnp.PyArray_SIZE(array)
         shape = None
         if h.pointwise:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _thread
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -110,8 +111,11 @@ class Assignments:
 
     def _overwritten(self, value: np.ndarray) -> bool:
         """Writes the value into the array, if nobody else holds that: fresh memory
-        would cost as much again (`set_weights` of a new model).
+        would cost as much again (`set_weights` of a new model). Not beside threads of
+        Python: NumPy copies without the GIL, and one that reads would see half of it.
         """
+        if _thread._count():
+            return False
         fits = value.shape == self._shape and value.dtype.kind in "biuf"
         current = state()
         watched = current.tracer is not None or current.stateless is not None

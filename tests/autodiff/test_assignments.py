@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Variables replaced whole, by slice and by scatter, eagerly and traced, as NumPy."""
 
+import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -152,3 +154,25 @@ class TestScatter:
             delta = IndexedSlices(Tensor(updates), at[:, 0])
             assert getattr(rows, f"scatter_{how}")(delta) is rows
             np.testing.assert_array_equal(rows.numpy(), expected)
+
+
+def test_a_thread_that_reads_sees_a_whole_value() -> None:
+    """Assigned elsewhere while kernels run without the GIL."""
+    n = 384
+    ones, values = np.ones((n, n), "f"), [np.full((n, n), v, "f") for v in (1, 2)]
+    variable, done = Variable(ones), threading.Event()
+
+    def write() -> None:
+        for k in itertools.count():
+            if done.is_set():
+                break
+            variable.assign(values[k % 2])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = [np.unique((variable @ ones).numpy()) for _ in range(200)]
+    finally:
+        done.set()
+        writer.join()
+    assert all(len(found) == 1 and found[0] in (n, 2 * n) for found in seen)
