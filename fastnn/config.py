@@ -156,6 +156,11 @@ def where() -> tuple[str, int | None]:
     return backend(), _scope.place
 
 
+def traced_under() -> tuple[str, float, tuple[str, int | None]]:
+    """The settings a trace takes as constants: a program is kept under them."""
+    return floatx(), epsilon(), where()
+
+
 @contextmanager
 def device_scoped(place: int) -> Iterator[None]:
     """A context of this thread that names a device by its number, or the CPU."""

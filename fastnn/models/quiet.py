@@ -85,7 +85,7 @@ class QuietEpochs:
         for size, steps in ((self._batch, full), (rest, 1)):
             if not size or not steps:
                 continue
-            key = size, config.floatx(), config.epsilon(), config.where()
+            key = size, *config.traced_under()
             program = known.get(key)
             if program is None or not program.pace or program.result is not None:
                 return []

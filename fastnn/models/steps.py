@@ -156,7 +156,7 @@ class StepRunner:
             parts += [(1, rest)] * (rest > 0 and start <= full)
             programs: list[tuple[int, Program]] = []
             for steps, size in parts:
-                key = size, config.floatx(), config.epsilon(), config.where()
+                key = size, *config.traced_under()
                 program = known.get(key) or self._epoch_program(
                     kind, data, columns, size
                 )
@@ -400,8 +400,7 @@ class StepRunner:
             BackendError: the GPU that was asked for cannot be used, or has no memory.
         """
         given = tuple(a is None for a in tree.flatten(data))
-        settings = config.floatx(), config.epsilon(), config.where()
-        key = (kind, tuple(specs), given, *settings)
+        key = (kind, tuple(specs), given, *config.traced_under())
         program = self._programs.get(key)
         if program is None:
             name = f"{self.model.name}_{'_'.join(str(k) for k in kind[:3])}"
