@@ -51,7 +51,12 @@ def fingerprint() -> bytes:
 
 def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
     """The module of these launches, from the cache when nothing has changed."""
-    text = '#include "emulator.hpp"\n' + source.module_text(launches)
+    return ctypes.CDLL(str(compiled_text(source.module_text(launches))))
+
+
+def compiled_text(text: str) -> Path:
+    """The library of a module's text."""
+    text = '#include "emulator.hpp"\n' + text
     key = hashlib.sha256(text.encode() + fingerprint() + repr(FLAGS).encode())
     CACHE.mkdir(exist_ok=True)
     library = CACHE / f"{key.hexdigest()[:32]}.so"
@@ -66,7 +71,7 @@ def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
                 check=True,
             )
             made.replace(library)
-    return ctypes.CDLL(str(library))
+    return library
 
 
 class EmulatedDevice:

@@ -244,6 +244,26 @@ def test_weights_stay_on_the_device_between_calls(gpus) -> None:
     assert not np.array_equal(model.get_weights()[0], first)
 
 
+def test_batches_that_ran_on_the_cpu_run_on_the_device_in_its_context(gpus) -> None:
+    x, y = numbers(8, 7), numbers(8, 11)
+    model = model_of_one_layer()
+    uses = [
+        lambda: model.train_on_batch(x, y),
+        lambda: model.test_on_batch(x, y),
+        lambda: model.predict_on_batch(x),
+        lambda: model.predict(x, verbose=0),
+        lambda: model(x),
+    ]
+    for use in uses:
+        for _ in range(3):
+            use()
+    for use in uses:
+        gpus[0].uploads.clear()
+        with fastnn.device("gpu:0"):
+            use()
+        assert x.nbytes in gpus[0].uploads
+
+
 def test_what_the_host_assigns_is_what_the_device_trains_on(gpus) -> None:
     x, y = numbers(32, 7), numbers(32, 11)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,13 +48,17 @@ def import_cupy() -> Any:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise BackendError(
-            f"[cuda] no usable driver ({error}): install NVIDIA's driver for CUDA 13 "
-            f"(580 or newer), or {STAY}"
-        ) from error
+        if "NoDevice" in str(error):
+            count = 0
+        else:
+            raise BackendError(
+                f"[cuda] no usable driver ({error}): install NVIDIA's driver for CUDA "
+                f"13 (580 or newer), or {STAY}"
+            ) from error
     if not count:
         raise BackendError(
-            f"[cuda] no device: CUDA_VISIBLE_DEVICES may hide it; or {STAY}"
+            "[cuda] no device: `nvidia-smi` lists what the driver sees, and "
+            f"CUDA_VISIBLE_DEVICES may hide it; or {STAY}"
         )
     return cupy
 
@@ -312,8 +317,13 @@ class Captured:
                 try:
                     for _ in range(count):
                         self._put()
-                finally:
-                    graph = private.end_capture()
+                except BaseException:
+                    # The stream must not stay in its capture; that a broken one does
+                    # not end well is no news beside what broke it.
+                    with suppress(Exception):
+                        private.end_capture()
+                    raise
+                graph = private.end_capture()
             self._graphs[count] = graph
         return graph
 

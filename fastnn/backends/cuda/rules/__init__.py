@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastnn.errors import BackendError
+from fastnn.errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -115,11 +115,11 @@ def tasks(call: Call) -> list[Task]:
     """What a device does for one application of an op.
 
     Raises:
-        BackendError: there is no rule for the op.
+        PlanError: there is no rule for the op.
     """
     found = find_rule(call.op.name)
     if found is None:
-        raise BackendError(
+        raise PlanError(
             f"[{call.op.name}] no kernel on the cuda backend: stay on the CPU for it, "
             f'fastnn.config.set_backend("cpu")'
         )

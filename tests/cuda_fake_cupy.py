@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for CuPy 14 in memory of the host: what `CudaDevice` asks of it, with the
+arguments that CuPy's functions take, and with streams as CUDA has them.
+
+Work that is put on a stream waits there until somebody waits for the stream, for an
+event on it, or for another stream that waits for the event: as late as a device may do
+it, so that memory that is written or read too early has the wrong contents. What is put
+on a stream in a capture goes into the graph. `Machine.log` has the names of what ran.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import weakref
+from collections import deque
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from cuda_emulated import Dim3, compiled_text, multiply
+
+from fastnn.backends.cuda.cublas import Factor, Gemm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CUDARuntimeError(RuntimeError):
+    """As cupy.cuda.runtime has it."""
+
+
+class OutOfMemoryError(MemoryError):
+    """As cupy.cuda.memory has it."""
+
+
+class Event:
+    def __init__(self, block=False, disable_timing=False, interprocess=False):
+        self.stream: Any = None
+        self.done = True
+
+    def synchronize(self) -> None:
+        while not self.done:
+            self.stream.step()
+
+
+class Stream:
+    """One of a machine's; `put` is what CUDA does with a call."""
+
+    def __init__(self, machine: Machine, name: str):
+        self.machine, self.name = machine, name
+        self.ptr = next(machine.numbers)
+        machine.streams[self.ptr] = self
+        self.queue: deque = deque()
+        self.captured: list | None = None
+
+    def put(self, label: str, work: Callable[[], None]) -> None:
+        entry = label, work
+        if self.captured is None:
+            self.queue.append(entry)
+        else:
+            self.captured.append(entry)
+
+    def step(self) -> None:
+        label, work = self.queue.popleft()
+        work()
+        if label:
+            self.machine.log.append(f"{self.name}: {label}")
+
+    def synchronize(self) -> None:
+        if any(s.captured is not None for s in self.machine.streams.values()):
+            if self.captured is not None:
+                self.captured.clear()
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+        while self.queue:
+            self.step()
+
+    def record(self, event=None):
+        event = Event() if event is None else event
+        event.stream, event.done = self, False
+
+        def passed() -> None:
+            event.done = True
+
+        self.put("", passed)
+        return event
+
+    def wait_event(self, event) -> None:
+        self.put("", event.synchronize)
+
+    def begin_capture(self, mode=None) -> None:
+        assert self.captured is None
+        self.captured = []
+
+    def end_capture(self):
+        if self.captured is None:
+            raise CUDARuntimeError("cudaErrorIllegalState")
+        nodes, self.captured = self.captured, None
+        return Graph(nodes)
+
+    def __enter__(self):
+        self.machine.current.append(self)
+        return self
+
+    def __exit__(self, *error):
+        self.machine.current.pop()
+
+
+class Graph:
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def launch(self, stream=None) -> None:
+        for label, work in self.nodes:
+            stream.put(label, work)
+
+
+class Function:
+    def __init__(self, machine: Machine, symbol: str, function: Any):
+        self.machine, self.symbol = machine, symbol
+        self.function = function
+        function.argtypes, function.restype = (ctypes.c_void_p, Dim3, Dim3), None
+
+    def __call__(self, grid: tuple, block: tuple, args, shared_mem=0, stream=None):
+        (given,) = args
+        assert given.size == 1, "CuPy takes arrays of one element by value"
+        raw = given.tobytes()
+        grid, block = (Dim3(*(x + (1, 1))[:3]) for x in (grid, block))
+
+        def run() -> None:
+            self.function(ctypes.create_string_buffer(raw, len(raw)), grid, block)
+
+        (stream or self.machine.current[-1]).put(self.symbol, run)
+
+
+class Module:
+    def __init__(self, machine: Machine):
+        self.machine = machine
+
+    def load(self, cubin: bytes) -> None:
+        self.library = ctypes.CDLL(cubin.decode())
+
+    def get_function(self, name: str) -> Function:
+        return Function(self.machine, name, getattr(self.library, name))
+
+
+class Nvrtc:
+    """Its cubin is the path of a library of the host."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {}
+
+    def getVersion(self):
+        return 13, 0
+
+    def createProgram(self, src, name, headers, include_names):
+        assert not headers
+        assert not include_names
+        self.texts[len(self.texts)] = src
+        return len(self.texts) - 1
+
+    def compileProgram(self, prog, options):
+        assert "--gpu-architecture=sm_90" in options
+
+    def getCUBIN(self, prog):
+        return str(compiled_text(self.texts[prog])).encode()
+
+    def destroyProgram(self, prog):
+        assert prog in self.texts
+
+
+class Device:
+    """The context of one device."""
+
+    compute_capability = "90"
+
+    def __init__(self, machine: Machine, index: int):
+        self.machine, self.id = machine, index
+
+    @property
+    def mem_info(self):
+        return self.machine.memory - self.machine.used, self.machine.memory
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+class Machine:
+    """What the module has in common; `cupy` is the module.
+
+    Args:
+        devices: how many there are.
+        memory: bytes of each.
+        driver: None, or what CUDA says where it is missing.
+    """
+
+    def __init__(self, devices: int = 1, memory: int = 1 << 30, driver: str = ""):
+        self.devices, self.memory, self.driver = devices, memory, driver
+        self.numbers = itertools.count(1000)
+        self.streams: dict[int, Stream] = {}
+        self.current: list[Stream] = []
+        self.log: list[str] = []
+        self.copies: list[tuple[str, int]] = []  # direction and bytes
+        self.used = self.kept = self.freed = 0
+        self.blocks: list[np.ndarray] = []  # work that waits may still use them
+        self.pinned: list[np.ndarray] = []
+        self.cupy = self._module()
+
+    def alloc(self, size: int):
+        assert self.current, "memory of a pool belongs to a stream"
+        if self.used + size > self.memory:
+            raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
+        block = np.full(size + 64, 0x5A, np.uint8)
+        self.blocks.append(block)
+        self.used += size
+        pointer = SimpleNamespaceRef(ptr=-(-block.ctypes.data // 64) * 64)
+        weakref.finalize(pointer, self._free, size)
+        return pointer
+
+    def _free(self, size: int) -> None:
+        self.used -= size
+
+    def alloc_pinned(self, size: int):
+        block = np.full(size, 0x5A, np.uint8)
+        self.pinned.append(block)
+        return memoryview(block)
+
+    def get_device_count(self) -> int:
+        if self.driver:
+            raise CUDARuntimeError(self.driver)
+        return self.devices
+
+    def memcpy_async(self, dst, src, size, kind, stream) -> None:
+        self.copies.append((kind, size))
+        self.streams[stream].put(kind, lambda: ctypes.memmove(dst, src, size))
+
+    def gemm_ex(self, handle, transa, transb, m, n, k, alpha, A, Atype, lda, B, Btype,
+                ldb, beta, C, Ctype, ldc, computeType, algo):  # fmt: skip
+        a = Factor(A, Atype, transa, lda, 0)
+        b = Factor(B, Btype, transb, ldb, 0)
+        c = Factor(C, Ctype, 0, ldc, 0)
+        self._multiply("gemmEx", Gemm(m, n, k, a, b, c, 1, computeType), alpha, beta)
+
+    def gemm_batched(self, handle, transa, transb, m, n, k, alpha, A, Atype, lda,
+                     strideA, B, Btype, ldb, strideB, beta, C, Ctype, ldc, strideC,
+                     batchCount, computeType, algo):  # fmt: skip
+        a = Factor(A, Atype, transa, lda, strideA)
+        b = Factor(B, Btype, transb, ldb, strideB)
+        c = Factor(C, Ctype, 0, ldc, strideC)
+        gemm = Gemm(m, n, k, a, b, c, batchCount, computeType)
+        self._multiply("gemmStridedBatchedEx", gemm, alpha, beta)
+
+    def _multiply(self, label: str, gemm: Gemm, alpha: int, beta: int) -> None:
+        scale = ctypes.c_double if gemm.compute == 70 else ctypes.c_float
+        one, zero = scale.from_address(alpha).value, scale.from_address(beta).value
+        assert (one, zero) == (1, 0)
+        self.current[-1].put(label, lambda: multiply(gemm))
+
+    def pool_freed(self) -> None:
+        self.freed += 1
+
+    def _module(self) -> Any:
+        runtime = SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDeviceCount=self.get_device_count,
+            memcpyAsync=self.memcpy_async,
+            memcpyHostToDevice="up",
+            memcpyDeviceToHost="down",
+            memcpyDeviceToDevice="across",
+        )
+        count = itertools.count()
+        cuda = SimpleNamespace(
+            runtime=runtime,
+            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            nvrtc=Nvrtc(),
+            cublas=SimpleNamespace(
+                gemmEx=self.gemm_ex, gemmStridedBatchedEx=self.gemm_batched
+            ),
+            device=SimpleNamespace(get_cublas_handle=lambda: 77),
+            Device=lambda index: Device(self, index),
+            Stream=lambda null=False, non_blocking=False: Stream(
+                self, f"stream {next(count)}"
+            ),
+            Event=Event,
+            Module=lambda: Module(self),
+            alloc=self.alloc,
+            alloc_pinned_memory=self.alloc_pinned,
+        )
+        pool = SimpleNamespace(free_all_blocks=self.pool_freed)
+        return SimpleNamespace(
+            __version__="14.2.0",
+            cuda=cuda,
+            get_default_memory_pool=lambda: pool,
+            get_default_pinned_memory_pool=lambda: pool,
+        )
+
+
+class SimpleNamespaceRef(SimpleNamespace):
+    """One that can be weakly referenced."""
+
+    __hash__ = object.__hash__
