@@ -103,7 +103,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         self._learning_rate: Any = learning_rate
         if not callable(learning_rate):
             self._learning_rate = self._own(
-                Variable(float(learning_rate), False, _config.floatx(), "learning_rate")
+                Variable(learning_rate, False, _config.floatx(), "learning_rate")
             )
 
     def _check_options(self) -> None:
@@ -172,7 +172,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             self._variables = [v for v in self._variables if v is not current]
             self._learning_rate = value
         elif isinstance(current, Variable):
-            current.assign(float(value))
+            current.assign(_number(self.name, value))
         else:
             raise TypeError(
                 f"[{self.name}] the learning rate follows {type(current).__name__} and "
@@ -478,9 +478,19 @@ def _old_spellings(
     if kwargs:
         raise TypeError(f"[{name}] unknown arguments {sorted(kwargs)}.")
     if not callable(learning_rate):
-        learning_rate = float(learning_rate)
+        learning_rate = _number(name, learning_rate)
         if decay:
             from fastnn.optimizers.schedules import InverseTimeDecay
 
             return InverseTimeDecay(learning_rate, 1, decay)
     return learning_rate
+
+
+def _number(name: str, learning_rate: Any) -> float:
+    try:
+        return float(learning_rate)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"[{name}] learning_rate must be a number, a schedule or a function, "
+            f"received {learning_rate!r}."
+        ) from None

@@ -333,6 +333,15 @@ def test_wrong_options(options):
         optimizers.AdamW(weight_decay=None)
 
 
+@pytest.mark.parametrize("rate", ["fast", None, [0.1]])
+def test_a_rate_that_is_no_number_is_named(rate):
+    with pytest.raises(TypeError, match=r"\[Adam\] learning_rate must be a number"):
+        optimizers.Adam(rate)
+    optimizer = optimizers.Adam(0.1, name="a")
+    with pytest.raises(TypeError, match=r"\[a\] learning_rate must be a number"):
+        optimizer.learning_rate = rate
+
+
 def test_user_optimizer():
     class Signs(Optimizer):
         def build(self, variables):
