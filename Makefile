@@ -80,11 +80,11 @@ test-long: $(VENV)/.package $(VENV)/.test
 	FASTNN_LONG=1 $(INSTALLED) -m pytest -q tests/saving/test_kills.py \
 		tests/saving/test_faults.py tests/saving/test_resume_random.py $(TEST_ARGS)
 
-# Nightly: all CUDA kernels that the records' samples ask for, compiled by NVRTC for
-# sm_80, sm_90 and sm_100, and by nvcc where there is one; no device is needed.
+# All CUDA kernels that the records' samples ask for, compiled for sm_80, sm_90 and
+# sm_100 by NVRTC (as `make test` does) and by nvcc where there is one.
 test-cuda: $(VENV)/.package $(VENV)/.test
 	FASTNN_LONG=1 $(INSTALLED) -m pytest -q --durations=5 tests/cuda/test_compile.py \
-		$(TEST_ARGS)
+		tests/cuda/test_nvcc.py $(TEST_ARGS)
 
 # Nightly: every format for a while, by changes that know its structure, and by Atheris,
 # which is led by the code that files reach and keeps those that reach more.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results")
 EPOCHS = 4  # of a timed call of training
-TESTS = Path(__file__).resolve().parent.parent / "tests"
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Run:
 
 def parity(run: Run) -> dict[str, Any]:
     """Every op of the table, every sample of its record."""
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
     import cuda_parity
     import op_cases
 
@@ -95,9 +95,7 @@ def parity(run: Run) -> dict[str, Any]:
     names = ["add", "sum"] if run.small else cuda_parity.COVERED
     start = time.perf_counter()
     if not run.small:
-        run.device.prepare(
-            [t for ts in cuda_parity.launches(run.device).values() for t in ts]
-        )
+        run.device.prepare(cuda_parity.launches())
     compiled = time.perf_counter() - start
     for name in names:
         op = op_cases.OPS[name]
@@ -123,7 +121,7 @@ def parity(run: Run) -> dict[str, Any]:
 
 def graphs(run: Run) -> dict[str, Any]:
     """The bits of a captured program are those of its launches one by one."""
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
     import cuda_parity
 
     different = []
@@ -144,7 +142,7 @@ def graphs(run: Run) -> dict[str, Any]:
 
 def curves(run: Run) -> dict[str, Any]:
     """Losses of the same training on the CPU and the device."""
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
     import cuda_models
 
     apart = {}

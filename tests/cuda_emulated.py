@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.backends.cuda import source
-from fastnn.backends.cuda.compiler import included
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DATA_TYPES, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
@@ -29,7 +28,12 @@ if TYPE_CHECKING:
     from fastnn.backends.cuda.cublas import Factor, Gemm
 
 HERE = Path(__file__).parent / "cuda"
-FLAGS = ("-std=c++20", "-O1", "-mfma", "-mavx2", "-ffp-contract=off", "-fPIC")
+# Hidden: shared memory is this module's, and known by its place (races.cpp).
+FLAGS = (
+    *("-std=c++20", "-O1", "-mfma", "-mavx2", "-ffp-contract=off", "-fPIC"),
+    "-fvisibility=hidden",
+)
+COMPILER = os.environ.get("CXX", "c++")
 CACHE = Path(tempfile.gettempdir()) / f"fastnn-emulated-{os.getuid()}"
 
 
@@ -45,8 +49,9 @@ class Dim3(ctypes.Structure):
 
 @cache
 def fingerprint() -> bytes:
-    """Of everything a module includes."""
-    return included() + (HERE / "emulator.hpp").read_bytes()
+    """Of the emulator."""
+    own = (HERE / "emulator.hpp", HERE / "races.hpp", HERE / "races.cpp")
+    return b"".join(path.read_bytes() for path in own)
 
 
 def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
@@ -56,22 +61,27 @@ def compiled(launches: Sequence[Launch]) -> ctypes.CDLL:
 
 def compiled_text(text: str) -> Path:
     """The library of a module's text."""
-    text = '#include "emulator.hpp"\n' + text
-    key = hashlib.sha256(text.encode() + fingerprint() + repr(FLAGS).encode())
+    key = hashlib.sha256(text.encode() + source.included(text) + fingerprint())
+    key.update(repr((COMPILER, FLAGS)).encode())
+    text = f'#include "emulator.hpp"\n{text}'
     CACHE.mkdir(exist_ok=True)
     library = CACHE / f"{key.hexdigest()[:32]}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            code, made = Path(folder, "module.cpp"), Path(folder, "module.so")
+            code, kernels = Path(folder, "module.cpp"), Path(folder, "module.o")
             code.write_text(text)
-            compiler = os.environ.get("CXX", "c++")
-            include = (f"-I{HERE}", f"-I{source.include_folder()}")
-            subprocess.run(
-                [compiler, *FLAGS, "-shared", *include, str(code), "-o", str(made)],
-                check=True,
-            )
+            made = Path(folder, "module.so")
+            _compile("-fsanitize=thread", "-c", code, "-o", kernels)
+            # Without that flag: its library is what races.cpp stands for.
+            _compile("-shared", kernels, HERE / "races.cpp", "-o", made)
             made.replace(library)
     return library
+
+
+def _compile(*arguments: str | Path) -> None:
+    include = (f"-I{HERE}", f"-I{source.include_folder()}")
+    command = [COMPILER, *FLAGS, *include, *map(str, arguments)]
+    subprocess.run(command, check=True)
 
 
 class EmulatedDevice:

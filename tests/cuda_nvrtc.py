@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import json
+import os
 import re
+import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from fastnn.backends.cuda.compiler import Compiler
+from fastnn.backends.cuda import source
+from fastnn.backends.cuda.compiler import OPTIONS, Compiler
+
+CACHE = Path(tempfile.gettempdir()) / f"fastnn-nvrtc-{os.getuid()}"
 
 
 class Usage(NamedTuple):
@@ -100,15 +107,29 @@ class Binding:
         _call("DestroyProgram", ctypes.byref(ctypes.c_void_p(program)))
 
 
-def compiled(text: str, arch: str, folder: Path) -> dict[str, Usage]:
+def compiled(text: str, arch: str) -> dict[str, Usage]:
     """The kernels of a module and what they use, compiled as the backend does.
+
+    Known from the last time if nothing has changed since.
 
     Raises:
         BackendError: the module does not compile.
     """
     binding = Binding("--ptxas-options=-v", "--split-compile=0")
-    assert Compiler(binding, arch, folder).cubin(text)[:4] == b"\x7fELF"
-    return usages(binding.logs[-1])
+    made_by = repr((binding.getVersion(), OPTIONS, arch))
+    key = hashlib.sha256(made_by.encode() + source.included(text) + text.encode())
+    known = CACHE / f"{key.hexdigest()[:40]}.json"
+    if known.exists():
+        return {k: Usage(*u) for k, u in json.loads(known.read_text()).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Compiler(binding, arch, Path(folder)).cubin(text)
+    assert cubin[:4] == b"\x7fELF"
+    found = usages(binding.logs[-1])
+    CACHE.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=CACHE, delete=False) as file:
+        json.dump(found, file)
+    Path(file.name).replace(known)
+    return found
 
 
 def usages(log: str) -> dict[str, Usage]:

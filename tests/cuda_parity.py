@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import cuda_kernels
 import numpy as np
-from op_cases import DTYPES, KERNEL_OPS, OPS, narrowed, samples
+from op_cases import KERNEL_OPS, OPS, narrowed, samples
 
 from fastnn.backends.cuda import rules
 from fastnn.backends.cuda.launches import Launch, Operand, Task, dense
@@ -18,8 +18,7 @@ from fastnn.opset._dtypes import know
 if TYPE_CHECKING:
     from fastnn.backends.cuda.protocol import Device, Memory
 
-# The CPU computes these on 16-bit floats too, by way of float32.
-HALVES = ("bfloat16", "float16")
+HALVES = cuda_kernels.HALVES
 COVERED = [name for name in KERNEL_OPS if rules.find_rule(name) is not None]
 POISON = 0x5A
 
@@ -104,17 +103,10 @@ def widened(sample: Any) -> Any:
     return type(sample)(inputs, sample.attrs)
 
 
-@cache
-def launches(device: Device) -> dict[str, list[Launch]]:
-    """By header, what the samples of all ops ask for."""
-    found: dict[str, list[Launch]] = {}
-    for name in COVERED:
-        for dtype in (*DTYPES, *HALVES):
-            for case in cases(name, dtype, device):
-                for task in case.tasks:
-                    if isinstance(task, Launch):
-                        found.setdefault(task.header, []).append(task)
-    return found
+def launches() -> list[Launch]:
+    """What the samples of all ops ask for."""
+    made = cuda_kernels.kernels().values()
+    return [launch for of_header in made for launch in of_header.values()]
 
 
 def prepared(name: str, dtype: str, device: Device) -> list[Case]:
@@ -122,5 +114,5 @@ def prepared(name: str, dtype: str, device: Device) -> list[Case]:
     found = cases(name, dtype, device)
     headers = {t.header for case in found for t in case.tasks if isinstance(t, Launch)}
     for header in headers:
-        device.prepare(launches(device)[header])
+        device.prepare(list(cuda_kernels.kernels()[header].values()))
     return found

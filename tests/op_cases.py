@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import ml_dtypes
 import numpy as np
 
 from fastnn.opset import all_ops
-from fastnn.opset._opdef import HOST, KERNELLESS, Sample
+from fastnn.opset._opdef import HOST, KERNELLESS
 from fastnn.selftest.cases import DTYPES as DTYPES
 from fastnn.selftest.cases import assert_close as assert_close
+from fastnn.selftest.cases import narrowed as narrowed
 from fastnn.selftest.cases import reference as reference
 from fastnn.selftest.cases import run as run
 from fastnn.selftest.cases import samples as samples
@@ -19,14 +19,6 @@ OPS = all_ops()
 KERNEL_OPS = [name for name, op in OPS.items() if op.kind not in KERNELLESS]
 PLANNED = [name for name, op in OPS.items() if op.kind != HOST]
 DIFFERENTIABLE = [name for name, op in OPS.items() if op.vjp is not None]
-
-
-def narrowed(sample: Sample, half: str) -> Sample:
-    """A float32 sample with `half` in the place of float32."""
-    dtype = ml_dtypes.bfloat16 if half == "bfloat16" else np.float16
-    inputs = (a.astype(dtype) if a.dtype == np.float32 else a for a in sample.inputs)
-    attrs = (half if a == "float32" else a for a in sample.attrs)
-    return Sample(tuple(inputs), tuple(attrs))
 
 
 # ---- layouts -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from fastnn.autodiff._tape import apply
@@ -26,6 +27,14 @@ def samples(op: OpDef, dtype: str, draw: int = 0) -> Iterator[Sample]:
     rng = np.random.default_rng([seed, draw] if draw else seed)
     for sample in op.samples(rng, dtype):
         yield Sample(tuple(np.asarray(a) for a in sample.inputs), sample.attrs)
+
+
+def narrowed(sample: Sample, half: str) -> Sample:
+    """A float32 sample with `half` in the place of float32."""
+    dtype = ml_dtypes.bfloat16 if half == "bfloat16" else np.float16
+    inputs = (a.astype(dtype) if a.dtype == np.float32 else a for a in sample.inputs)
+    attrs = (half if a == "float32" else a for a in sample.attrs)
+    return Sample(tuple(inputs), tuple(attrs))
 
 
 def run(op: OpDef, arrays: tuple[Any, ...], attrs: tuple[Any, ...]) -> list[np.ndarray]:

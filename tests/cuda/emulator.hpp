@@ -3,7 +3,8 @@
 // fibers that take turns at every __syncthreads and shuffle. Slow, and exact in what it
 // is for: that kernels compute what they should, on any machine. It fails where a real
 // device would hang: when some threads of a block wait and others have returned or wait
-// elsewhere.
+// elsewhere, and at races (races.cpp), for which kernels are compiled with
+// -fsanitize=thread.
 #pragma once
 
 #include <ucontext.h>
@@ -16,6 +17,8 @@
 #include <memory>
 #include <type_traits>
 #include <vector>
+
+#include "races.hpp"
 
 #define FASTNN_EMULATED 1
 #define __shared__ static
@@ -36,6 +39,7 @@ struct Fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack{new char[kStack]};
   State state = State::kReady;
+  uint32_t syncs = 0;  // __syncwarp so far
 };
 
 inline std::vector<Fiber> fibers;
@@ -43,21 +47,33 @@ inline ucontext_t scheduler;
 inline unsigned current;
 inline const std::function<void()>* body;
 inline char shuffled[1024][16];
+inline uint32_t runs, eras;  // blocks and barriers of blocks so far
 
 [[noreturn]] inline void fail(const char* what) {
   std::fprintf(stderr, "emulator: %s\n", what);
   std::abort();
 }
 
+// This thread's code is looked at from here on.
+inline void turn() {
+  const Fiber& f = fibers[current];
+  races::turn({runs, eras, f.syncs, current}, f.stack.get(), kStack);
+  races::looking(true);
+}
+
 inline void enter() {
+  turn();
   (*body)();
+  races::looking(false);
   fibers[current].state = State::kDone;
   swapcontext(&fibers[current].context, &scheduler);
 }
 
 inline void wait(State at) {
+  races::looking(false);
   fibers[current].state = at;
   swapcontext(&fibers[current].context, &scheduler);
+  turn();
 }
 
 // Lets the threads [begin, end) go on if all of them wait at `at`.
@@ -81,6 +97,7 @@ inline bool round(unsigned threads) {
   }
   if (done == threads) return false;
   bool any = release(0, threads, State::kAtBlock);
+  eras += any;
   for (unsigned w = 0; w < threads; w += 32)
     any |= release(w, w + 32 < threads ? w + 32 : threads, State::kAtWarp);
   if (!any) fail("threads wait for others that have returned or wait elsewhere");
@@ -91,6 +108,7 @@ inline void run(dim3 grid, dim3 block, const std::function<void()>& kernel) {
   gridDim = grid;
   blockDim = block;
   body = &kernel;
+  races::launched();
   const unsigned threads = block.x * block.y * block.z;
   if (fibers.size() < threads) fibers = std::vector<Fiber>(threads);
   for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
@@ -104,6 +122,7 @@ inline void run(dim3 grid, dim3 block, const std::function<void()>& kernel) {
       f.state = State::kReady;
       makecontext(&f.context, enter, 0);
     }
+    ++runs;
     while (round(threads)) {
     }
   }
@@ -113,8 +132,10 @@ inline void run(dim3 grid, dim3 block, const std::function<void()>& kernel) {
 template <class T>
 auto exchange(T x, unsigned from) {
   static_assert(std::is_arithmetic_v<T>);
+  races::looking(false);
   std::memcpy(shuffled[current], &x, sizeof x);
   wait(State::kAtWarp);
+  races::looking(false);
   T y;
   std::memcpy(&y, shuffled[from], sizeof y);
   wait(State::kAtWarp);
@@ -127,18 +148,26 @@ inline void __syncthreads() { emulator::wait(emulator::State::kAtBlock); }
 inline int __syncthreads_or(int x) {
   static int any;
   __syncthreads();  // the last result has been read
+  races::looking(false);
   any = 0;
   __syncthreads();
+  races::looking(false);
   any |= x;
   __syncthreads();
-  return any;
+  races::looking(false);
+  const int result = any;
+  races::looking(true);
+  return result;
 }
 inline unsigned long long atomicMin(unsigned long long* at, unsigned long long x) {
+  races::looking(false);
   const unsigned long long before = *at;
   if (x < before) *at = x;
+  races::looking(true);
   return before;
 }
 inline void __syncwarp(unsigned = 0xffffffffu) {
+  ++emulator::fibers[emulator::current].syncs;
   emulator::wait(emulator::State::kAtWarp);
 }
 template <class T>
@@ -160,9 +189,9 @@ auto __shfl_sync(unsigned, T x, int lane) {
   return emulator::exchange(x, emulator::current / 32 * 32 + lane % 32);
 }
 
-#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)            \
-  extern "C" void symbol(const fastnn::device::Args<n_in, n_out, n_numbers>* a, \
-                         dim3 grid, dim3 block) {                               \
-    using namespace fastnn::device;                                             \
-    emulator::run(grid, block, [a] { body(*a); });                              \
+#define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                  \
+  extern "C" __attribute__((visibility("default"))) void symbol(                      \
+      const fastnn::device::Args<n_in, n_out, n_numbers>* a, dim3 grid, dim3 block) { \
+    using namespace fastnn::device;                                                   \
+    emulator::run(grid, block, [a] { body(*a); });                                    \
   }

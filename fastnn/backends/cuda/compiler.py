@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NVRTC, and what it made kept on disk.
+"""NVRTC, and what it made kept on disk; or kernels that nvcc built with the package.
 
 Not through `cupy.RawModule`: that flushes float32 subnormals to zero (-ftz=true), and
 its cache does not look into the files that a text includes.
@@ -12,8 +12,9 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn.backends.cuda import source
 from fastnn.errors import BackendError
@@ -42,30 +43,74 @@ def cache_folder() -> Path:
     return Path(home) / "fastnn" / "cuda"
 
 
+def fingerprint() -> str:
+    """Of all that a kernel is made of, whatever compiles it."""
+    every = "".join(f'#include "{name}"\n' for name in source.headers())
+    return hashlib.sha256(repr(OPTIONS).encode() + source.included(every)).hexdigest()
+
+
+class Prebuilt(Protocol):
+    """Kernels that nvcc compiled with the package (csrc/bindings/cuda).
+
+    Attributes:
+        fingerprint: of the text that they were made of.
+        architectures: compute capabilities, ascending: "80 90".
+        kernels: the group of each symbol.
+    """
+
+    fingerprint: str
+    architectures: str
+    kernels: dict[str, str]
+
+    def fatbin(self, group: str) -> bytes:
+        """The kernels of a group for all architectures, and PTX for newer ones."""
+
+
 @cache
-def included() -> bytes:
-    """The files that a module may include, for they change what is compiled."""
-    folder = source.include_folder()
-    files = [*folder.glob("cuda/*"), *folder.glob("shared/**/*.h")]
-    return b"".join(path.read_bytes() for path in sorted(files))
+def built_with_the_package() -> Prebuilt | None:
+    """`fastnn._cuda_kernels` of a build with -DFASTNN_CUDA=ON; None in others, and when
+    the kernels have changed since.
+    """
+    try:
+        module: Any = import_module("fastnn._cuda_kernels")
+    except ImportError:
+        return None
+    return module if module.fingerprint == fingerprint() else None
+
+
+def _number(architectures: str) -> int:
+    """The compute capability of "sm_90", the first of "80 90"."""
+    return int(architectures.removeprefix("sm_").split()[0])
 
 
 class Compiler:
     """Makes cubins of launches, a module for each header, in parallel.
+
+    Kernels that were built with the package are taken from there.
 
     Args:
         nvrtc: CuPy's binding: getVersion, createProgram, compileProgram, getCUBIN,
             getProgramLog, destroyProgram.
         architecture: "sm_90" and the like.
         folder: where cubins are kept.
+        prebuilt: kernels that need not be compiled.
     """
 
-    def __init__(self, nvrtc: Any, architecture: str, folder: Path) -> None:
+    def __init__(
+        self,
+        nvrtc: Any,
+        architecture: str,
+        folder: Path,
+        prebuilt: Prebuilt | None = None,
+    ) -> None:
+        if prebuilt and _number(architecture) < _number(prebuilt.architectures):
+            prebuilt = None  # the device is older than all of them
+        self._prebuilt = prebuilt
         self._nvrtc = nvrtc
         self._options = options(architecture)
         self._folder = folder
         made_by = repr((nvrtc.getVersion(), OPTIONS, architecture)).encode()
-        self._salt = hashlib.sha256(made_by + included()).digest()
+        self._salt = hashlib.sha256(made_by).digest()
 
     def cubins(self, launches: Sequence[Launch]) -> list[tuple[bytes, set[str]]]:
         """(cubin, symbols of its kernels) that together have all of the launches.
@@ -74,16 +119,38 @@ class Compiler:
             BackendError: a module does not compile, with the compiler's first errors.
         """
         groups: dict[str, dict[str, Launch]] = {}
+        made, launches = self._built(launches)
         for launch in launches:
             groups.setdefault(launch.header, {})[launch.symbol] = launch
         texts = [source.module_text(list(g.values())) for g in groups.values()]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            made = list(pool.map(self.cubin, texts))
-        return list(zip(made, map(set, groups.values()), strict=True))
+            cubins = list(pool.map(self.cubin, texts))
+        return [*made, *zip(cubins, map(set, groups.values()), strict=True)]
+
+    def _built(
+        self, launches: Sequence[Launch]
+    ) -> tuple[list[tuple[bytes, set[str]]], list[Launch]]:
+        """The groups of prebuilt kernels that have some of the launches, and the rest.
+
+        A group comes with all of its symbols, so that nobody asks for it again.
+        """
+        if self._prebuilt is None:
+            return [], list(launches)
+        kernels = self._prebuilt.kernels
+        wanted: dict[str, set[str]] = {
+            kernels[t.symbol]: set() for t in launches if t.symbol in kernels
+        }
+        for symbol, group in kernels.items():
+            if group in wanted:
+                wanted[group].add(symbol)
+        made = [(self._prebuilt.fatbin(g), symbols) for g, symbols in wanted.items()]
+        return made, [t for t in launches if t.symbol not in kernels]
 
     def cubin(self, text: str) -> bytes:
         """Of one module, from the folder if it is there."""
-        key = hashlib.sha256(self._salt + text.encode()).hexdigest()
+        key = hashlib.sha256(
+            self._salt + source.included(text) + text.encode()
+        ).hexdigest()
         path = self._folder / f"{key[:40]}.cubin"
         try:
             return path.read_bytes()

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
-from fastnn.backends.cuda.compiler import Compiler, cache_folder
+from fastnn.backends.cuda.compiler import (
+    Compiler,
+    built_with_the_package,
+    cache_folder,
+)
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DEFAULT_ALGORITHM, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
@@ -103,7 +107,9 @@ class CudaDevice:
         self._device = cupy.cuda.Device(index)
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
         architecture = f"sm_{self._device.compute_capability}"
-        self._compiler = Compiler(cupy.cuda.nvrtc, architecture, cache_folder())
+        self._compiler = Compiler(
+            cupy.cuda.nvrtc, architecture, cache_folder(), built_with_the_package()
+        )
         with self._device:
             self._stream = self._new_stream()
 

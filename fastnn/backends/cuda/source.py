@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,3 +32,30 @@ def module_text(launches: Collection[Launch]) -> str:
             *(f"{lines[symbol]}\n" for symbol in sorted(lines)),
         ]
     )
+
+
+def headers() -> list[str]:
+    """All that a module may include, as `cuda/copy.cuh`."""
+    folder = include_folder()
+    files = [*folder.glob("cuda/*"), *folder.glob("shared/**/*.h")]
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def included(text: str) -> bytes:
+    """The files that a module's text includes, for they change what is compiled."""
+    found: dict[str, bytes] = {}
+    left = _INCLUDE.findall(text.encode())
+    while left:
+        name = left.pop().decode()
+        if name not in found:
+            found[name] = _contents(name)
+            left += _INCLUDE.findall(found[name])
+    return b"".join(found[name] for name in sorted(found))
+
+
+_INCLUDE = re.compile(rb'^#include "(.+)"', re.MULTILINE)
+
+
+@cache
+def _contents(name: str) -> bytes:
+    return (include_folder() / name).read_bytes()
