@@ -133,6 +133,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python tools/check_user_types.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastnn
 	$(BIN)/codespell
 	$(CPP_FILES) | xargs -0 $(BIN)/clang-format --dry-run -Werror

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
+import facade_stubs
 import keras_compat
 
 import fastnn
@@ -212,13 +213,14 @@ def main() -> int:
         path = ROOT / "fastnn" / package.replace(".", "/") / "__init__.pyi"
         if path.parent.is_dir():
             texts[path] = package_stub(f"fastnn.{package}", found[f"keras.{package}"])
-    texts |= {STUB: stub(), RAW: raw_stub(), TABLE: table()}
+    texts |= facade_stubs.texts() | {STUB: stub(), RAW: raw_stub(), TABLE: table()}
     texts[ROOT / "docs" / "keras_compat.md"] = keras_compat.document()
     for path, text in texts.items():
         if "--check" in sys.argv[1:]:
             if not path.exists() or path.read_text() != text:
                 stale.append(str(path.relative_to(ROOT)))
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     if stale:
         print(f"not current: {', '.join(stale)}; run python tools/gen_stubs.py")

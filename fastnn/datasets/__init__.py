@@ -11,16 +11,17 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = """boston_housing california_housing cifar10 cifar100 fashion_mnist imdb mnist
-    read_csv read_idx reuters""".split()
+_MODULES = """boston_housing california_housing cifar10 cifar100 fashion_mnist imdb
+    mnist reuters""".split()
+_NAMES = {"read_csv": "fastnn.datasets._csv", "read_idx": "fastnn.datasets._idx"}
+
+__all__ = sorted([*_MODULES, *_NAMES])
 
 
 def __getattr__(name: str) -> object:
-    if name == "read_csv":
-        return import_module("fastnn.datasets._csv").read_csv
-    if name == "read_idx":
-        return import_module("fastnn.datasets._idx").read_idx
-    if name in __all__:
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    if name in _MODULES:
         module: ModuleType = import_module(f"fastnn.datasets.{name}")
         return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from fastnn.datasets._errors import DataFileError
 from fastnn.datasets._idx import read_idx
 from fastnn.datasets._npz import read_npz
 
-Images = NDArray[np.uint8]
-Split = tuple[Images, NDArray[np.uint8]]
+Images = NDArray[Any]  # uint8; `x = x / 255` is no error to a type checker
+Split = tuple[Images, NDArray[Any]]
 
 # In the order x_train, y_train, x_test, y_test.
 STEMS = (

@@ -14,7 +14,7 @@ from fastnn.autodiff._arrays import native
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.tensor import Tensor, Variable, convert_to_tensor
 from fastnn.errors import PlanError
-from fastnn.graph.autograph import convert
+from fastnn.graph.autograph.convert import convert
 from fastnn.graph.branches import Branch
 from fastnn.graph.composites import apart, is_composite, together, unpacked
 from fastnn.graph.control import graph_op

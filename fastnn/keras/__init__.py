@@ -47,7 +47,6 @@ _NAMES = {
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])
-__path__: list[str] = []  # a package to the import system; `_Alias` finds its modules
 
 
 class _Alias:
