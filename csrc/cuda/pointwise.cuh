@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every pointwise op: the functors and lists of shared/pointwise/, on scalars.
+// Every pointwise op and chains of them: the functors and lists of shared/pointwise/.
 //
-// Operands are views of the output's shape; the rule (backends/cuda/rules/pointwise.py)
-// merges axes, so that contiguous operands have one.
+// Operands are views of the output's shape, their axes merged, so that contiguous
+// operands have one (backends/cuda/chains.py).
 #pragma once
 
+#include "cuda/copy.cuh"
 #include "cuda/prelude.cuh"
 #include "shared/pointwise.h"
 
@@ -27,34 +28,104 @@ FASTNN_DEVICE F load_functor(const Number (&numbers)[n]) {
   return f;
 }
 
-// S: the type of the operands (of the values chosen from, for kSelect).
-template <class Row, class S, int n_numbers>
-FASTNN_DEVICE void pointwise(const Args<Row::kInputs, 1, n_numbers>& a) {
+// W elements beside each other, as they are stored; one access of 16 bytes or less.
+template <class S, int W>
+struct alignas(sizeof(S) * W) Pack {
+  S at[W];
+};
+
+// Where element `at` lies; Index is 32 bits wide where that is enough: a division of
+// 64 bits takes a hundred instructions.
+template <class Index>
+FASTNN_DEVICE int64_t place(const View& x, Index at) {
+  int64_t offset = 0;
+  for (int d = x.ndim - 1; d > 0; --d) {
+    const Index n = static_cast<Index>(x.shape[d]), next = at / n;
+    offset += static_cast<int64_t>(at - next * n) * x.stride[d];
+    at = next;
+  }
+  return x.ndim > 0 ? offset + static_cast<int64_t>(at) * x.stride[0] : offset;
+}
+
+// Elements i to i + W of an operand: one behind the other,
+template <class S, int W, class Index>
+FASTNN_DEVICE Pack<S, W> dense(const View& x, Index i) {
+  return *reinterpret_cast<const Pack<S, W>*>(x.template ptr<S>() + i);
+}
+// the same one again and again,
+template <class S, int W, class Index>
+FASTNN_DEVICE Pack<S, W> single(const View& x, Index) {
+  const S value = x.template ptr<S>()[0];
+  Pack<S, W> y;
+  for (int k = 0; k < W; ++k)
+    y.at[k] = value;
+  return y;
+}
+// in rows of whole packs that lie apart,
+template <class S, int W, class Index>
+FASTNN_DEVICE Pack<S, W> rowwise(const View& x, Index i) {
+  return *reinterpret_cast<const Pack<S, W>*>(x.template ptr<S>() + place(x, i));
+}
+// or anywhere.
+template <class S, int W, class Index>
+FASTNN_DEVICE Pack<S, W> strided(const View& x, Index i) {
+  Pack<S, W> y;
+  for (int k = 0; k < W; ++k)
+    y.at[k] = x.template ptr<S>()[place(x, i + static_cast<Index>(k))];
+  return y;
+}
+template <class S, int W, class Index>
+FASTNN_DEVICE void put(const View& x, Index i, const Pack<S, W>& y) {
+  *reinterpret_cast<Pack<S, W>*>(x.template ptr<S>() + i) = y;
+}
+
+// One op on packs. S: the type of its values; 16-bit floats are rounded after each op,
+// so that a chain gives the bits of its ops one by one.
+template <class Row, class S, int W, class... X>
+FASTNN_DEVICE auto apply(const Number* numbers, const X&... x) {
   using F = typename Row::F;
-  const F f = load_functor<F>(a.number);
-  const View& y = a.out[0];
-  for_elements(y.numel(), [&](int64_t i) {
-    if constexpr (Row::kForm == Form::kSelect) {
-      const bool m = a.in[0].template ptr<uint8_t>()[offset_of(a.in[0], i)] != 0;
-      const auto p = load(a.in[1].template ptr<S>(), offset_of(a.in[1], i));
-      const auto q = load(a.in[2].template ptr<S>(), offset_of(a.in[2], i));
-      store(y.ptr<S>(), i, m ? p : q);
-    } else {
-      const auto x = [&](int k) {
-        return load(a.in[k].template ptr<S>(), offset_of(a.in[k], i));
-      };
-      const auto result = [&] {
-        if constexpr (Row::kInputs == 1) return f(x(0));
-        if constexpr (Row::kInputs == 2) return f(x(0), x(1));
-        if constexpr (Row::kInputs == 3) return f(x(0), x(1), x(2));
-      }();
-      if constexpr (Row::kForm == Form::kTest) {
-        y.ptr<uint8_t>()[i] = result ? 1 : 0;
-      } else {
-        store(y.ptr<S>(), i, static_cast<Computed<S>>(result));
-      }
-    }
-  });
+  F f{};
+  if constexpr (!__is_empty(F)) memcpy(&f, numbers, sizeof f);
+  if constexpr (Row::kForm == Form::kTest) {
+    Pack<uint8_t, W> y;
+    for (int k = 0; k < W; ++k)
+      y.at[k] = f(value_of(x.at[k])...) ? 1 : 0;
+    return y;
+  } else {
+    Pack<S, W> y;
+    for (int k = 0; k < W; ++k)
+      y.at[k] = Rounded<S>::of(static_cast<Computed<S>>(f(value_of(x.at[k])...)));
+    return y;
+  }
+}
+template <class S, int W>
+FASTNN_DEVICE Pack<S, W> chosen(const Pack<uint8_t, W>& m, const Pack<S, W>& p,
+                                const Pack<S, W>& q) {
+  Pack<S, W> y;
+  for (int k = 0; k < W; ++k)
+    y.at[k] = m.at[k] != 0 ? p.at[k] : q.at[k];
+  return y;
+}
+template <class From, class To, class Stored, int W, class S>
+FASTNN_DEVICE Pack<Stored, W> converted(const Pack<S, W>& x) {
+  Pack<Stored, W> y;
+  for (int k = 0; k < W; ++k)
+    y.at[k] = Cast<From, To>::of(x.at[k]);
+  return y;
+}
+
+// Chain::at<W>(a, i) computes elements i to i + W: written by backends/cuda/chains.py.
+template <class Chain, int W, class Index, class A>
+FASTNN_DEVICE void elements(const A& a) {
+  const Index n = static_cast<Index>(a.out[0].numel()), whole = n / W * W;
+  const Index first = static_cast<Index>(global_thread());
+  const Index step = static_cast<Index>(global_threads());
+  for (Index i = first * W; i < whole; i += step * W)
+    Chain::template at<W>(a, i);
+  if constexpr (W > 1) {
+    for (Index i = whole + first; i < n; i += step)
+      Chain::template at<1>(a, i);
+  }
 }
 
 }  // namespace fastnn::device

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A graph as launches over one arena of device memory.
 
-The interface is that of `graph.plan.Plan`. Layout and lifetimes are the CPU's; the
-order is that of its schedule for one thread, whose phases are what a stream needs too.
+The interface is that of `graph.plan.Plan`. Dependencies are those of the CPU's schedule
+for one thread; `device_groups` makes chains of pointwise steps and an order.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fastnn.backends.cuda.faults import Faults
 from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
 from fastnn.errors import BackendError
 from fastnn.graph import memory
+from fastnn.graph.device_groups import grouped, is_link
 from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storage
 from fastnn.graph.schedule import schedule
 from fastnn.opset._dtypes import know
@@ -39,6 +40,7 @@ class DevicePlan:
 
     Attributes:
         cycle: see `graph.plan.Plan`.
+        groups: what each kernel computes, in order.
     """
 
     may_run_on = False
@@ -47,8 +49,9 @@ class DevicePlan:
         self.graph = graph
         self.cycle: tuple[Variable, int] | None = None
         self._device = device
-        layout = self._layout = Layout(graph)
-        steps = schedule(layout, 1)
+        layout = self._layout = Layout(graph, lambda node: not is_link(node))
+        self.groups = grouped(layout, schedule(layout, 1))
+        steps = [step for group in self.groups for step in group.steps]
         self._variables = [var for var, _ in graph.variables.values()]
         self._residents: dict[int, Resident] = {}  # variables that a step uses
         self._written = [
@@ -61,7 +64,7 @@ class DevicePlan:
         self._places = self._allocate(homes[0])
         self._upload_constants(layout)
         self._faults = Faults(device, len(steps))
-        self.tasks = self._tasks(steps)
+        self.tasks = self._tasks()
         self._faults.watch(self.tasks)
         self._run = device.program(self.tasks)
 
@@ -125,7 +128,7 @@ class DevicePlan:
         found = Operand(address, value.dtype, tuple(value.shape), tuple(view.strides))
         return found if shape is None else broadcast(found, shape)
 
-    def _tasks(self, steps: list[Any]) -> list[Task]:
+    def _tasks(self) -> list[Task]:
         """All launches of one step. Scratch memory is used anew by each instruction."""
         made: list[Task] = []
         most = needed = 0
@@ -136,9 +139,12 @@ class DevicePlan:
             most = max(most, needed)
             return RELATIVE + offset
 
-        for node in (step.node for step in steps):
+        for group in self.groups:
             needed = 0
-            made += self._node_tasks(node, take)
+            if len(group.steps) > 1:
+                made.append(group.launch(self._operand))
+            else:
+                made += self._node_tasks(group.nodes[0], take)
         self._scratch = self._device.allocate(max(most, 1))
         return [placed(task, self._scratch.address) for task in made]
 

@@ -13,6 +13,8 @@ from fastnn.opset._dtypes import ITEMSIZE
 from fastnn.opset._opdef import VIEW
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastnn.graph.ir import Graph, Node, Value
 
 ARENA, CONSTS, VARIABLES, INPUTS = "arena", "consts", "variable", "input"
@@ -72,10 +74,17 @@ class Layout:
         the old value does not leave the step. Else it is copied there at the end;
       * what still reads an updated variable at the end (an output, or another
         variable's new value) is copied away before the first variable is written.
+
+    Args:
+        graph: optimized.
+        overwrites: whether a node may write over an input in the arena at all.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(
+        self, graph: Graph, overwrites: Callable[[Node], bool] = lambda node: True
+    ) -> None:
         self.graph = graph
+        self._overwrites = overwrites
         self.views: dict[Value, View] = {}
         self.storages: list[Storage] = []
         self.nodes: list[Node] = []
@@ -153,7 +162,8 @@ class Layout:
         view = self.views[old]
         storage = view.storage
         return (
-            storage.home == ARENA
+            self._overwrites(node)
+            and storage.home == ARENA
             and (old.shape, old.dtype) == (new.shape, new.dtype)
             and is_dense(old.shape, view.strides)
             and storage.nbytes == old.size * ITEMSIZE[old.dtype]

@@ -138,6 +138,7 @@ class Launch(NamedTuple):
         numbers: attributes and what the rule adds, integers or floats.
         blocks, threads: the grid and the block, one axis each.
         fault: of kernels that check indices; its word is their last output.
+        code: what `body` names and no header has.
     """
 
     header: str
@@ -148,6 +149,7 @@ class Launch(NamedTuple):
     blocks: int
     threads: int
     fault: Fault | None = None
+    code: str = ""
 
     @property
     def symbol(self) -> str:

@@ -26,9 +26,11 @@ def module_text(launches: Collection[Launch]) -> str:
     """C++ with one kernel per symbol; the same set gives the same text."""
     lines = {launch.symbol: launch.text for launch in launches}
     headers = {launch.header for launch in launches}
+    codes = {launch.code for launch in launches if launch.code}
     return "".join(
         [
             *(f'#include "cuda/{header}"\n' for header in sorted(headers)),
+            *sorted(codes),
             *(f"{lines[symbol]}\n" for symbol in sorted(lines)),
         ]
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies, casts, concatenation, padding: one thread per element of the output."""
+"""Copies, concatenation, padding: one thread per element of the output."""
 
 from __future__ import annotations
 
@@ -33,16 +33,6 @@ def copy_launch(x: Operand, y: Operand) -> Launch:
 def copy(call: Call) -> list[Task]:
     """One launch."""
     return [copy_launch(call.ins[0], call.outs[0])]
-
-
-@rule("cast")
-def cast(call: Call) -> list[Task]:
-    """C's conversion of each element."""
-    if call.ins[0].dtype == call.outs[0].dtype:
-        return [copy_launch(call.ins[0], call.outs[0])]
-    x, y = merged([call.ins[0], call.outs[0]])
-    body = f"cast<{x.c_type}, {y.c_type}>"
-    return [Launch("copy.cuh", body, (x,), (y,), (), blocks_for(y.size), THREADS)]
 
 
 @rule("concatenate")

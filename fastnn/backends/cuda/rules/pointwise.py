@@ -1,35 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pointwise ops: one thread per element, operands of the output's shape."""
+"""Pointwise ops and conversions of dtype: a chain of one (backends/cuda/chains.py)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn.backends.cuda.launches import Launch, Task
-from fastnn.backends.cuda.rules import THREADS, blocks_for, family, plain
-from fastnn.backends.cuda.rules.axes import merged
+from fastnn.backends.cuda.chains import Link, chain_launch
+from fastnn.backends.cuda.rules import family, rule
 
 if TYPE_CHECKING:
+    from fastnn.backends.cuda.launches import Task
     from fastnn.backends.cuda.rules import Call
 
+FAMILIES = ("arithmetic", "elementary", "activation")
 
-@family("arithmetic", "elementary", "activation")
+
+@rule("cast")
+@family(*FAMILIES)
 def pointwise(call: Call) -> list[Task]:
-    """`pointwise<Row_name, type of the values>`."""
-    values = call.ins[-1]  # where has its condition first
-    numbers = plain(
-        a.choices.index(v) if a.kind == "enum" else v
-        for a, v in zip(call.op.attrs, call.attrs, strict=True)
-    )
-    *ins_, out = merged([*call.ins, *call.outs])
-    return [
-        Launch(
-            "pointwise.cuh",
-            f"pointwise<Row_{call.op.name}, {values.c_type}>",
-            tuple(ins_),
-            (out,),
-            numbers,
-            blocks_for(out.size),
-            THREADS,
-        )
-    ]
+    """A thread for each element, or for 16 bytes of them."""
+    sources = tuple(range(len(call.ins)))
+    link = Link(call.op, call.attrs, sources, call.outs[0].dtype)
+    return [chain_launch(call.ins, [link], [(0, call.outs[0])])]
