@@ -91,7 +91,9 @@ class EmulatedDevice:
         self.index = index
         self.uploads: list[int] = []  # bytes of each transfer
         self.downloads: list[int] = []
+        self.sent: list[int] = []
         self.released = 0
+        self.room = 1 << 40
         self._functions: dict[str, Any] = {}
 
     def prepare(self, launches: Sequence[Launch]) -> None:
@@ -120,6 +122,20 @@ class EmulatedDevice:
 
     def copy(self, to: int, source: int, nbytes: int) -> None:
         ctypes.memmove(to, source, nbytes)
+
+    def free(self) -> int:
+        return self.room
+
+    def pinned(self, nbytes: int) -> np.ndarray:
+        return np.full(nbytes, 0x5A, np.uint8)
+
+    def send(self, to: int, array: np.ndarray, after: Any) -> Any:
+        self.sent.append(array.nbytes)
+        ctypes.memmove(to, array.ctypes.data, array.nbytes)
+        return self
+
+    def mark(self) -> Any:
+        return self
 
     def synchronize(self) -> None:
         pass

@@ -289,7 +289,7 @@ class Machine:
             alloc=self.alloc,
             alloc_pinned_memory=self.alloc_pinned,
         )
-        pool = SimpleNamespace(free_all_blocks=self.pool_freed)
+        pool = SimpleNamespace(free_all_blocks=self.pool_freed, free_bytes=lambda: 0)
         return SimpleNamespace(
             __version__="14.2.0",
             cuda=cuda,

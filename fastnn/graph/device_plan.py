@@ -20,7 +20,16 @@ from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
 from fastnn.errors import BackendError
 from fastnn.graph import memory
 from fastnn.graph.device_groups import grouped, is_link
-from fastnn.graph.layout import ARENA, CONSTS, INPUTS, VARIABLES, Layout, Storage
+from fastnn.graph.feed import Feed
+from fastnn.graph.layout import (
+    ARENA,
+    CONSTS,
+    INPUTS,
+    VARIABLES,
+    Layout,
+    Storage,
+    dense_strides,
+)
 from fastnn.graph.schedule import schedule
 from fastnn.opset._dtypes import know
 
@@ -60,8 +69,10 @@ class DevicePlan:
         self._lock = threading.Lock()
         self._lent: dict[int, np.ndarray] = {}  # inputs that lie on the device
         arena = memory.place(layout, steps)
-        homes = [self._home_sizes(layout, arena)]
-        self._places = self._allocate(homes[0])
+        self._feed = Feed.where_needed(graph, device)
+        self._places = self._allocate(self._home_sizes(layout, arena))
+        if self._feed is not None:
+            self._attach(self._feed)
         self._upload_constants(layout)
         self._faults = Faults(device, len(steps))
         self.tasks = self._tasks()
@@ -78,8 +89,11 @@ class DevicePlan:
             storage.offset = offset
             offset += memory.padded(storage.nbytes)
         sizes = {(ARENA, 0): arena, (CONSTS, 0): offset}
+        feed = self._feed
         for storage in layout.storages:
-            if storage.home not in (ARENA, CONSTS):
+            if feed and storage.home == INPUTS and storage.key in feed.columns:
+                sizes[storage.home, storage.key] = feed.window_bytes(storage.key)
+            elif storage.home not in (ARENA, CONSTS):
                 sizes[storage.home, storage.key] = max(
                     storage.nbytes, self._spanned(storage)
                 )
@@ -108,6 +122,14 @@ class DevicePlan:
             else:
                 places[home, key] = self._device.allocate(max(n, 1))
         return places
+
+    def _attach(self, feed: Feed) -> None:
+        """Windows are dense, however the data lie."""
+        windows = {i: self._places[INPUTS, i] for i in feed.columns}
+        feed.attach(windows, self._places[INPUTS, feed.order])
+        for i in feed.columns:
+            value = self.graph.inputs[i]
+            self._layout.views[value].strides = dense_strides(value.shape)
 
     def _upload_constants(self, layout: Layout) -> None:
         home = self._places[CONSTS, 0]
@@ -173,10 +195,14 @@ class DevicePlan:
         """
         with self._lock:
             for i, array in enumerate(inputs or ()):
-                self._upload_input(i, array)
+                if self._feed is None or not self._feed.take(i, array):
+                    self._upload_input(i, array)
             for i, place in self._residents.items():
                 place.ready(self._variables[i])
-            self._run(steps)
+            if self._feed is not None:
+                self._feed.run(self._run, steps)
+            else:
+                self._run(steps)
             for i in self._written:
                 self._residents[i].written()
             self._faults.check()
@@ -198,6 +224,8 @@ class DevicePlan:
         """Let go of the arrays of the last run; the next one uploads its own."""
         with self._lock:
             self._lent.clear()
+            if self._feed is not None:
+                self._feed.release()
 
     def summary(self, profile: bool = False, steps: int = 20) -> str:
         """The launches of a step, one per line.

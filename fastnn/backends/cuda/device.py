@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastnn.backends.cuda.launches import Task
+    from fastnn.backends.cuda.protocol import Mark
 
     Call = Callable[[], None]
 
@@ -112,6 +113,7 @@ class CudaDevice:
         )
         with self._device:
             self._stream = self._new_stream()
+        self._copies: Any = None  # a stream for data that are sent beside the work
 
     # -- memory ----------------------------------------------------------------------
 
@@ -157,6 +159,40 @@ class CudaDevice:
         """Bytes from one address of the device to another."""
         if nbytes:
             self._transfer(to, source, nbytes, "DeviceToDevice")
+
+    def free(self) -> int:
+        """Bytes that can still be allocated: the system's and the pool's."""
+        pool = self._cupy.get_default_memory_pool()
+        with self._device:
+            return int(self._device.mem_info[0] + pool.free_bytes())
+
+    def pinned(self, nbytes: int) -> np.ndarray:
+        """Page-locked bytes of the host."""
+        with self._device:
+            block = self._cupy.cuda.alloc_pinned_memory(max(nbytes, 1))
+        return np.frombuffer(block, np.uint8, nbytes)
+
+    def send(self, to: int, array: np.ndarray, after: Mark) -> Mark:
+        """Copies on a stream beside the device's, which waits for it."""
+        with self._device:
+            if self._copies is None:
+                self._copies = self._new_stream()
+            self._copies.wait_event(after)
+            runtime, stream = self._cupy.cuda.runtime, self._copies.ptr
+            kind, source = runtime.memcpyHostToDevice, array.ctypes.data
+            runtime.memcpyAsync(to, source, array.nbytes, kind, stream)
+            done: Mark = self._copies.record(self._new_event())
+            self._stream.wait_event(done)
+        return done
+
+    def mark(self) -> Mark:
+        """The end of the work so far."""
+        with self._device:
+            made: Mark = self._stream.record(self._new_event())
+        return made
+
+    def _new_event(self) -> Any:
+        return self._cupy.cuda.Event(disable_timing=True)
 
     def synchronize(self) -> None:
         """Waits for all work."""

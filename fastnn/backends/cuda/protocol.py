@@ -22,6 +22,13 @@ class Memory(NamedTuple):
     owner: Any
 
 
+class Mark(Protocol):
+    """A place in the work of a device."""
+
+    def synchronize(self) -> None:
+        """Waits until the work has come there."""
+
+
 class Device(Protocol):
     """Memory and a stream of work, in order.
 
@@ -42,6 +49,21 @@ class Device(Protocol):
 
     def copy(self, to: int, source: int, nbytes: int) -> None:
         """Bytes from one address of the device to another, in the order of the work."""
+
+    def free(self) -> int:
+        """Bytes that can still be allocated."""
+
+    def pinned(self, nbytes: int) -> np.ndarray:
+        """Page-locked bytes of the host."""
+
+    def send(self, to: int, array: np.ndarray, after: Mark) -> Mark:
+        """Copies page-locked bytes once the work has come to `after`, beside what else
+        the device does; work that is put on it from now on comes later. `array` is free
+        when the mark is passed.
+        """
+
+    def mark(self) -> Mark:
+        """The end of the work so far."""
 
     def synchronize(self) -> None:
         """Waits for all work."""
