@@ -54,15 +54,20 @@ class Stream:
         self.queue: deque = deque()
         self.captured: list | None = None
 
-    def put(self, label: str, work: Callable[[], None]) -> None:
-        entry = label, work
-        if self.captured is None:
-            self.queue.append(entry)
-        else:
+    def put(self, label: str, work: Callable[[], None], after: Any = None) -> None:
+        entry = label, work, after
+        if self.captured is not None:
             self.captured.append(entry)
+            return
+        self.queue.append(entry)
+        first = next(iter(self.machine.streams.values()))
+        while self.machine.hasty and self is not first and self.queue:
+            if self.queue[0][2] is not None and not self.queue[0][2].done:
+                return
+            self.step()
 
     def step(self) -> None:
-        label, work = self.queue.popleft()
+        label, work, _ = self.queue.popleft()
         work()
         if label:
             self.machine.log.append(f"{self.name}: {label}")
@@ -86,7 +91,7 @@ class Stream:
         return event
 
     def wait_event(self, event) -> None:
-        self.put("", event.synchronize)
+        self.put("", event.synchronize, event)
 
     def begin_capture(self, mode=None) -> None:
         assert self.captured is None
@@ -111,8 +116,8 @@ class Graph:
         self.nodes = nodes
 
     def launch(self, stream=None) -> None:
-        for label, work in self.nodes:
-            stream.put(label, work)
+        for node in self.nodes:
+            stream.put(*node)
 
 
 class Function:
@@ -194,11 +199,15 @@ class Machine:
     Args:
         devices: how many there are.
         memory: bytes of each.
-        driver: None, or what CUDA says where it is missing.
+        driver: what CUDA says where it is missing.
+
+    Attributes:
+        hasty: streams but the first run their work as early as they may.
     """
 
     def __init__(self, devices: int = 1, memory: int = 1 << 30, driver: str = ""):
         self.devices, self.memory, self.driver = devices, memory, driver
+        self.hasty = False
         self.numbers = itertools.count(1000)
         self.streams: dict[int, Stream] = {}
         self.current: list[Stream] = []

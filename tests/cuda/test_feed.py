@@ -143,12 +143,14 @@ def machine(monkeypatch, tmp_path):
     fastnn.config.set_backend("cpu")
 
 
+@pytest.mark.parametrize("hasty", [False, True])
 def test_copies_run_beside_the_steps_and_neither_overtakes_the_other(
-    machine, small, monkeypatch
+    hasty, machine, small, monkeypatch
 ) -> None:
-    """Work on the stand-in's streams runs as late as it may: a copy out of page-locked
-    memory that was filled anew, or into a half that is still read, would be seen.
+    """Copies run as late as they may, or as early: one out of page-locked memory that
+    was filled anew, or into a half that is still read, would be seen.
     """
+    machine.hasty = hasty
     expected = fitted()
     monkeypatch.setattr(feed, "RESIDENT_SHARE", 0)
     monkeypatch.setattr(model_steps, "CALL_SECONDS", 10.0)
