@@ -94,10 +94,10 @@ class Group:
         self._made.update(node.outputs)
         self.stores += node.outputs
 
-    def keep(self, wanted: Callable[[Value], bool]) -> None:
+    def keep(self, wanted: Callable[[Value, Group], bool]) -> None:
         """Leaves in memory only what somebody wants."""
         if len(self.steps) > 1:
-            self.stores = [v for v in self.stores if wanted(v)]
+            self.stores = [v for v in self.stores if wanted(v, self)]
 
     def storages(self) -> set[Storage]:
         """What the kernel touches."""
@@ -141,7 +141,7 @@ def grouped(layout: Layout, steps: list[Step]) -> list[Group]:
     groups = _gathered(layout, steps)
     wanted = _wanted(layout, groups)
     for number, group in enumerate(groups):
-        group.keep(lambda v, group=group: wanted(v, group))
+        group.keep(wanted)
         if len(group.steps) > 1:
             touched = group.storages()
             for step in group.steps:
