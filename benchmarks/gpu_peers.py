@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frameworks of `benchmarks.gpu`, whole epochs and steps on a GPU.
+"""The frameworks of `benchmarks.gpu`, whole epochs on a GPU.
 
-The data of torch and JAX lies on the device before the clock starts; fastnn's `fit`
-uploads it, once a call. torch: model, loss and their gradients compiled with CUDA
-graphs (mode "reduce-overhead"); the gather of rows and the optimizer are launched for
-each step, outside of them. JAX: an epoch in one scan. TF32 is off everywhere.
+The data of torch and JAX lie on the device before the clock starts; fastnn's `fit`
+uploads them once a call, which is measured apart. torch: the whole step (gather of
+rows, model and loss by torch.compile, gradients, fused optimizer with its state on the
+device) in CUDA graphs of several steps, images channels last. JAX: an epoch in one
+scan. TF32 is off everywhere. `device="cpu"` runs the same code without graphs, for
+tests.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ import fastnn
 from benchmarks.layers import Conv
 from benchmarks.peers.base import Peer
 from benchmarks.peers.fastnn_ import FastnnPeer
-from fastnn import layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Step = Callable[[], Any]
+STEPS_TOGETHER = 16  # in one CUDA graph, as many as fastnn's
+WARM_UPS = 3  # as torch's documentation of CUDA graphs has it
 
 
 class OnGpu(FastnnPeer):
@@ -38,62 +40,164 @@ class OnGpu(FastnnPeer):
             return super().run_epochs(epochs, shuffle)
 
 
+# -- torch -----------------------------------------------------------------------------
+
+
+def exact_float32() -> None:
+    """No TF32 in torch's products and convolutions."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def compiled(function: Callable[..., Any], device: str, mode: str) -> Any:
+    """The function by torch.compile, without CUDA graphs of its own; on the CPU only
+    traced, which shows that it can be.
+    """
+    import torch
+
+    if device == "cpu":
+        return torch.compile(function, backend="aot_eager")
+    if mode == "max-autotune":
+        mode = "max-autotune-no-cudagraphs"
+    return torch.compile(function, mode=mode)
+
+
+def capture(step: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """A step as a CUDA graph, once it has run a few times on a stream of its own."""
+    if device == "cpu":
+        return step
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UPS):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = step()
+
+    def replay() -> Any:
+        graph.replay()
+        return result
+
+    return replay
+
+
+def torch_optimizer(params: Any, o: Any, device: str) -> Any:
+    """With all of its state on the device; Adam's epsilon is torch's, which stands
+    beside a root that is larger by 1 / sqrt(1 - beta_2^t).
+    """
+    import torch
+
+    from benchmarks.peers.torch_ import _RMSprop
+
+    params = list(params)
+    fused = device == "cuda"
+    if o.name == "sgd":
+        return torch.optim.SGD(params, o.learning_rate, fused=fused)
+    if o.name == "adam":
+        betas = o.beta_1, o.beta_2
+        options = {"fused": True, "capturable": True} if fused else {}
+        return torch.optim.Adam(params, o.learning_rate, betas, o.epsilon, **options)
+    return _RMSprop(params, o)
+
+
 class TorchGraphs(Peer):
-    """Model, loss and gradients in CUDA graphs; gather and optimizer are not."""
+    """Whole steps in CUDA graphs."""
+
+    def __init__(self, mode: str = "default", device: str = "cuda") -> None:
+        self.mode, self.device = mode, device
 
     def build(self) -> None:
         import torch
 
         from benchmarks.peers import _torch_layers
-        from benchmarks.peers.torch_ import _optimizer
         from benchmarks.workloads import MSE
 
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        exact_float32()
         images = self.workload.has(Conv)
         model, slots = _torch_layers.build(self.workload, images)
         with torch.no_grad():
             for (tensor, form), w in zip(slots, self.weights, strict=True):
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(form(w))))
-        self.model = model.cuda()
-        self.optimizer = _optimizer(self.model.parameters(), self.workload.optimizer)
-        x = torch.from_numpy(self.x).cuda()
-        self.tx = x.permute(0, 3, 1, 2) if images else x
+        model = self.model = model.to(self.device)
+        optimizer = torch_optimizer(
+            model.parameters(), self.workload.optimizer, self.device
+        )
+        tx = torch.from_numpy(self.x).to(self.device)
         regression = self.workload.loss == MSE
         kind = torch.float32 if regression else torch.int64
-        self.ty = torch.from_numpy(self.y).to(kind).cuda()
+        ty = torch.from_numpy(self.y).to(self.device, kind)
         functional = torch.nn.functional
         criterion = functional.mse_loss if regression else functional.cross_entropy
 
         def loss_of(x: Any, y: Any) -> Any:
-            return criterion(self.model(x), y)
+            x = x.permute(0, 3, 1, 2) if images else x  # channels last in memory
+            return criterion(model(x), y)
 
-        self.loss_of = torch.compile(loss_of, mode="reduce-overhead")
+        run = compiled(loss_of, self.device, self.mode)
+        batch, most = self.workload.batch, min(STEPS_TOGETHER, self.workload.steps)
+        self.together = next(
+            n for n in range(most, 0, -1) if self.workload.steps % n == 0
+        )
+        self.rows = torch.zeros(
+            self.together * batch, dtype=torch.int64, device=self.device
+        )
+        self.total = torch.zeros((), device=self.device)
+
+        def steps() -> None:
+            for rows in self.rows.split(batch):
+                optimizer.zero_grad()
+                loss = run(tx.index_select(0, rows), ty.index_select(0, rows))
+                loss.backward()
+                optimizer.step()
+                self.total += loss.detach()
+
+        model.train()
+        self.replay = capture(steps, self.device)
+        self._restart(slots, optimizer)
+
+    def _restart(self, slots: Any, optimizer: Any) -> None:
+        """The weights and an untouched optimizer after the warm-up, in place: graphs
+        know them by address.
+        """
+        import torch
+
+        with torch.no_grad():
+            for (tensor, form), w in zip(slots, self.weights, strict=True):
+                tensor.copy_(torch.from_numpy(np.ascontiguousarray(form(w))))
+            for state in getattr(optimizer, "state", {}).values():
+                for value in state.values():
+                    if torch.is_tensor(value):
+                        value.zero_()
+            for value in getattr(optimizer, "v", ()):
+                value.zero_()
+            self.total.zero_()
 
     def run_epochs(self, epochs: int, shuffle: bool) -> list[float]:
         import torch
 
-        self.model.train()
-        batch, losses = self.workload.batch, []
+        count, losses = len(self.x), []
         for _ in range(epochs):
-            count = len(self.tx)
-            order = torch.arange(count, device="cuda")
-            if shuffle:
-                order = torch.randperm(count, device="cuda")
-            total = torch.zeros((), device="cuda")
-            for rows in order.split(batch):
-                torch.compiler.cudagraph_mark_step_begin()
-                self.optimizer.zero_grad(set_to_none=False)
-                loss = self.loss_of(self.tx[rows], self.ty[rows])
-                loss.backward()
-                self.optimizer.step()
-                total += loss.detach()
-            losses.append(total.item() / self.workload.steps)
-        return losses
+            make = torch.randperm if shuffle else torch.arange
+            order = make(count, device=self.device)
+            self.total.zero_()
+            for rows in order.split(len(self.rows)):
+                self.rows.copy_(rows)
+                self.replay()
+            losses.append(self.total / self.workload.steps)
+        return [float(loss) for loss in losses]
+
+
+# -- JAX -------------------------------------------------------------------------------
 
 
 def jax_scan() -> Peer:
-    """An epoch in one `lax.scan` on the GPU."""
+    """An epoch in one `lax.scan`."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
@@ -105,83 +209,7 @@ def jax_scan() -> Peer:
 
 PEERS: dict[str, Callable[[], Peer]] = {
     "fastnn": OnGpu,
-    "torch.compile + CUDA graphs": TorchGraphs,
+    "torch graphs": TorchGraphs,
+    "torch max-autotune graphs": lambda: TorchGraphs("max-autotune"),
     "JAX scan": jax_scan,
 }
-
-BLOCKS = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
-
-
-def resnet50(size: int, blocks: Any = BLOCKS) -> fastnn.Model:
-    """He et al. 2016, the stride in the 3x3 convolution, as torchvision has it."""
-
-    def conv(x: Any, filters: int, kernel: int, stride: int, relu: bool) -> Any:
-        x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
-        return layers.ReLU()(x) if relu else x
-
-    given = fastnn.Input((size, size, 3))
-    x = conv(given, blocks[0][0], 7, 2, relu=True)
-    x = layers.MaxPooling2D(3, 2, padding="same")(x)
-    for filters, count, stride in blocks:
-        for i in range(count):
-            step = stride if i == 0 else 1
-            y = conv(x, filters, 1, 1, relu=True)
-            y = conv(y, filters, 3, step, relu=True)
-            y = conv(y, 4 * filters, 1, 1, relu=False)
-            if i == 0:
-                x = conv(x, 4 * filters, 1, step, relu=False)
-            x = layers.ReLU()(layers.Add()([x, y]))
-    x = layers.GlobalAveragePooling2D()(x)
-    return fastnn.Model(given, layers.Dense(1000, dtype="float32")(x))
-
-
-def resnet_data(batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch, size, size, 3)).astype("float32")
-    return x, rng.integers(0, 1000, batch).astype("int32")
-
-
-def resnet_fastnn(batch: int, size: int, tiny: bool) -> Step:
-    """`train_on_batch`, the batch uploaded each time."""
-    before = fastnn.config.dtype_policy()
-    fastnn.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = resnet50(size, ((4, 1, 1),) if tiny else BLOCKS)
-    finally:
-        fastnn.config.set_dtype_policy(before)
-    loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(fastnn.optimizers.SGD(0.1, momentum=0.9), loss)
-    x, y = resnet_data(batch, size)
-
-    def step() -> None:
-        with fastnn.device("gpu:0"):
-            model.train_on_batch(x, y)
-
-    return step
-
-
-def resnet_torch(batch: int, size: int, tiny: bool) -> Step:
-    """torchvision's, channels last, autocast, compiled."""
-    import torch
-    import torchvision
-
-    del tiny
-    model = torchvision.models.resnet50().cuda().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, fused=True)
-    x, y = resnet_data(batch, size)
-    tx, ty = torch.from_numpy(x), torch.from_numpy(y).long()
-
-    @torch.compile
-    def loss_of(x: Any, y: Any) -> Any:
-        with torch.autocast("cuda", torch.bfloat16):
-            return torch.nn.functional.cross_entropy(model(x), y)
-
-    def step() -> None:
-        images = tx.cuda().permute(0, 3, 1, 2)
-        optimizer.zero_grad()
-        loss_of(images, ty.cuda()).backward()
-        optimizer.step()
-        torch.cuda.synchronize()
-
-    return step

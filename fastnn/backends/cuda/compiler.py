@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastnn.backends.cuda.launches import Launch
 
 # Sums and products are fused by name where the CPU fuses them (shared/hd.h).
+MODULE_KERNELS = 16
 OPTIONS = ("--std=c++20", "--fmad=false")
 
 
@@ -83,8 +84,23 @@ def _number(architectures: str) -> int:
     return int(architectures.removeprefix("sm_").split()[0])
 
 
+def _modules(launches: Sequence[Launch]) -> list[dict[str, Launch]]:
+    """Kernels by symbol that are compiled together: of one header, and not too many,
+    for each module has one thread.
+    """
+    headers: dict[str, dict[str, Launch]] = {}
+    for launch in launches:
+        headers.setdefault(launch.header, {})[launch.symbol] = launch
+    found = []
+    for kernels in headers.values():
+        symbols = sorted(kernels)
+        for i in range(0, len(symbols), MODULE_KERNELS):
+            found.append({s: kernels[s] for s in symbols[i : i + MODULE_KERNELS]})
+    return found
+
+
 class Compiler:
-    """Makes cubins of launches, a module for each header, in parallel.
+    """Makes cubins of launches, a module for each header or a part of it, in parallel.
 
     Kernels that were built with the package are taken from there.
 
@@ -118,14 +134,12 @@ class Compiler:
         Raises:
             BackendError: a module does not compile, with the compiler's first errors.
         """
-        groups: dict[str, dict[str, Launch]] = {}
         made, launches = self._built(launches)
-        for launch in launches:
-            groups.setdefault(launch.header, {})[launch.symbol] = launch
-        texts = [source.module_text(list(g.values())) for g in groups.values()]
+        modules = _modules(launches)
+        texts = [source.module_text(list(m.values())) for m in modules]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             cubins = list(pool.map(self.cubin, texts))
-        return [*made, *zip(cubins, map(set, groups.values()), strict=True)]
+        return [*made, *zip(cubins, map(set, modules), strict=True)]
 
     def _built(
         self, launches: Sequence[Launch]
