@@ -94,8 +94,10 @@ def _modules(launches: Sequence[Launch]) -> list[dict[str, Launch]]:
     found = []
     for kernels in headers.values():
         symbols = sorted(kernels)
-        for i in range(0, len(symbols), MODULE_KERNELS):
-            found.append({s: kernels[s] for s in symbols[i : i + MODULE_KERNELS]})
+        found += [
+            {s: kernels[s] for s in symbols[i : i + MODULE_KERNELS]}
+            for i in range(0, len(symbols), MODULE_KERNELS)
+        ]
     return found
 
 
