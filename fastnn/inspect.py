@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows what is inside of a model file, without making the model.
+"""Shows what is inside of a model file, of any format, without making the model.
 
 python -m fastnn.inspect model.keras
 python -m fastnn.inspect --json weights.h5
@@ -7,59 +7,116 @@ python -m fastnn.inspect --json weights.h5
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from fastnn.errors import ModelFileError
+from fastnn.opset._dtypes import ITEMSIZE
+from fastnn.saving.archive import WEIGHTS
 from fastnn.saving.formats import weights_of
 from fastnn.saving.keras_files import read_config
 from fastnn.saving.legacy_configs import modernized
-from fastnn.saving.limits import parse_json, reading
+from fastnn.saving.limits import JSON_BYTES, parse_json, reading
 from fastnn.saving.reader import Reader
+from fastnn.saving.sharded import ENDING
 from fastnn.serialization import unknown_objects
 
 _USAGE = "usage: python -m fastnn.inspect [--json] FILE"
 
 
 def describe(path: str) -> dict[str, Any]:
-    """What a `.keras` or HDF5 file holds, as plain data.
+    """What a file or folder that fastnn reads holds, as plain data.
 
     Returns:
-        `metadata`, `config` (as in the file), `layers` (name, class, place), `unknown`
-        (objects that could not be made here), `variables` (path, shape, dtype, bytes)
-        and `attributes`.
+        `metadata`, `config` (as in the file; None for weights alone), `layers` (name,
+        class, place; of ONNX files the nodes), `unknown` (objects that could not be
+        made here), `variables` (path, shape, dtype, bytes, and a `problem` where it
+        cannot be read), `attributes`, and `problems` (what the file lacks).
 
     Raises:
         ModelFileError: when the file does not keep the loader's contract.
     """
-    found: dict[str, Any] = {"file": path, "metadata": {}, "config": None}
+    found: dict[str, Any] = {
+        **{"file": path, "metadata": {}, "config": None, "attributes": {}},
+        **{"layers": [], "unknown": [], "variables": [], "problems": []},
+    }
     with reading(path):
+        if path.endswith(".onnx"):
+            _describe_onnx(path, found)
+            return found
         if os.path.isdir(path) or path.endswith(".keras"):
             found["config"], found["metadata"] = read_config(path)
-        with weights_of(path) as reader:
-            found["attributes"] = _attributes(reader)
-            found["metadata"] = found["metadata"] or getattr(reader, "metadata", {})
-            text = found["attributes"].pop("model_config", None)
-            if text is not None and found["config"] is None:
-                where, size = "model_config", reader.size
-                found["config"] = parse_json(text.encode(), path, where, size)
-            found["variables"] = [
-                {
-                    "path": stored.path,
-                    "shape": list(stored.shape),
-                    "dtype": str(stored.dtype),
-                    "bytes": stored.nbytes,
-                    **({"problem": stored.problem} if stored.problem else {}),
-                }
-                for stored in reader.datasets.values()
-            ]
-    config = found["config"]
-    found["layers"] = list(_layers(config))
-    unknown = unknown_objects(modernized(config))
-    found["unknown"] = [list(pair) for pair in unknown]
+        if path.endswith(".json") and not path.endswith(ENDING):
+            with open(path, "rb") as file:
+                found["config"] = parse_json(file.read(JSON_BYTES + 1), path, "")
+        elif os.path.isdir(path) and not os.path.exists(os.path.join(path, WEIGHTS)):
+            found["problems"].append(f"the folder has no {WEIGHTS}")
+        else:
+            with weights_of(path) as reader:
+                _describe_weights(path, reader, found)
+        config = found["config"]
+        found["layers"] = list(_layers(config))
+        unknown = unknown_objects(modernized(config))
+        found["unknown"] = [list(pair) for pair in unknown]
     return found
+
+
+def _describe_weights(path: str, reader: Reader, found: dict[str, Any]) -> None:
+    found["attributes"] = _attributes(reader)
+    found["metadata"] = found["metadata"] or getattr(reader, "metadata", {})
+    text = found["attributes"].pop("model_config", None)
+    if text is not None and found["config"] is None:
+        found["config"] = parse_json(text, path, "model_config", reader.size)
+    found["variables"] = [
+        {
+            **_variable(stored.path, stored.shape, stored.dtype, stored.nbytes),
+            **({"problem": stored.problem} if stored.problem else {}),
+        }
+        for stored in reader.datasets.values()
+    ]
+
+
+def _describe_onnx(path: str, found: dict[str, Any]) -> None:
+    # Names that are no UTF-8 come as bytes: `str`.
+    from fastnn.onnx.importing.reading import read_model
+    from fastnn.onnx.package import NAMES
+
+    proto = read_model(path, external_data=None)
+    graph = proto.graph
+    found["metadata"] = {
+        "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
+        "ir_version": proto.ir_version,
+        "opsets": {str(one.domain or "ai.onnx"): one.version for one in proto.opset_import},
+        **{str(one.key): str(one.value) for one in proto.metadata_props},
+        "inputs": {str(value.name): _port(value) for value in graph.input},
+        "outputs": {str(value.name): _port(value) for value in graph.output},
+    }
+    found["layers"] = [
+        {"name": str(node.name or node.output[0]), "class": str(node.op_type)}
+        | {"place": f"graph/{i}", "depth": 0}
+        for i, node in enumerate(graph.node)
+        if node.name or node.output
+    ]
+    for tensor in graph.initializer:
+        dtype = NAMES[tensor.data_type]
+        size = math.prod(tensor.dims) * ITEMSIZE[dtype]
+        found["variables"].append(_variable(tensor.name, tensor.dims, dtype, size))
+
+
+def _port(value: Any) -> str:
+    """dtype and shape of an input or output, with the names of open axes."""
+    from fastnn.onnx.package import NAMES
+
+    kind = value.type.tensor_type
+    axes = (str(d.dim_value or d.dim_param or None) for d in kind.shape.dim)
+    return f"{NAMES[kind.elem_type]} ({', '.join(axes)})"
+
+
+def _variable(path: Any, shape: Any, dtype: Any, size: int) -> dict[str, Any]:
+    return {"path": str(path), "shape": list(shape), "dtype": str(dtype), "bytes": size}
 
 
 def _attributes(reader: Reader) -> dict[str, Any]:
@@ -89,6 +146,7 @@ def report(found: dict[str, Any]) -> str:
     facts = {**found["metadata"], **found["attributes"]}
     facts.pop("training_config", None)
     lines += [f"  {key}: {value}" for key, value in facts.items()]
+    lines += [f"  {problem}" for problem in found["problems"]]
     if found["layers"]:
         lines.append("Layers")
         lines += [
@@ -119,7 +177,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         found = describe(paths[0])
-    except (ModelFileError, OSError) as error:
+    except (ModelFileError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(found, indent=1) if "--json" in arguments else report(found))

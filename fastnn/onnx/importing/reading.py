@@ -24,8 +24,12 @@ OPSETS = range(7, 29)
 ELEMENTS = 1 << 40
 
 
-def read_model(path: str, external_data: bool) -> Any:
+def read_model(path: str, external_data: bool | None) -> Any:
     """The ModelProto of a file, with its tensors checked.
+
+    Args:
+        path: of the file.
+        external_data: whether weights in other files are read; None leaves them there.
 
     Raises:
         ModelFileError: naming the place.
@@ -46,6 +50,8 @@ def read_model(path: str, external_data: bool) -> Any:
     for value in (*proto.graph.input, *proto.graph.output):
         _check_value(value, path)
     folder = _Folder(path) if external_data else None
+    if external_data is None:
+        folder = _Unread(path)
     for place, tensor in _tensors(proto.graph, "graph"):
         _check_tensor(tensor, path, place, folder)
     return proto
@@ -142,6 +148,13 @@ class _Folder:
             tensor.raw_data = file.read(length)
         tensor.data_location = 0
         del tensor.external_data[:]
+
+
+class _Unread(_Folder):
+    """Other files, which are not opened."""
+
+    def load(self, tensor: Any, size: int, fail: Any) -> None:
+        """Nothing."""
 
 
 def _check_tensor(tensor: Any, path: str, place: str, folder: _Folder | None) -> None:
