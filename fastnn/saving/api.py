@@ -210,7 +210,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
     from fastnn.saving.limits import parse_json
 
     with reading("<json>"), weights_drawn_last():
-        config = parse_json(json_string.encode(), "<json>", "")
+        config = parse_json(json_string, "<json>", "")
         return model_of(config, custom_objects, "<json>", "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 
 from fastnn.errors import ModelFileError
 from fastnn.saving import limits
-from fastnn.saving.windows import Window, read_into, write_all
+from fastnn.saving.windows import CHUNK, Window, read_into, write_all
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -150,7 +151,7 @@ class ArchiveReader:
         """A stored member where it lies, or a deflated one in memory; verified."""
         entry = self._entry(name)
         if entry.compress_type != zipfile.ZIP_STORED:
-            return _in_memory(self.read(name, entry.file_size))
+            return self._in_memory(name, entry.file_size)
         header = bytearray(_LOCAL.size)
         read_into(self.handle, memoryview(header), entry.header_offset)
         fields = _LOCAL.unpack(header)
@@ -159,6 +160,21 @@ class ArchiveReader:
         damaged = fields[0] != b"PK\x03\x04" or entry.compress_size != entry.file_size
         if damaged or window.checksum() != (entry.CRC, entry.file_size):
             raise ModelFileError(self.path, "damaged: its checksum differs.", name)
+        return window
+
+
+    def _in_memory(self, name: str, size: int) -> Window:
+        most = os.fstat(self.handle).st_size + limits.GROWTH
+        if size > most:
+            problem = f"deflated, of {size} bytes; at most {most} are read."
+            raise ModelFileError(self.path, problem, name)
+        window = _Owned(_new_memory(), 0)
+        try:
+            with self.open(name) as source:
+                shutil.copyfileobj(source, window, CHUNK)
+        except Exception as error:  # BadZipFile, zlib.error, EOFError, ...
+            window.close()
+            raise ModelFileError(self.path, f"damaged ({error}).", name) from None
         return window
 
 
@@ -184,17 +200,14 @@ def _problem(entry: zipfile.ZipInfo, ratio: int) -> str:
     return ""
 
 
-def _in_memory(data: bytes) -> Window:
+def _new_memory() -> int:
+    """A file without a name."""
     if hasattr(os, "memfd_create"):
-        handle = os.memfd_create("fastnn-weights")
-    else:
-        import tempfile
+        return os.memfd_create("fastnn-weights")
+    import tempfile
 
-        with tempfile.TemporaryFile() as file:
-            handle = os.dup(file.fileno())
-    window = _Owned(handle, 0)
-    window.write(data)
-    return window
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class _Owned(Window):

@@ -8,6 +8,7 @@ from typing import Any
 from fastnn.errors import ModelFileError
 from fastnn.saving.allowance import weights_limited
 from fastnn.saving.legacy_configs import modernized
+from fastnn.saving.reader import Reader
 from fastnn.serialization import (
     CustomObjectScope,
     ObjectSharingScope,
@@ -20,23 +21,22 @@ _SHOWN = 20
 _SPARE = 1 << 16
 
 
-def build_model(
-    config: Any, custom_objects: Any, total: int, path: object, where: str
-) -> Any:
+def build_model(config: Any, custom_objects: Any, reader: Reader, where: str) -> Any:
     """The model that a config describes, with weights that wait to be loaded.
 
     Args:
         config: plain data, of any version of Keras.
         custom_objects: name -> class or function.
-        total: bytes of the weights in the file.
-        path: of the file, for messages.
+        reader: of the weights in the file.
         where: place of the config in it.
 
     Raises:
-        ModelFileError: listing every object of the config that is unknown here.
+        ModelFileError: listing every object of the config that is unknown here; for
+            weights that are much larger than the file.
     """
-    with weights_limited(total + _SPARE):
-        return model_of(config, custom_objects, path, where)
+    reader.require_stored()
+    with weights_limited(reader.total + _SPARE):
+        return model_of(config, custom_objects, reader.path, where)
 
 
 def model_of(config: Any, custom_objects: Any, path: object, where: str) -> Any:
@@ -49,7 +49,8 @@ def model_of(config: Any, custom_objects: Any, path: object, where: str) -> Any:
         with ObjectSharingScope():
             model = deserialize_keras_object(config)
     if not hasattr(model, "train_on_batch"):
-        raise ModelFileError(path, f"it describes no model but {model!r}.", where)
+        one = f"a {type(model).__name__}"
+        raise ModelFileError(path, f"it describes no model but {one}.", where)
     return model
 
 

@@ -72,6 +72,7 @@ class KerasFileEditor:
             print(f"Saved with Keras {version} - date: {date}")
 
     def _read(self, reader: Reader) -> None:
+        reader.require_stored()
         for place in sorted(reader.datasets, key=_order):
             *groups, name = place.split("/")
             node = self.weights_dict

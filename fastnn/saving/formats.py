@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.errors import ModelFileError
 from fastnn.saving import atomic, npz, safetensors, sharded
 from fastnn.saving.archive import WEIGHTS, ArchiveReader
 from fastnn.saving.hdf5 import Hdf5Reader
@@ -61,7 +62,9 @@ def opened(path: str) -> Iterator[int]:
 def weights_of(path: str) -> Iterator[Reader]:
     """The variables in a file of any format, or in the folder of an archive."""
     if os.path.isdir(path):
-        path = os.path.join(path, WEIGHTS)
+        folder, path = path, os.path.join(path, WEIGHTS)
+        if not os.path.exists(path):
+            raise ModelFileError(folder, "the folder has no such file.", WEIGHTS)
     with opened(path) as handle, weights_in(handle, path) as reader:
         yield reader
 
@@ -71,6 +74,7 @@ def weights_in(handle: int, path: str) -> Iterator[Reader]:
     """The same of a file that is open, and was replaced under its name perhaps."""
     kind = format_of(path)
     make = kind.reader if kind else None
+    size = os.fstat(handle).st_size
     if path.endswith(sharded.ENDING):
         make = sharded.ShardedReader
     if make is not None:
@@ -79,10 +83,9 @@ def weights_in(handle: int, path: str) -> Iterator[Reader]:
     elif os.pread(handle, 2, 0) == b"PK":
         with ArchiveReader(path, handle) as archive:
             window = archive.window(WEIGHTS)
-            with window, Hdf5Reader(window, path, WEIGHTS) as reader:
+            with window, Hdf5Reader(window, path, WEIGHTS, size) as reader:
                 yield reader
     else:
-        size = os.fstat(handle).st_size
         with Hdf5Reader(Window(handle, 0, size), path) as reader:
             yield reader
 
@@ -144,7 +147,8 @@ def load_arrays(filepath: _Path) -> dict[str, np.ndarray]:
         name -> array.
 
     Raises:
-        ModelFileError: for files that do not keep the contract of docs/saving.md.
+        ModelFileError: for files that do not keep the contract of docs/saving.md,
+            such as arrays much larger than the compressed file.
         ValueError: for other endings.
     """
     path = os.fspath(filepath)
@@ -152,6 +156,7 @@ def load_arrays(filepath: _Path) -> dict[str, np.ndarray]:
     with reading(path), opened(path) as handle, kind.reader(handle, path) as reader:
         if isinstance(reader, safetensors.SafetensorsReader):
             return reader.mapped()
+        reader.require_stored()
         return {name: stored.read() for name, stored in reader.datasets.items()}
 
 

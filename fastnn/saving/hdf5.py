@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.saving import hdf5_chunks, limits
 from fastnn.saving import hdf5_structures as h5
-from fastnn.saving import limits
 from fastnn.saving.reader import Reader, Stored
 from fastnn.saving.windows import Window, read_into
 
@@ -26,8 +26,6 @@ _ARRAY = frozenset({h5.DATASPACE, h5.DATATYPE, h5.LAYOUT, h5.FILTERS, h5.FILL})
 _ARRAY |= {h5.OLD_FILL, h5.EXTERNAL}
 _GROUP = frozenset({h5.SYMBOLS, h5.LINK, h5.LINK_INFO, h5.GROUP_INFO})
 _ATTRIBUTES = frozenset({h5.ATTRIBUTE, h5.ATTRIBUTE_INFO})
-_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
-_FILTERS = {_DEFLATE: "gzip", _SHUFFLE: "shuffle", _FLETCHER32: "fletcher32"}
 # What bytes that are no HDF5 make the functions of `hdf5_structures` raise.
 _DAMAGE = (h5.DamagedError, struct.error, IndexError, zlib.error)
 
@@ -78,14 +76,7 @@ class Hdf5Stored(Stored):
             raise self._reader.fail("a virtual dataset reads other files.", self.path)
         if header.external:
             raise self._reader.fail("its data lies in another file.", self.path)
-        for code in header.filters:
-            if header.filters.count(code) > 1:  # each one takes its time
-                self.problem = f"filter {code} more than once."
-            elif code not in _FILTERS:
-                self.problem = (
-                    f"filter {code}; of compressed data only "
-                    f"{', '.join(_FILTERS.values())} are read."
-                )
+        self.problem = self.problem or hdf5_chunks.problem(header.filters)
         stored = layout.size
         if layout.kind == 1 and layout.address == h5.UNDEFINED:
             stored = 0
@@ -94,7 +85,7 @@ class Hdf5Stored(Stored):
         elif layout.kind == 2:
             stored = self._check_chunks(layout, dtype)
         if self.nbytes > max(limits.HDF5_FREE, limits.HDF5_RATIO * stored):
-            self.problem = (
+            self.problem = self.problem or (
                 f"shape {self.shape} of {self.nbytes} bytes, of which the file holds "
                 f"{stored}."
             )
@@ -102,11 +93,9 @@ class Hdf5Stored(Stored):
     def _check_chunks(self, layout: h5.Layout, dtype: np.dtype) -> int:
         """Bytes that all chunks have in the file."""
         shape, rank = layout.chunk, len(self.shape)
-        size = math.prod(shape) * dtype.itemsize
-        if len(shape) != rank or size > max(limits.HDF5_FREE, 2 * self.nbytes):
-            self.problem = f"chunks of {size} bytes, larger than the whole."
-        elif 0 in shape:
-            self.problem = "chunks without elements."
+        cut = hdf5_chunks.cut(shape, self.shape, dtype.itemsize)
+        if cut or 0 in shape:
+            self.problem = cut or "chunks without elements."
         if self.problem or not self.nbytes:
             return 0
         pieces = zip(self.shape, shape, strict=True)
@@ -127,86 +116,41 @@ class Hdf5Stored(Stored):
         return layout.kind == 1 and layout.address != h5.UNDEFINED
 
     def read_into(self, array: np.ndarray) -> bool:
-        return self._in_one_piece() and self.fits(array) and self._fill(array)
-
-    def _fill(self, array: np.ndarray) -> bool:
-        view = memoryview(array.reshape(-1).view(np.uint8).data)
-        return self._reader.read_into(view, self._header.layout.address) == array.nbytes
-
-    def read(self) -> np.ndarray:
-        array = self._new()
-        if not array.nbytes:
-            return array
+        if not self.fits(array):
+            return False
         try:
-            if self._in_one_piece():
-                if not self._fill(array):
-                    raise h5.DamagedError("the file ends before its data")
-            else:
-                self._gather(array)
+            self._gather(array)
         except _DAMAGE as error:
             raise self._reader.fail(f"damaged: {error}.", self.path) from None
+        return True
+
+    def _read(self) -> np.ndarray:
+        array = self._new()
+        self.read_into(array)
         return array
 
     def _gather(self, array: np.ndarray) -> None:
-        """Data in the header, in chunks, or never written."""
-        header = self._header
+        """Data in one piece, in the header, in chunks, or never written."""
+        header, layout = self._header, self._header.layout
+        if not array.nbytes:
+            return
         bytes_ = array.reshape(-1).view(np.uint8)
         size = array.dtype.itemsize
-        if header.layout.kind == 0:
-            data = header.layout.data
+        if layout.kind == 1 and layout.address != h5.UNDEFINED:
+            view = memoryview(bytes_.data)
+            if self._reader.read_into(view, layout.address) != array.nbytes:
+                raise h5.DamagedError("the file ends before its data")
+            return
+        if layout.kind == 0:
+            data = layout.data
             if len(data) < array.nbytes:
                 raise h5.DamagedError("data that is shorter than its shape")
             bytes_[:] = np.frombuffer(data, np.uint8, array.nbytes)
             return
         fill = header.fill if len(header.fill) == size else bytes(size)
         bytes_.reshape(-1, size)[:] = np.frombuffer(fill, np.uint8)
-        shape = header.layout.chunk
-        for chunk in self._chunks:
-            data = _unfiltered(self._reader.bytes, chunk, header.filters, shape, size)
-            block = np.frombuffer(data, array.dtype).reshape(shape)
-            places, parts = [], []
-            for offset, n, whole in zip(chunk.offsets, shape, self.shape, strict=True):
-                if offset % n or offset >= whole:
-                    raise h5.DamagedError(f"a chunk at {chunk.offsets}")
-                places.append(slice(offset, offset + n))
-                parts.append(slice(0, min(n, whole - offset)))
-            array[tuple(places)] = block[tuple(parts)]
-
-
-def _unfiltered(
-    file: h5.Bytes, chunk: h5.Chunk, filters: list[int], shape: Any, size: int
-) -> bytes:
-    """The bytes of a chunk as they were before the filters."""
-    wanted = math.prod(shape) * size
-    data = file.data(chunk.address, chunk.size)
-    for i in reversed(range(len(filters))):
-        if chunk.skipped >> i & 1:
-            continue
-        if filters[i] == _DEFLATE:
-            data = zlib.decompressobj().decompress(data, wanted + 4 * len(filters) + 1)
-        elif filters[i] == _SHUFFLE:
-            whole = len(data) // size * size
-            table = np.frombuffer(data[:whole], np.uint8).reshape(size, -1)
-            data = table.T.tobytes() + data[whole:]
-        else:
-            data = _checked(data)
-    if len(data) != wanted:
-        raise h5.DamagedError(f"a chunk of {len(data)} bytes, not {wanted}")
-    return data
-
-
-def _checked(data: bytes) -> bytes:
-    """The bytes before a Fletcher checksum: sums of 16-bit words, and sums of these."""
-    data, stored = data[:-4], data[-4:]
-    words = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype(np.uint64)
-    if len(data) % 2:
-        words = np.append(words, np.uint64(data[-1] << 8))
-    places = np.arange(len(words), 0, -1, dtype=np.uint64) % np.uint64(65535)
-    sums = int((words * places).sum() % 65535), int(words.sum() % 65535)
-    high, low = struct.unpack(">2H", stored[::-1])
-    if sums != (high % 65535, low % 65535):
-        raise h5.DamagedError("a chunk whose checksum differs")
-    return data
+        file, chunks = self._reader.bytes, self._chunks
+        hdf5_chunks.gather(file, array, chunks, layout.chunk, header.filters)
 
 
 class _Header:
@@ -236,16 +180,21 @@ class Hdf5Reader(Reader):
         window: the bytes.
         path: of the file, for messages.
         where: archive member, for messages.
+        size: of the file, where the bytes are a part of it.
 
     Raises:
         ModelFileError: for links and storage that lead out of the file.
     """
 
-    def __init__(self, window: Window, path: object, where: str = "") -> None:
+    def __init__(
+        self, window: Window, path: object, where: str = "", size: int = 0
+    ) -> None:
         super().__init__(path, where)
         self._window = window
-        self.size = window.size
+        self.size = size or window.size
         self._listed: dict[str, list[str]] = {}
+        self._asked = -1
+        self._told: list[h5.Message] = []
         window.seek(0)
         if window.read(8) != _SIGNATURE:
             raise self.fail("no HDF5 file.")
@@ -254,8 +203,6 @@ class Hdf5Reader(Reader):
             self._walk(h5.root(self.bytes))
         except _DAMAGE as error:
             raise self.fail(f"no HDF5 file that can be read ({error}).") from None
-        if self.total > max(limits.FREE, limits.RATIO * self.bytes.size):
-            raise self.fail(f"{self.bytes.size} bytes claim to hold {self.total}.")
 
     def has(self, offset: int, size: int) -> bool:
         """Whether the HDF5 file has `size` bytes from an offset on."""
@@ -332,8 +279,10 @@ class Hdf5Reader(Reader):
         address = owner if isinstance(owner, int) else self.groups[owner]
         place = place or str(owner)
         try:
-            found = h5.messages(self.bytes, address, _ATTRIBUTES)
-            one = h5.attribute(found, name.encode())
+            if address != self._asked:  # several are asked of the same object
+                found = h5.messages(self.bytes, address, _ATTRIBUTES)
+                self._asked, self._told = address, found
+            one = h5.attribute(self._told, name.encode())
             return None if one is None else self._value(one, name, place)
         except _DAMAGE as error:
             raise self.fail(

@@ -26,6 +26,7 @@ from fastnn.saving.windows import Window
 UNDEFINED = (1 << 64) - 1
 NAME_BYTES = 1024
 _MESSAGES = 1 << 16
+_SMALL = 64 << 10  # a file that is read at once
 
 # Kinds of messages in object headers.
 DATASPACE, LINK_INFO, DATATYPE, OLD_FILL, FILL, LINK, EXTERNAL = 1, 2, 3, 4, 5, 6, 7
@@ -53,6 +54,9 @@ class Bytes:
         self._handle = window.handle
         self._start = window.start
         self._left = 2 * self.size + (16 << 20)
+        # A question to the system for each structure is a fifth of a small file's time.
+        small = self.size <= _SMALL
+        self._all = os.pread(self._handle, self.size, self._start) if small else None
 
     def take(self, place: int, size: int) -> bytes:
         """`size` bytes of a structure, from a place on."""
@@ -65,7 +69,10 @@ class Bytes:
         """`size` bytes of an array."""
         if place + size > self.size:
             raise DamagedError(f"{size} bytes at {place} of a file of {self.size}")
-        data = os.pread(self._handle, size, self._start + place)
+        if self._all is not None:
+            data = self._all[place : place + size]
+        else:
+            data = os.pread(self._handle, size, self._start + place)
         if len(data) != size:
             raise DamagedError(f"the file ends before {place + size}")
         return data
@@ -100,6 +107,10 @@ def root(file: Bytes) -> int:
 # ---- object headers ----------------------------------------------------------------
 
 
+_WIDE = struct.Struct("<2HB3x")
+_NARROW = struct.Struct("<BHB")
+
+
 class Message(NamedTuple):
     kind: int
     shared: bool
@@ -122,36 +133,25 @@ def messages(file: Bytes, place: int, wanted: frozenset[int]) -> list[Message]:
         size = int.from_bytes(head[at : at + width], "little")
         blocks, extra = [(place + at + width, size)], 2 * bool(flags & 4)
     found: list[Message] = []
-    total = seen = 0
+    total, seen, most = 0, 0, min(count, _MESSAGES)
     for start, size in blocks:  # grows
         total += size
         if total > file.size:
             raise DamagedError(f"the header at {place} is larger than the file")
         data = file.take(start, size)
-        for message in _in_block(data, wide, extra):
+        at, form = 0, _WIDE if wide else _NARROW
+        while at + form.size + extra <= size and seen < most:
+            kind, length, flags = form.unpack_from(data, at)
+            at += form.size + extra
+            if at + length > size:
+                raise DamagedError("a message that is longer than its header")
+            if kind == CONTINUATION:
+                blocks.append(_continued(file, data[at : at + length], wide))
+            elif kind in wanted:
+                found.append(Message(kind, bool(flags & 2), data[at : at + length]))
+            at += length
             seen += 1
-            if seen > min(count, _MESSAGES):
-                break
-            if message.kind == CONTINUATION:
-                blocks.append(_continued(file, message.body, wide))
-            elif message.kind in wanted:
-                found.append(message)
     return found
-
-
-def _in_block(data: bytes, wide: bool, extra: int) -> Iterator[Message]:
-    at, end = 0, len(data)
-    while at + (8 if wide else 4 + extra) <= end:
-        if wide:
-            kind, size, flags = struct.unpack_from("<2HB", data, at)
-            at += 8
-        else:
-            kind, size, flags = struct.unpack_from("<BHB", data, at)
-            at += 4 + extra
-        if at + size > end:
-            raise DamagedError("a message that is longer than its header")
-        yield Message(kind, bool(flags & 2), data[at : at + size])
-        at += size
 
 
 def _continued(file: Bytes, body: bytes, wide: bool) -> tuple[int, int]:

@@ -110,9 +110,11 @@ def read_config(path: str) -> tuple[Any, Any]:
     texts: dict[str, bytes] = {}
     for name in (CONFIG, METADATA):
         member = os.path.join(path, name)
-        if name == CONFIG or os.path.exists(member):
+        if os.path.exists(member):
             with open(member, "rb") as file:
                 texts[name] = file.read(limits.JSON_BYTES + 1)
+        elif name == CONFIG:
+            raise ModelFileError(path, "the folder has no such file.", name)
     weights = os.path.join(path, WEIGHTS)  # may be missing: the config is read alone
     size = os.path.getsize(weights) if os.path.exists(weights) else 0
     return _parsed(texts, path, size)
@@ -130,7 +132,8 @@ def _config_in(handle: int, path: str) -> tuple[Any, Any]:
 
 def _parsed(texts: dict[str, bytes], path: str, size: int) -> tuple[Any, Any]:
     parsed = {
-        name: limits.parse_json(text, path, name, size) for name, text in texts.items()
+        name: limits.parse_json(texts.pop(name), path, name, size)
+        for name in list(texts)
     }
     return parsed[CONFIG], parsed.get(METADATA, {})
 
@@ -162,7 +165,7 @@ def _model_in(
         raise ModelFileError(path, "it describes no model.", CONFIG)
     if not compile:
         config["compile_config"] = None
-    model = build_model(config, custom_objects, reader.total, path, CONFIG)
+    model = build_model(config, custom_objects, reader, CONFIG)
     read_model(model, reader)
     assets.load(model, path, handle, reader)
     return model

@@ -19,7 +19,7 @@ from fastnn.saving.formats import weights_of
 from fastnn.saving.keras_files import KERAS_VERSION
 from fastnn.saving.legacy_configs import modernized
 from fastnn.saving.reader import Reader, Stored
-from fastnn.saving.variables import Problems, compare, plain_array
+from fastnn.saving.variables import Problems, StoredList, compare, plain_array
 from fastnn.saving.windows import new_hdf5, put_array
 from fastnn.serialization import CustomObjectScope, serialize_keras_object
 
@@ -134,8 +134,7 @@ def read_h5(path: str, custom_objects: Any, compile: bool) -> Any:
                 "it describes no model (attribute model_config); weights alone are "
                 "read by model.load_weights(path)."
             )
-        where = "model_config"
-        model = build_model(config, custom_objects, reader.total, path, where)
+        model = build_model(config, custom_objects, reader, "model_config")
         read_layers(model, reader)
         training = _json(reader, "training_config") if compile else None
         if training is not None:
@@ -153,7 +152,7 @@ def _json(reader: Reader, name: str) -> Any:
     text = reader.attribute("", name)
     if text is None:
         return None
-    return limits.parse_json(str(text).encode(), reader.path, name, reader.size)
+    return limits.parse_json(str(text), reader.path, name, reader.size)
 
 
 def _compile(model: Any, training: dict[str, Any], custom_objects: Any) -> None:
@@ -170,9 +169,7 @@ def _read_optimizer(model: Any, reader: Reader) -> None:
         return
     stored = _listed(reader, "optimizer_weights")
     model._build_optimizer()
-    model.optimizer.load_own_variables(
-        {str(i): one.read() for i, one in enumerate(stored)}
-    )
+    model.optimizer.load_own_variables(StoredList(reader, stored))
 
 
 def root_of(reader: Reader) -> str:

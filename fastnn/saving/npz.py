@@ -83,7 +83,7 @@ class _Array(Stored):
         self._fill(memoryview(array.reshape(-1).view(np.uint8).data))
         return True
 
-    def read(self) -> np.ndarray:
+    def _read(self) -> np.ndarray:
         array = self._new()
         self._fill(memoryview(array.reshape(-1).view(np.uint8).data))
         if self._fortran:
@@ -114,26 +114,22 @@ class NpzReader(FlatReader):
 
     Raises:
         ModelFileError: for archives that `ArchiveReader` refuses, members that are no
-            arrays, objects to unpickle, shapes that the data does not have, and data
-            that grows to more than 100 times the file and 64 MiB.
+            arrays, objects to unpickle, and shapes that the data does not have.
     """
 
     def __init__(self, handle: int, path: str) -> None:
         super().__init__(path)
         self.archive = ArchiveReader(path, handle, limits.NPZ_RATIO)
         try:
-            self._check(os.fstat(handle).st_size)
+            self.size = os.fstat(handle).st_size
+            self._check()
             self._index([_Array(self, name) for name in self.archive.members])
         except BaseException:
             self.archive.close()
             raise
 
-    def _check(self, size: int) -> None:
-        members = self.archive.members
-        claimed = sum(entry.file_size for entry in members.values())
-        if claimed > max(limits.FREE, limits.RATIO * size):
-            raise self.fail(f"{size} bytes claim to hold {claimed}.")
-        strange = [name for name in members if not name.endswith(_END)]
+    def _check(self) -> None:
+        strange = [name for name in self.archive.members if not name.endswith(_END)]
         if strange:
             raise self.fail("no array: an npz file holds .npy only.", strange[0])
 

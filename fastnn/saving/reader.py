@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn.errors import ModelFileError
+from fastnn.saving import limits
 
 _AXES = 64  # NumPy has no more
 
@@ -50,17 +51,27 @@ class Stored:
         raise NotImplementedError
 
     def read(self) -> np.ndarray:
-        """The array.
+        """The array, of whatever size the file says.
 
         Raises:
-            ModelFileError: when `problem` says so, or bytes are missing.
+            ModelFileError: when `problem` says so, bytes are missing, or the arrays
+                read so far are larger than the file alone may ask for.
         """
+        self._reader.claim(self)
+        return self._read()
+
+    def _read(self) -> np.ndarray:
         raise NotImplementedError
 
     def load_into(self, variable: Any) -> None:
-        """Gives a variable its value, read to where it stays."""
-        if not self.read_into(variable._buffer()):
+        """Gives a variable its value, read to where it stays.
+
+        One of the variable's shape may be of any size: the model has asked for it.
+        """
+        if self.shape != tuple(variable.shape):
             variable.assign(self.read().astype(variable.dtype, copy=False))
+        elif not self.read_into(variable._buffer()):
+            variable.assign(self._read().astype(variable.dtype, copy=False))
 
     def _new(self) -> np.ndarray:
         if self.problem or self.dtype is None:
@@ -77,7 +88,8 @@ class Reader:
         datasets: path -> Stored, of all.
         groups: paths that have arrays below them, or could have.
         total: bytes of all arrays.
-        size: of the file, where it is known.
+        size: of the file.
+        whole: reader of all files, where this is one of several.
     """
 
     def __init__(self, path: object, where: str = "") -> None:
@@ -87,6 +99,9 @@ class Reader:
         self.groups: dict[str, Any] = {}
         self.total = 0
         self.size = 0
+        self.whole: Reader | None = None
+        self._claimed: set[str] = set()
+        self._given = 0
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +116,35 @@ class Reader:
 
     def close(self) -> None:
         """No array can be read after this."""
+
+    def require_stored(self) -> None:
+        """Refuses arrays that are much larger than the file that holds them.
+
+        For those who take what the file says: weights that a model asks for are
+        limited by the model.
+
+        Raises:
+            ModelFileError: for arrays beyond the file's size and `limits.GROWTH`.
+        """
+        self._require(self.total)
+
+    def claim(self, stored: Stored) -> None:
+        """Notes that an array is read because the file says so; see `require_stored`."""
+        if self.whole is not None:
+            self.whole.claim(stored)
+        elif stored.path not in self._claimed:
+            self._claimed.add(stored.path)
+            self._given += stored.nbytes
+            self._require(self._given)
+
+    def _require(self, total: int) -> None:
+        if total > self.size + limits.GROWTH:
+            raise self.fail(
+                f"{self.size} bytes claim to hold {total}; on its own a file may ask "
+                f"for {limits.GROWTH} more than it has. Make the model and call "
+                "load_weights, which reads what the model asks for, or save the "
+                "arrays without compression."
+            )
 
     def fail(self, problem: str, place: str = "") -> ModelFileError:
         """The error that names file, archive member and path."""

@@ -84,7 +84,7 @@ class _Array(Stored):
                 raise self._reader.fail("the file ends before its data.", self.path)
         return True
 
-    def read(self) -> np.ndarray:
+    def _read(self) -> np.ndarray:
         array = self._new()
         self.read_into(array)
         return array
@@ -105,7 +105,7 @@ class SafetensorsReader(FlatReader):
     def __init__(self, handle: int, path: object) -> None:
         super().__init__(path)
         self.handle = handle
-        size = os.fstat(handle).st_size
+        self.size = size = os.fstat(handle).st_size
         first = bytearray(8)
         read_into(handle, memoryview(first), 0)
         length = int.from_bytes(first, "little")
@@ -121,7 +121,7 @@ class SafetensorsReader(FlatReader):
         read_into(handle, memoryview(text), 8)
         if text[:1] != b"{":
             raise self.fail("no safetensors file: its table must begin with {.")
-        table = limits.parse_json(bytes(text), path, "header")
+        table = limits.parse_json(bytes(text), path, "header", size)
         notes = table.pop(_METADATA, {})
         if not isinstance(notes, dict) or not all(
             isinstance(note, str) for note in notes.values()

@@ -223,12 +223,14 @@ class ShardedReader(Reader):
         stack.callback(os.close, handle)
         window = Window(handle, 0, os.fstat(handle).st_size)
         shard = stack.enter_context(Hdf5Reader(window, place))
+        shard.whole = self
         twice = self.datasets.keys() & shard.datasets.keys()
         if twice:
             raise self.fail("this array stands in two files.", min(twice))
         self.datasets.update(shard.datasets)
         self.groups.update(shard.groups)
         self.total += shard.total
+        self.size += shard.size
         return shard
 
     def close(self) -> None:

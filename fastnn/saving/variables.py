@@ -155,6 +155,18 @@ class Store(MutableMapping[str, Any]):
         return len(self._names)
 
 
+class StoredList(Store):
+    """Variables that a file lists in their order, under whatever names."""
+
+    def __init__(self, reader: Reader, listed: list[Stored]) -> None:
+        super().__init__(reader, None)
+        self._listed = {str(i): stored for i, stored in enumerate(listed)}
+        self._names = list(self._listed)
+
+    def stored(self, key: str) -> Stored:
+        return self._listed[key]
+
+
 def _store(reader: Reader, path: str) -> Store:
     for candidate in _spellings(path):
         place = f"{candidate}/vars" if candidate else "vars"

@@ -164,7 +164,7 @@ def filtered_twice(file):
 
 @pytest.mark.parametrize(
     ("fill", "problem"),
-    [(deep_names, "very long names"), (empty_arrays, "claim to hold")],
+    [(deep_names, "very long names"), (empty_arrays, "could not be loaded")],
 )
 def test_hdf5(fill, problem, model, tmp_path):
     path = tmp_path / "m.weights.h5"
