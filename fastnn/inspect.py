@@ -40,8 +40,14 @@ def describe(path: str) -> dict[str, Any]:
         ModelFileError: when the file does not keep the loader's contract.
     """
     found: dict[str, Any] = {
-        **{"file": path, "metadata": {}, "config": None, "attributes": {}},
-        **{"layers": [], "unknown": [], "variables": [], "problems": []},
+        "file": path,
+        "metadata": {},
+        "config": None,
+        "attributes": {},
+        "layers": [],
+        "unknown": [],
+        "variables": [],
+        "problems": [],
     }
     with reading(path):
         if path.endswith(".onnx"):
@@ -89,7 +95,9 @@ def _describe_onnx(path: str, found: dict[str, Any]) -> None:
     found["metadata"] = {
         "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
         "ir_version": proto.ir_version,
-        "opsets": {str(one.domain or "ai.onnx"): one.version for one in proto.opset_import},
+        "opsets": {
+            str(one.domain or "ai.onnx"): one.version for one in proto.opset_import
+        },
         **{str(one.key): str(one.value) for one in proto.metadata_props},
         "inputs": {str(value.name): _port(value) for value in graph.input},
         "outputs": {str(value.name): _port(value) for value in graph.output},

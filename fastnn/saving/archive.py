@@ -162,7 +162,6 @@ class ArchiveReader:
             raise ModelFileError(self.path, "damaged: its checksum differs.", name)
         return window
 
-
     def _in_memory(self, name: str, size: int) -> Window:
         most = os.fstat(self.handle).st_size + limits.GROWTH
         if size > most:

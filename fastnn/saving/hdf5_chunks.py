@@ -72,13 +72,17 @@ def gather(
             if offset % n or offset >= whole:
                 raise DamagedError(f"a chunk at {chunk.offsets}")
         pieces = _unfiltered(file, chunk, filters, math.prod(shape) * size)
-        shuffled = SHUFFLE in filters and not chunk.skipped >> filters.index(SHUFFLE) & 1
+        shuffled = (
+            SHUFFLE in filters and not chunk.skipped >> filters.index(SHUFFLE) & 1
+        )
         if rows:
             begin = chunk.offsets[0] * inner
             _fill(flat[begin : begin + shape[0] * inner], pieces, shape, shuffled)
             continue
         block = np.empty(shape, array.dtype)
-        _fill(block.reshape(-1).view(np.uint8).reshape(-1, size), pieces, shape, shuffled)
+        _fill(
+            block.reshape(-1).view(np.uint8).reshape(-1, size), pieces, shape, shuffled
+        )
         places = [slice(o, o + n) for o, n in zip(chunk.offsets, shape, strict=True)]
         there = array[tuple(places)]
         there[...] = block[tuple(slice(n) for n in there.shape)]

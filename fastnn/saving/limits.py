@@ -16,8 +16,8 @@ from fastnn.errors import ModelFileError, ModelFileMissingError
 
 JSON_BYTES = 64 << 20
 JSON_DEPTH = 256
-# What becomes of JSON may take this memory, the bytes of its file, and those of its text
-# once more: alone, 2,000 dense layers or a vocabulary of 450,000 words.
+# What becomes of JSON may take this memory, the bytes of its file, and those of its
+# text once more: alone, 2,000 dense layers or a vocabulary of 450,000 words.
 JSON_MEMORY = 32 << 20
 JSON_STRING = 1 << 20  # one text in it, which messages may quote
 DEFLATED_JSON = 16 << 20  # where the archive is smaller than what it holds
@@ -68,9 +68,9 @@ def parse_json(text: bytes | str, path: object, where: str, size: int = 0) -> An
             if isinstance(text, bytes):
                 return text.decode("utf-8")
             text.encode("utf-8")  # halves of letters are none
-            return text
         except UnicodeError as error:
             raise fail(f"no UTF-8 ({error}).") from None
+        return text
 
     if len(text) > JSON_BYTES:
         raise fail(f"{len(text)} bytes of JSON, at most {JSON_BYTES} are read.")

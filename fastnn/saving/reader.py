@@ -129,7 +129,7 @@ class Reader:
         self._require(self.total)
 
     def claim(self, stored: Stored) -> None:
-        """Notes that an array is read because the file says so; see `require_stored`."""
+        """Notes that an array is read because the file says so: `require_stored`."""
         if self.whole is not None:
             self.whole.claim(stored)
         elif stored.path not in self._claimed:

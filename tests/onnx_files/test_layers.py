@@ -8,7 +8,7 @@ import pytest
 from layer_cases import CASES
 from layer_table import weight
 
-from fastnn import Input, Model, layers
+from fastnn import Input, Model, layers, ops
 
 onnx = pytest.importorskip("onnx")
 
@@ -17,6 +17,31 @@ from fastnn.onnx import export_model, import_model  # noqa: E402
 # Rows that cannot be exported, and why: none.
 NOT_EXPORTED: dict[str, str] = {}
 TOLERANCE = 1e-5
+
+# Public layers that have no row, and why.
+NO_ROW = {
+    "InputLayer": "an end of every row's model",
+    "Layer": "computes nothing",
+    "Wrapper": "computes nothing",
+    "Lambda": "has a function of the user: test_layers_without_a_row",
+    "RReLU": "Keras has none: test_layers_without_a_row",
+}
+
+
+def test_no_public_layer_is_left_out():
+    """Rows have the layers that the package has, also those inside of wrappers."""
+    public = {
+        found.__name__
+        for found in (getattr(layers, name) for name in dir(layers))
+        if isinstance(found, type) and issubclass(found, layers.Layer)
+    }
+    used = set()
+    for case in CASES:
+        layer = case.make(layers)
+        parts = [one for one in vars(layer).values() if isinstance(one, layers.Layer)]
+        used |= {type(one).__name__ for one in (layer, *parts)}
+    assert len(public) > 90
+    assert public - used == set(NO_ROW)
 
 
 class Exported:
@@ -73,3 +98,27 @@ def test_onnxruntime_computes_the_same(exported):
     )
     names = [end.name for end in session.get_inputs()]
     exported.check(lambda xs: session.run(None, dict(zip(names, xs, strict=True)))[0])
+
+
+@pytest.mark.parametrize("name", ["Lambda", "RReLU"])
+def test_layers_without_a_row(name, tmp_path):
+    x = np.random.default_rng(2).normal(size=(5, 7)).astype("float32")
+    layer = {
+        "Lambda": lambda: layers.Lambda(lambda x: ops.tanh(x) * 3 + ops.flip(x, -1)),
+        "RReLU": lambda: layers.RReLU(0.1, 0.5),
+    }[name]()
+    ends = Input((7,))
+    model, path = Model(ends, layer(ends)), tmp_path / "m.onnx"
+    expected = {
+        "Lambda": np.tanh(x) * 3 + x[:, ::-1],
+        "RReLU": np.where(x > 0, x, x * np.float32(0.3)),
+    }[name]
+    export_model(model, path)
+    found = import_model(path).predict(x, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(
+        path.read_bytes(), providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)

@@ -63,14 +63,17 @@ STORAGE = {
     "one chunk": lambda a: {"chunks": a.shape},
     "gzip, one chunk": lambda a: {"chunks": a.shape, "compression": 1},
     "all filters, one chunk": lambda a: {
-        **{"chunks": a.shape, "compression": 1},
-        **{"shuffle": True, "fletcher32": True},
+        "chunks": a.shape,
+        "compression": 1,
+        "shuffle": True,
+        "fletcher32": True,
     },
     "fletcher32, one chunk": lambda a: {"chunks": a.shape, "fletcher32": True},
     "shuffle, h5py's chunks": lambda a: {"compression": 1, "shuffle": True},
     "rows that reach beyond": lambda a: {
-        **{"chunks": (1700, *a.shape[1:]) if a.ndim > 1 else (1700,)},
-        **{"compression": 1, "shuffle": True},
+        "chunks": (1700, *a.shape[1:]) if a.ndim > 1 else (1700,),
+        "compression": 1,
+        "shuffle": True,
     },
 }
 
