@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastnn.saving import atomic
+from fastnn.errors import ModelFileError
+from fastnn.saving import atomic, limits
 from fastnn.saving.archive import ArchiveReader, ArchiveWriter
 from fastnn.saving.paths import saveables
 from fastnn.saving.reader import Reader
@@ -111,6 +112,9 @@ def _folder(place: str, path: str, handle: int | None) -> Iterator[str | None]:
         if not names:
             yield None
             return
+        size = sum(archive.members[name].file_size for name in names)
+        if size > os.fstat(handle).st_size + limits.GROWTH:
+            raise ModelFileError(path, f"deflated assets of {size} bytes.", place)
         with tempfile.TemporaryDirectory() as folder:
             for name in names:  # which ArchiveReader has checked: none leads out
                 if not name.endswith("/"):

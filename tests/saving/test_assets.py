@@ -94,6 +94,19 @@ def test_what_a_layer_cannot_read_is_listed(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["m.keras", "n.keras"]
 
 
+def test_assets_that_are_much_larger_than_the_file(tmp_path):
+    """Deflated to a hundredth, they would fill the disk and whoever reads them."""
+    model_with("a").save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    members["assets/layers/words/words.txt"] = b"".join(
+        bytes([i % 251]) * 97 for i in range(200_000)
+    )
+    path = pack(tmp_path / "n.keras", members, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ModelFileError, match=r"deflated assets of|more than 100 times"):
+        load_model(path)
+
+
 def test_a_file_that_would_be_a_folder(tmp_path):
     model_with("a").save(tmp_path / "m.keras")
     with zipfile.ZipFile(tmp_path / "m.keras") as file:
