@@ -7,8 +7,9 @@ root (torch overwrites in place what ScheduleFreeAdamW still needs):
     JAX_ENABLE_X64=1 KERAS_BACKEND=jax PYTHONPATH=tests \\
         .venv-bench/bin/python tools/record_keras_optimizers.py
 
-Weights are float64; the file has them after the first, the tenth and the last step, and
-the values of the optimizer's own variables at the end.
+Weights are float64. The file has them after each step,
+or each fifth, rounded to float32, and in full
+what training leaves: the optimizer's own variables, and the weights made final.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from optimizer_sequences import SEQUENCES, gradients, start
+from optimizer_sequences import SEQUENCES, flat, gradients, start
 
 GOLDEN = Path("tests/unit/golden/keras_optimizers.npz")
 
@@ -36,22 +37,24 @@ def apply(optimizer: Any, grads: list[Any], weights: list[Any]) -> None:
         variable.assign(value)
 
 
-def run(name: str) -> dict[str, Any]:
+def run(name: str) -> dict[str, np.ndarray]:
     """What is recorded of one optimizer."""
-    make, overflow = SEQUENCES[name]
+    make, overflow, recorded = SEQUENCES[name]
     optimizer = make(keras.optimizers)
     weights = [keras.Variable(w, dtype="float64", name=n) for n, w in start().items()]
     optimizer.build(weights)
-    found = {}
-    for step, values in enumerate(gradients(overflow), 1):
+    steps = []
+    for number, values in enumerate(gradients(overflow), 1):
         given = [keras.ops.convert_to_tensor(g, dtype="float64") for g in values]
         apply(optimizer, given, weights)
-        if step in (1, 10, 20):
-            for weight in weights:
-                found[f"{name}/{step}/{weight.name}"] = np.array(weight.numpy())
-    for i, variable in enumerate(optimizer.variables):
-        if not isinstance(optimizer, keras.optimizers.MultiOptimizer):
-            found[f"{name}/state/{i}"] = np.array(variable.numpy())
+        if number in recorded:
+            steps.append(flat([w.numpy() for w in weights]))
+    found = {f"{name}/steps": np.float32(steps)}
+    if not isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        state = flat([v.numpy() for v in optimizer.variables])
+        optimizer.finalize_variable_values(weights)
+        final = flat([w.numpy() for w in weights])
+        found |= {f"{name}/state": state, f"{name}/final": final}
     return found
 
 

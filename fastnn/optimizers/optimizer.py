@@ -94,7 +94,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         self._trainable_variables: list[Variable] = []
         self._indices: dict[Variable, int] = {}
         self._averages: list[Variable] = []
-        self._accumulators: list[Variable] = []
+        self._accumulated_gradients: list[Variable] = []
         self._undecayed: set[Variable] = set()
         self._undecayed_names: str | None = None
         # While gradients accumulate: a bool tensor, True when this step updates.
@@ -196,7 +196,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             self._averages = self.add_optimizer_variables(variables, "average")
         self._indices = {variable: i for i, variable in enumerate(variables)}
         if self.gradient_accumulation_steps:
-            self._accumulators = self.add_optimizer_variables(
+            self._accumulated_gradients = self.add_optimizer_variables(
                 variables, "gradient_accumulator"
             )
         self._trainable_variables = list(variables)
@@ -352,7 +352,9 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         self._updates = ops.equal((self._iterations.value + 1) % steps, 0)
         means = []
         for grad, variable in zip(grads, variables, strict=True):
-            accumulator = self._accumulators[self._get_variable_index(variable)]
+            accumulator = self._accumulated_gradients[
+                self._get_variable_index(variable)
+            ]
             # Gradients of a mixed policy may come in the dtype of the computation.
             total = accumulator.value + ops.cast(grad, variable.dtype)
             accumulator.assign(ops.where(self._updates, 0.0, total))
