@@ -278,7 +278,8 @@ class ELU(_Elementwise):
 
 @export("keras.layers")
 class Softmax(_Elementwise):
-    """`exp(x) / sum(exp(x))` along an axis; masked places get probability zero.
+    """`exp(x) / sum(exp(x))` along an axis; masked places get probability zero, also
+    where a whole axis is masked.
 
     Args:
         axis: axis, or axes, that sum to one.
@@ -292,10 +293,14 @@ class Softmax(_Elementwise):
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else int(axis)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None:
-            # The most negative float32 adds to finite logits without overflow to -inf.
-            floor = -3.4e38 / 2
-            inputs = ops.where(ops.cast(mask, "bool"), inputs, floor)
+        if mask is None:
+            return self._shares(inputs)
+        # The most negative float32 adds to finite logits without overflow to -inf.
+        floor = -3.4e38 / 2
+        mask = ops.cast(mask, "bool")
+        return ops.where(mask, self._shares(ops.where(mask, inputs, floor)), 0)
+
+    def _shares(self, inputs: Any) -> Any:
         if isinstance(self.axis, int):
             return ops.softmax(inputs, axis=self.axis)
         shifted = ops.subtract(inputs, ops.max(inputs, axis=self.axis, keepdims=True))

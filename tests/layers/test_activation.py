@@ -93,6 +93,16 @@ def test_softmax_with_a_mask():
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-12, atol=1e-30)
 
 
+@pytest.mark.parametrize("axis", [-1, [1, 2]])
+def test_softmax_of_a_wholly_masked_axis_is_zero(axis):
+    mask = np.ones(X.shape, bool)
+    mask[0] = False
+    got = layers.Softmax(axis, dtype="float64")(X, mask=mask).numpy()
+    assert (got[0] == 0).all()
+    axes = tuple(np.atleast_1d(axis))
+    np.testing.assert_allclose(got[1:], softmax(X[1:], axes), rtol=1e-12)
+
+
 @pytest.mark.feature("1C-9")
 def test_prelu_shares_axes():
     layer = layers.PReLU(shared_axes=[1])
