@@ -196,7 +196,22 @@ class RNN(Layer):
             ):
                 variable.assign(ops.cast(state, variable.dtype))
         output = outputs if self.return_sequences else last
+        if mask is not None and (self.stateful or initial_state is not None):
+            output = self._silent_before_the_first(output, mask)
         return (output, *states) if self.return_state else output
+
+    def _silent_before_the_first(self, output: Any, mask: Any) -> Any:
+        """Zero until a step counts: what a masked step returns is the output of the
+        step before, not the state. Keras on JAX returns the state there.
+        """
+        if self.return_sequences:
+            mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+            seen = ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        else:
+            seen = ops.any(mask, axis=1)
+        while len(seen.shape) < len(output.shape):
+            seen = ops.expand_dims(seen, -1)
+        return ops.where(seen, output, 0)
 
     def _first_states(self, sequences: Any, given: Any) -> list[Any]:
         batch = sequences.shape[0]
@@ -237,10 +252,8 @@ class RNN(Layer):
             new = tree.pack_sequence_as(states, tree.flatten(new))
             if mask is not None:
                 keep = mask[:, t]
-                if self.zero_output_for_mask:
+                if self.zero_output_for_mask or output is None:
                     output = ops.zeros_like(found)
-                elif output is None:
-                    output = _output_before(found, states)
                 found = _choose(keep, found, output)
                 new = tree.map_structure(
                     lambda a, b, k=keep: _choose(k, a, b), new, states
@@ -304,9 +317,3 @@ def _cells(cell: Any) -> list[Any]:
     """A cell, and those stacked in it."""
     inner = [c for one in getattr(cell, "cells", ()) for c in _cells(one)]
     return [cell, *inner]
-
-
-def _output_before(output: Any, states: Any) -> Any:
-    """What a masked first step returns: the state that outputs become."""
-    first = states[-1][0] if isinstance(states[0], (list, tuple)) else states[0]
-    return first if first.shape == output.shape else ops.zeros_like(output)

@@ -101,6 +101,26 @@ def test_masked_steps_keep_state_and_output(kind):
     np.testing.assert_array_equal(z, np.where(MASK[..., None], y, 0))
 
 
+@every_kind
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("back", [False, True])
+def test_nothing_comes_out_before_the_first_step_that_counts(kind, unroll, back):
+    """Also from a state that is given: no step has made an output yet."""
+    options = {"return_sequences": True, "go_backwards": back, "unroll": unroll}
+    layer = make(kind, return_state=True, **options)
+    start = [np.ones((4, 5))] * (2 if kind == "LSTM" else 1)
+    y, *states = layer(X, initial_state=start, mask=MASK)
+    order = MASK[:, ::-1] if back else MASK
+    unseen = ~np.logical_or.accumulate(order, axis=1)
+    assert unseen.any()
+    np.testing.assert_array_equal((y.numpy() == 0).all(-1), unseen)
+    never = ~MASK.any(1)
+    assert all((s.numpy()[never] == 1).all() for s in states)
+    layer.return_sequences = False
+    last, *_ = layer(X, initial_state=start, mask=MASK)
+    np.testing.assert_array_equal(last, y[:, -1])
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_plans_write_gates_only_for_a_way_back(kind):
     model = Sequential([Input((6, 3)), getattr(layers, kind)(5), layers.Dense(1)])
