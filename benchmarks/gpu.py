@@ -4,11 +4,12 @@
     python -m benchmarks.gpu [--seconds 400] [--only gemm train ...] [--out FOLDER]
 
 Checks: every op against its reference, captured programs against single launches,
-losses of 100 steps against the CPU's, memory given back. Then the bandwidth of a copy,
-pointwise ops, a 8192^3 product in bfloat16, training of mlp32, reg32 and cnn32 beside
-torch.compile with CUDA graphs and JAX's scan, a training step of ResNet-50. A part that
-fails leaves its error in the results and the others run. Writes gpu-NAME.json to the
-folder (`$OUT`, else benchmarks/results) after every part.
+losses of 100 steps against the CPU's, memory given back. Then (gpu_speed.py) the
+bandwidth of pointwise ops beside a copy's, a 8192^3 product in bfloat16, training of
+mlp32, reg32 and cnn32 beside torch's compiled steps in CUDA graphs and JAX's scan, a
+training step of ResNet-50. A part that fails leaves its error in the results and the
+others run. Writes gpu-NAME.json to the folder (`$OUT`, else benchmarks/results) after
+every part.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import os
 import statistics
 import sys
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fastnn
+from benchmarks.gpu_speed import bandwidth, gemm, limited, problem, resnet, train
 from benchmarks.machine import machine_sheet
-from fastnn import ops
 from fastnn.backends.cuda import device as devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 RESULTS = Path(__file__).with_name("results")
-EPOCHS = 4  # of a timed call of training
+# Seconds that a part may take; parts after it have what is left.
+LIMITS = {"parity": 120, "graphs": 30, "curves": 40, "memory": 15, "bandwidth": 30}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -47,11 +48,17 @@ class Run:
         device: the device object; work on it is waited for by `synchronize`.
         until: when to begin nothing new (time.monotonic).
         small: sizes of an emulated device.
+        peers: whether other frameworks are measured too.
+        torch_device: where torch runs.
+        patience: how much longer than on a GPU things may take.
     """
 
     device: Any
     until: float
     small: bool = False
+    peers: bool = True
+    torch_device: str = "cuda"
+    patience: float = 1
     found: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -163,8 +170,9 @@ def memory(run: Run) -> dict[str, Any]:
     """Bytes that are free before and after a training and `clear_session`."""
     info = getattr(getattr(run.device, "_device", None), "mem_info", None)
     with fastnn.device("gpu:0"):
-        x = np.zeros((256, 512), "float32")
-        model = fastnn.Sequential([fastnn.Input((512,)), fastnn.layers.Dense(512)])
+        units = 8 if run.small else 512
+        x = np.zeros((256, units), "float32")
+        model = fastnn.Sequential([fastnn.Input((units,)), fastnn.layers.Dense(units)])
         model.compile("adam", "mse")
         model.fit(x, x, verbose=0)
     during = getattr(getattr(run.device, "_device", None), "mem_info", None)
@@ -172,121 +180,6 @@ def memory(run: Run) -> dict[str, Any]:
     fastnn.utils.clear_session()
     after = getattr(getattr(run.device, "_device", None), "mem_info", None)
     return {"free, total before": info, "during": during, "after": after}
-
-
-def bandwidth(run: Run) -> dict[str, Any]:
-    """GB/s, bytes read and written: a copy, and pointwise ops on fresh memory."""
-    count = 1 << (10 if run.small else 28)
-    rng = np.random.default_rng(0)
-    with fastnn.device("gpu:0"):
-        x = fastnn.convert_to_tensor(rng.normal(size=count).astype("float32"))
-        y = fastnn.convert_to_tensor(rng.normal(size=count).astype("float32"))
-        source = x._remote.array.memory
-        target = run.device.allocate(source.nbytes)
-        copy = run.seconds(
-            lambda: run.device.copy(target.address, source.address, source.nbytes)
-        )
-        cases = {
-            "add": (lambda: x + y, 3),
-            "gelu": (lambda: ops.gelu(x), 2),
-            "tanh": (lambda: ops.tanh(x), 2),
-            "chain of four": (lambda: ops.tanh(x * y + x) * y, 11),
-            "sum": (lambda: ops.sum(x), 1),
-        }
-        rates = {
-            name: arrays * 4 * count / run.seconds(call) / 1e9
-            for name, (call, arrays) in cases.items()
-        }
-    copied = 8 * count / copy / 1e9
-    shares = {name: rate / copied for name, rate in rates.items()}
-    return {"copy GB/s": copied, "GB/s": rates, "of the copy": shares}
-
-
-def gemm(run: Run) -> dict[str, Any]:
-    """TFLOP/s of square products through `ops.matmul`, and of torch's cuBLAS."""
-    n = 32 if run.small else 8192
-    rng = np.random.default_rng(0)
-    a, b = (rng.normal(size=(n, n)).astype("float32") for _ in range(2))
-    found: dict[str, Any] = {"n": n}
-    with fastnn.device("gpu:0"):
-        for dtype in ("bfloat16", "float32"):
-            x, y = (ops.cast(fastnn.convert_to_tensor(m), dtype) for m in (a, b))
-            seconds = run.seconds(lambda x=x, y=y: ops.matmul(x, y))
-            found[f"fastnn {dtype}"] = 2 * n**3 / seconds / 1e12
-    if run.small:
-        return found
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = False
-    for dtype in ("bfloat16", "float32"):
-        kind = getattr(torch, dtype)
-        x, y = (torch.from_numpy(m).cuda().to(kind) for m in (a, b))
-        out = torch.empty_like(x)
-
-        def product(x: Any = x, y: Any = y, out: Any = out) -> None:
-            torch.matmul(x, y, out=out)
-
-        seconds = run.seconds(product, wait=torch.cuda.synchronize)
-        found[f"cublas {dtype}"] = 2 * n**3 / seconds / 1e12
-        ratio = found[f"fastnn {dtype}"] / found[f"cublas {dtype}"]
-        found[f"ratio {dtype}"] = ratio
-    return found
-
-
-def train(run: Run) -> dict[str, Any]:
-    """Microseconds per sample of whole epochs, each framework in turn.
-
-    A timed call is EPOCHS of them: `fit` uploads the data once, the others have it on
-    the device before.
-    """
-    from benchmarks.gpu_peers import PEERS
-    from benchmarks.workloads import WORKLOADS, initial_weights, load
-
-    found: dict[str, Any] = {}
-    for name in ["reg32"] if run.small else ["mlp32", "reg32", "cnn32"]:
-        workload = WORKLOADS[name]
-        if run.small:
-            workload = workload.shortened().shortened()
-        x, y, source = load(workload)
-        weights = initial_weights(workload)
-        turns, losses = {}, {}
-        row = found[name] = {"data": source, "us per sample": turns, "losses": losses}
-        for peer_name in ["fastnn"] if run.small else PEERS:
-            if run.left < 20:
-                row["cut"] = "no time left"
-                break
-            try:
-                peer = PEERS[peer_name]()
-                peer.setup(workload, weights, x, y)
-                losses[peer_name] = peer.run_epochs(1, shuffle=False)[0]
-                peer.run_epochs(1, shuffle=True)
-                times = []
-                epochs = 1 if run.small else EPOCHS
-                for _ in range(1 if run.small else 5):
-                    start = time.perf_counter()
-                    peer.run_epochs(epochs, shuffle=True)
-                    seconds = time.perf_counter() - start
-                    times.append(seconds / (epochs * workload.samples) * 1e6)
-                turns[peer_name] = statistics.median(times)
-            except Exception:
-                losses[peer_name] = traceback.format_exc(limit=4)[-600:]
-    return found
-
-
-def resnet(run: Run) -> dict[str, Any]:
-    """Milliseconds of a training step of ResNet-50, 224x224, batch 64, bfloat16."""
-    from benchmarks.gpu_peers import resnet_fastnn, resnet_torch
-
-    batch, size = (2, 32) if run.small else (64, 224)
-    found: dict[str, Any] = {"batch": batch}
-    parts = {"fastnn": resnet_fastnn, "torch.compile channels_last": resnet_torch}
-    for name in ["fastnn"] if run.small else parts:
-        try:
-            step = parts[name](batch, size, tiny=run.small)
-            found[name] = 1e3 * run.seconds(step, repeats=5)
-        except Exception:
-            found[name] = traceback.format_exc(limit=4)[-600:]
-    return found
 
 
 PARTS = {
@@ -316,9 +209,10 @@ def measure(run: Run, parts: list[str], path: Path, sheet: dict[str, Any]) -> No
             continue
         start = time.monotonic()
         try:
-            result: Any = PARTS[name](run)
+            with limited(min(run.patience * LIMITS.get(name, 1e9), run.left)):
+                result: Any = PARTS[name](run)
         except Exception:
-            result = {"error": traceback.format_exc()[-3000:]}
+            result = {"error": problem()}
         run.found[name] = result
         print(f"{name}: {time.monotonic() - start:.1f} s", json.dumps(result))
         whole = {"kind": "gpu", **sheet, "TF32": settings(), "results": run.found}

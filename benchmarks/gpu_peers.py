@@ -207,9 +207,12 @@ def jax_scan() -> Peer:
     return JaxPeer(scan=True)
 
 
-PEERS: dict[str, Callable[[], Peer]] = {
-    "fastnn": OnGpu,
-    "torch graphs": TorchGraphs,
-    "torch max-autotune graphs": lambda: TorchGraphs("max-autotune"),
-    "JAX scan": jax_scan,
-}
+def peers(run: Any) -> dict[str, Callable[[], Peer]]:
+    """By name; what takes longest to prepare is last."""
+    place = run.torch_device
+    others: dict[str, Callable[[], Peer]] = {
+        "torch graphs": lambda: TorchGraphs(device=place),
+        "JAX scan": jax_scan,
+        "torch max-autotune graphs": lambda: TorchGraphs("max-autotune", place),
+    }
+    return {"fastnn": OnGpu, **(others if run.peers else {})}

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 
 
 class Shape(NamedTuple):
-    """What a step is of; `blocks` are (filters, repeats, stride)."""
+    """What is run; `blocks` are (filters, repeats, stride), `steps` those of an epoch."""
 
     batch: int
     size: int
     blocks: tuple[tuple[int, int, int], ...]
+    steps: int
 
 
-FULL = Shape(64, 224, ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)))
-TINY = Shape(2, 32, ((4, 1, 1), (8, 2, 2)))
+FULL = Shape(64, 224, ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)), 8)
+TINY = Shape(2, 32, ((4, 1, 1), (8, 2, 2)), 2)
+TINIEST = Shape(2, 8, ((2, 1, 1),), 1)
 CLASSES, RATE, MOMENTUM, DECAY, EPSILON = 1000, 0.1, 0.9, 0.9, 1e-5
 
 
@@ -69,11 +71,8 @@ def model(shape: Shape) -> fastnn.Model:
     return fastnn.Model(given, layers.Dense(CLASSES, dtype="float32")(x))
 
 
-STEPS = 8  # of an epoch of `fit`
-
-
 class Fastnn:
-    """`fit` on STEPS batches; what the upload of a call takes is measured apart."""
+    """`fit` on a few batches; what the upload of a call takes is measured apart."""
 
     def __init__(self, shape: Shape) -> None:
         before = fastnn.config.dtype_policy()
@@ -85,7 +84,7 @@ class Fastnn:
         loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
         self.model.compile(fastnn.optimizers.SGD(RATE, MOMENTUM), loss)
         x, y = data(shape)
-        self.x, self.y = np.concatenate([x] * STEPS), np.concatenate([y] * STEPS)
+        self.x, self.y = (np.concatenate([a] * shape.steps) for a in (x, y))
         self.batch = shape.batch
 
     def epochs(self, count: int) -> list[float]:
@@ -215,7 +214,7 @@ def _jax_loss(
     x = walk.conv(x.astype(kind), 2, True)
     x = lax.reduce_window(
         x,
-        jnp.array(-jnp.inf, x.dtype),
+        np.array(-np.inf, x.dtype),  # known now: else it has no gradient
         lax.max,
         (1, 3, 3, 1),
         (1, 2, 2, 1),

@@ -15,7 +15,7 @@ from fastnn import config
 from fastnn.backends.cuda import device as devices
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from benchmarks import gpu
+from benchmarks import gpu, gpu_speed
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def run(monkeypatch):
     monkeypatch.setattr(devices, "opened", lambda: [device])
     # The policy that a part puts back was set: floatx() has no say any more.
     monkeypatch.setattr(config, "_dtype_policy", config._dtype_policy)
-    return gpu.Run(device, time.monotonic() + 600, small=True)
+    made = gpu.Run(device, time.monotonic() + 6000, small=True, peers=False)
+    made.patience = 100  # the emulated device is slow
+    return made
 
 
 def test_every_part_gives_a_result(run, tmp_path) -> None:
@@ -40,7 +42,10 @@ def test_every_part_gives_a_result(run, tmp_path) -> None:
     assert found["graphs"]["different"] == []
     assert found["curves"]["dense"]["all"] < 1e-4
     assert found["train"]["reg32"]["us per sample"]["fastnn"] > 0
-    assert found["resnet"]["fastnn"] > 0
+    assert found["resnet"]["ms"]["fastnn"] > 0
+    assert found["bandwidth"]["of the copy"]["chain of four"] > 0
+    for part in (found["train"]["reg32"], found["resnet"]):
+        assert part["failed"] == {}
     assert written["TF32"]["fastnn"] == "highest"
 
 
@@ -56,6 +61,51 @@ def test_a_part_that_fails_leaves_its_error_and_the_others_run(
     found = json.loads(path.read_text())["results"]
     assert "no such thing" in found["gemm"]["error"]
     assert "dense" in found["curves"]
+
+
+def test_what_takes_too_long_is_broken_off_and_said(run, tmp_path, monkeypatch) -> None:
+    def endless(run):
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setitem(gpu.PARTS, "parity", endless)
+    monkeypatch.setitem(gpu.LIMITS, "parity", 0.3)
+    run.patience = 1
+    path = tmp_path / "gpu.json"
+    gpu.measure(run, ["parity", "curves"], path, {})
+    found = json.loads(path.read_text())["results"]
+    assert "TooLong: longer than" in found["parity"]["error"]
+    assert "dense" in found["curves"]
+
+
+def test_frameworks_take_turns_and_one_that_fails_or_hangs_leaves_the_others(
+    run, monkeypatch
+) -> None:
+    order = []
+
+    def turn(name, seconds):
+        def made():
+            order.append(f"{name} ready")
+            return lambda: order.append(name) or seconds
+
+        return made
+
+    def hangs():
+        while True:
+            time.sleep(0.01)
+
+    run.small, run.patience = False, 1
+    makers = {
+        "a": turn("a", 2.0),
+        "hangs": hangs,
+        "breaks": lambda: 1 / 0,
+        "b": turn("b", 3.0),
+    }
+    found = gpu_speed.in_turns(run, makers, 0.5)
+    assert order == ["a ready", "b ready", *["a", "b"] * gpu_speed.ROUNDS]
+    assert found["median"] == {"a": 2.0, "b": 3.0}
+    assert "TooLong" in found["failed"]["hangs"]
+    assert "ZeroDivisionError" in found["failed"]["breaks"]
 
 
 def test_parts_without_time_left_say_so(run, tmp_path) -> None:
