@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Shape(NamedTuple):
-    """What is run; `blocks` are (filters, repeats, stride), `steps` those of an epoch."""
+    """What is run: `blocks` are (filters, repeats, stride), `steps` make an epoch."""
 
     batch: int
     size: int

@@ -112,3 +112,24 @@ def test_parts_without_time_left_say_so(run, tmp_path) -> None:
     run.until = time.monotonic()
     gpu.measure(run, ["gemm"], tmp_path / "gpu.json", {})
     assert run.found == {"gemm": "no time left"}
+
+
+@pytest.mark.parity
+def test_other_frameworks_run_their_parts_on_a_cpu_and_train_alike(
+    run, tmp_path
+) -> None:
+    """The code that waits for a GPU, but for CUDA graphs; needs torch and JAX."""
+    run.peers, run.torch_device = True, "cpu"
+    gpu.measure(run, ["gemm", "train", "resnet"], tmp_path / "gpu.json", {})
+    found = run.found
+    assert found["gemm"]["bfloat16"]["ratio"] > 0
+    reg = found["train"]["reg32"]
+    assert reg["failed"] == {}
+    assert len(reg["us per sample"]) == 4
+    losses = list(reg["losses of the first epoch"].values())
+    assert max(losses) - min(losses) < 1e-4 * max(losses)
+    resnet = found["resnet"]
+    assert resnet["failed"] == {}
+    assert len(resnet["ms"]) == 4
+    for who, values in resnet["losses"].items():
+        assert all(0 < loss < 50 for loss in values), who
