@@ -360,9 +360,12 @@ def guided(name: str, folder: str, seconds: float, record: Record) -> None:
             keep(name, -1, record.board.read()["number"], result, data)
         record.board.count(result.outcome, result.taken, result.grown)
 
+    # How long a file takes is measured here: libFuzzer would also end a run that the
+    # machine has stood still for, with 0 after a second.
+    patience = f"-timeout={int(60 * SECONDS)}"
     atheris.Setup(
         [
-            *(sys.argv[0], f"-max_total_time={int(seconds)}", "-timeout=0"),
+            *(sys.argv[0], f"-max_total_time={int(seconds)}", patience),
             *("-verbosity=0", "-artifact_prefix=" + str(Path(folder, f"{name}-"))),
             str(seeds),
         ],
