@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import train_tables
+from benchmarks import saving, train_tables
 from benchmarks.formatting import (
     label,
     machine_text,
@@ -235,6 +235,7 @@ _RENDER = {
     "kernels": _kernels,
     "eager": _eager,
     "loaded": _loaded,
+    "saving": saving.render,
 }
 
 
@@ -284,6 +285,10 @@ def main(argv: list[str] | None = None) -> None:
             print(f"growth.svg: {_draw(document)}")
     pages = {ROOT / "README.md": train_tables.brief(documents)}
     pages[ROOT / "docs" / "performance.md"] = text
+    files_of_models = [d for d in documents if d["kind"] == "saving"]
+    if files_of_models:
+        text = "\n".join(render(document) for document in files_of_models)
+        pages[ROOT / "docs" / "saving.md"] = text
     for path, content in pages.items():
         done = put(path, content)
         print(f"{path.name}: {'updated' if done else f'no {START} block'}")

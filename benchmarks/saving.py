@@ -113,7 +113,24 @@ def child(python: str, task: str, name: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def render(document: dict[str, Any]) -> str:
+    """Markdown of results/saving.json."""
+    rounds, memory = document["turns"], document["memory"]
+    (peer,) = set(memory) - {"fastnn"}
+    title = (
+        f"### Files of a model of 25 million parameters in {document['folder']}: "
+        f"shortest of {TURNS} in each of {len(rounds)} rounds"
+    )
+    note = (
+        "MiB are what the highest resident size rises by; of saving, beside the model."
+    )
+    parts = [title, "\n".join(table(rounds, peer)), note]
+    return "\n\n".join([*parts, "\n".join(memory_table(memory, peer))])
+
+
 def table(rounds: list[dict[str, Any]], peer: str) -> list[str]:
+    from benchmarks.harness import bootstrap_median
+
     lines = ["| format | save ms | load ms | Keras save | Keras load |"]
     lines += ["|---|---|---|---|---|"]
     for ending in OURS:
@@ -126,7 +143,8 @@ def table(rounds: list[dict[str, Any]], peer: str) -> list[str]:
                 cells.append("")
                 continue
             ratio = [r[peer][ending][what] / r["fastnn"][ending][what] for r in rounds]
-            cells.append(f"x{statistics.median(ratio):.2f}")
+            low, high = bootstrap_median(ratio)
+            cells.append(f"x{statistics.median(ratio):.2f} [{low:.1f}, {high:.1f}]")
         lines.append(f"| .{ending} | {' | '.join(cells)} |")
     return lines
 
@@ -138,28 +156,67 @@ def main() -> None:
     parser.add_argument("--keras", help="a Python that has Keras", default=None)
     parser.add_argument("--backend", default="jax")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="results/saving.json")
     given = parser.parse_args()
     if given.child:
         task, *arguments = given.child
         print(json.dumps({"times": times, "memory": memory}[task](*arguments)))
         return
+    from benchmarks.machine import machine_sheet
+
     python = given.keras or sys.executable
     pairs = [("fastnn", sys.executable), (given.backend, python)]
+    sheet, load_before = machine_sheet(os.cpu_count() or 1), os.getloadavg()[0]
     rounds = [
         {name: child(path, "times", name, given.folder) for name, path in pairs}
         for _ in range(given.rounds)
     ]
-    print("\n".join(table(rounds, given.backend)))
-    print("\n| format | file MiB | save + MiB | load + MiB | Keras save | load |")
-    print("|---|---|---|---|---|---|")
+    grown = {
+        name: {
+            ending: child(path, "memory", name, given.folder, ending)
+            for ending in (OURS if name == "fastnn" else FORMATS)
+        }
+        for name, path in pairs
+    }
+    document = {
+        "kind": "saving",
+        "machine": sheet,
+        "load_before": load_before,
+        "versions": {name: versions(path, name) for name, path in pairs},
+        "folder": given.folder,
+        "quick": given.rounds < 3,
+        "rounds": given.rounds,
+        "turns": rounds,
+        "memory": grown,
+    }
+    print(render(document))
+    if given.output:
+        given.output.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def versions(python: str, name: str) -> dict[str, str]:
+    modules = ["fastnn"] if name == "fastnn" else ["keras", name]
+    script = f"import {', '.join(modules)}, json; print(json.dumps(dict([" + ", ".join(
+        f"({one!r}, {one}.__version__)" for one in modules
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
+    command = [python, "-c", f"{script}])))"]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, check=True, text=True
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def memory_table(grown: dict[str, Any], peer: str) -> list[str]:
+    lines = ["| format | file MiB | save + MiB | load + MiB | Keras save | load |"]
+    lines += ["|---|---|---|---|---|---|"]
     for ending in OURS:
-        cells = []
-        for name, path in pairs:
-            if name == "fastnn" or ending in FORMATS:
-                found = child(path, "memory", name, given.folder, ending)
-                keys = ("file", "save", "load")[name != "fastnn" :]
-                cells += [f"{found[key] / MIB:.0f}" for key in keys]
-        print(f"| .{ending} | {' | '.join(cells)} |")
+        cells = [grown["fastnn"][ending][key] for key in ("file", "save", "load")]
+        if ending in FORMATS:
+            cells += [grown[peer][ending][key] for key in ("save", "load")]
+        lines.append(f"| .{ending} | {' | '.join(f'{n / MIB:.0f}' for n in cells)} |")
+    return lines
 
 
 if __name__ == "__main__":

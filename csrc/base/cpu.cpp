@@ -94,6 +94,7 @@ bool cpu_supports(std::string_view isa) {
       v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (isa == "avx512") return v4;
+  if (isa == "pclmul") return v2 && __builtin_cpu_supports("pclmul");
   if (isa == "avx512bf16") return v4 && __builtin_cpu_supports("avx512bf16");
   return false;
 #else

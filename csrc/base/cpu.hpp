@@ -10,7 +10,7 @@
 namespace fastnn {
 
 // True when the CPU and the operating system can run code of this instruction set
-// ("sse42", "avx2", "avx512", "neon", and "avx512bf16" on top of "avx512").
+// ("sse42", "avx2", "avx512", "neon", "avx512bf16" on top of "avx512", and "pclmul").
 FASTNN_API bool cpu_supports(std::string_view isa);
 
 // Processors this process may use: affinity mask, cut by the cgroup CPU quota.

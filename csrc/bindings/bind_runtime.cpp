@@ -6,6 +6,7 @@
 #include "base/arena.hpp"
 #include "base/buffers.hpp"
 #include "base/cpu.hpp"
+#include "base/crc32.hpp"
 #include "base/error.hpp"
 #include "base/pacer.hpp"
 #include "base/thread_pool.hpp"
@@ -67,14 +68,32 @@ Int64Array permutation(uint64_t seed, uint64_t stream, int64_t n,
   return result;
 }
 
+uint32_t checksum(const py::buffer& data, uint32_t before) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(data.ptr(), &view, PyBUF_SIMPLE) != 0) {
+    throw py::error_already_set();
+  }
+  uint32_t found = 0;
+  {
+    const py::gil_scoped_release release;
+    found = crc32(before, static_cast<const unsigned char*>(view.buf),
+                  static_cast<size_t>(view.len));
+  }
+  PyBuffer_Release(&view);
+  return found;
+}
+
 }  // namespace
 
 void bind_runtime(py::module_& m) {
   m.attr("version") = FASTNN_VERSION;
   m.def("isa", &active_isa, "The instruction set in use.");
   m.def("available_isas", &isa_list, "What FASTNN_ISA may name here, best first.");
-  m.def("cpu_supports", &cpu_supports, py::arg("isa"),
-        "Whether this CPU can run an instruction set, also \"avx512bf16\".");
+  m.def(
+      "cpu_supports", &cpu_supports, py::arg("isa"),
+      "Whether this CPU can run an instruction set, also \"avx512bf16\", \"pclmul\".");
+  m.def("crc32", &checksum, py::arg("data"), py::arg("before") = 0,
+        "CRC-32 of bytes, as zlib.crc32; needs cpu_supports(\"pclmul\").");
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
   m.def("prepare_threads", &prepare_threads, py::arg("threads"),

@@ -13,7 +13,6 @@ import shutil
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 
 from fastnn.errors import ModelFileError
 from fastnn.saving import limits
+from fastnn.saving.checksums import crc32
 from fastnn.saving.windows import CHUNK, Window, read_into, write_all
 
 CONFIG = "config.json"
@@ -242,7 +242,7 @@ class ArchiveWriter:
         """A member from bytes, dated as Keras dates them."""
         checksum = 0
         for part in parts:
-            checksum = zlib.crc32(part, checksum)
+            checksum = crc32(part, checksum)
         size = sum(map(len, parts))
         member = _Member(
             name.encode(), _ORIGIN, checksum, size, self._end, size > _LIMIT

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CRC-32 of a whole from those of its pieces.
+"""CRC-32 of bytes, and of a whole from those of its pieces.
 
-Mark Adler's crc32_combine (https://github.com/madler/zlib), which Python's zlib lacks.
+The second is Mark Adler's crc32_combine (https://github.com/madler/zlib), which the
+zlib of Python lacks.
 """
 
 from __future__ import annotations
 
 import functools
+import zlib
+from collections.abc import Callable
+
+from fastnn import _core
 
 _POLYNOMIAL = 0xEDB88320
+
+# zlib's takes 30 to 45 ms for 100 MB, as long as writing them.
+crc32: Callable[..., int] = _core.crc32 if _core.cpu_supports("pclmul") else zlib.crc32
 
 
 def combined(first: int, second: int, size: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastnn.saving import windows
-from fastnn.saving.checksums import combined
+from fastnn.saving.checksums import combined, crc32
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 255, 65_537])
@@ -18,6 +18,18 @@ def test_two_pieces(size):
     a, b = np.random.default_rng(size).bytes(100), bytes(range(256)) * 257
     b = b[:size]
     assert combined(zlib.crc32(a), zlib.crc32(b), size) == zlib.crc32(a + b)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 63, 64, 65, 4096, 1_000_003])
+def test_one_piece(size):
+    data = np.random.default_rng(size).bytes(size)
+    assert crc32(data) == zlib.crc32(data)
+    for part in (data, memoryview(data)[size // 3 :], bytearray(data)):
+        assert crc32(part, 77) == zlib.crc32(part, 77)
+    numbers = np.frombuffer(data[: size // 4 * 4], "<f4")
+    assert crc32(memoryview(numbers)) == zlib.crc32(numbers)
+    with pytest.raises(TypeError):
+        crc32("text")
 
 
 @pytest.mark.parametrize("seed", range(30))
