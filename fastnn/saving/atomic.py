@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import os
-from _thread import start_new_thread
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-
-_LARGE = 8 << 20  # bytes of a file that takes longer to free than a thread to begin
 
 
 @contextmanager
@@ -31,30 +28,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         synchronize(temporary)
         with suppress(FileNotFoundError):
             os.chmod(temporary, os.stat(path).st_mode & 0o7777)
-        old = _held(path)
-        try:
-            os.replace(temporary, path)
-        finally:
-            _give_up(old)
+        os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
     synchronize(folder)
-
-
-def _held(path: str) -> int | None:
-    """A handle of a large file, whose name is about to go; None for others."""
-    with suppress(OSError):
-        if os.name == "posix" and os.stat(path).st_size >= _LARGE:
-            return os.open(path, os.O_RDONLY)
-    return None
-
-
-def _give_up(handle: int | None) -> None:
-    """Closes it beside this thread: the system frees 100 MB in 12 ms."""
-    if handle is not None:
-        start_new_thread(os.close, (handle,))
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:

@@ -326,13 +326,20 @@ def _watched(function: Callable[[], None], record: Record) -> int:
         if ended:
             return status
         number = record.board.read()["number"]
-        last, waited = number, (waited + step if number == last else 0)
+        goes_on = number != last or _stopped(pid)
+        last, waited = number, (0 if goes_on else waited + step)
         if waited > 6 * SECONDS:  # its own start takes a while
             os.kill(pid, 9)
         polls += 1
         if polls % 250 == 0:
             record.save()
         time.sleep(step)
+
+
+def _stopped(pid: int) -> bool:
+    """Whether a process waits to be continued (SIGSTOP)."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return stat.rpartition(")")[2].split()[0] in "Tt"
 
 
 def guided(name: str, folder: str, seconds: float, record: Record) -> None:
@@ -402,7 +409,9 @@ def main() -> int:
         target = TARGETS[names[0]]()
         data = made(target, given.seed, given.only)
         path = str(Path(tempfile.mkdtemp(), f"m{target.ending}"))
-        print(path, *execute(target, data, path, Watch()), sep="\n")
+        watch = Watch()
+        warm(target, path, watch)
+        print(path, *execute(target, data, path, watch), sep="\n")
         return 0
     summary = []
     for name in names:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,30 +200,6 @@ def test_replacing_keeps_links_and_modes(tmp_path):
     assert (tmp_path / "link.keras").is_symlink()
     assert target.stat().st_mode & 0o777 == 0o640
     assert_same(load_model(target), model)
-
-
-def test_a_large_file_is_given_up_beside_the_save(tmp_path, monkeypatch):
-    """Its handle is closed, in whatever thread; also where the rename fails."""
-    path, handles = tmp_path / "m", Path("/proc/self/fd")
-    before = len(list(handles.iterdir()))
-
-    def closed():
-        end = time.monotonic() + 10
-        while len(list(handles.iterdir())) > before and time.monotonic() < end:
-            time.sleep(0.01)
-        return len(list(handles.iterdir())) == before
-
-    def fail(*args):
-        raise OSError(errno.EIO, "no")
-
-    path.write_bytes(bytes(9 << 20))
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
-        with pytest.raises(OSError, match="no"):
-            atomic.write(path, b"new")
-    assert closed() and path.stat().st_size == 9 << 20
-    atomic.write(path, b"new")
-    assert closed() and path.read_bytes() == b"new"
 
 
 def test_an_exception_leaves_nothing(tmp_path):
