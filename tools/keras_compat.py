@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import warnings
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -112,6 +113,7 @@ def compare(wanted: str, found: str) -> tuple[str, str]:
         return "differs", f"`{found}` for `{wanted}`"
     missing = [n for n in keras if n not in own and n != "**"]
     extra = [n for n in own if n not in keras and n != "**"]
+    optional = [n for n in keras if n in own and keras[n][1] is None is not own[n][1]]
     notes = []
     if missing:
         how = "takes as **kwargs" if "**" in own else "lacks"
@@ -119,14 +121,16 @@ def compare(wanted: str, found: str) -> tuple[str, str]:
     for name in keras.keys() & own.keys():
         if keras[name] != own[name] and name != "**":
             (kind, value), (own_kind, own_value) = keras[name], own[name]
-            if value != own_value and not _spreads(value, own_value):
+            same = value == own_value or _spreads(value, own_value)
+            if not same and name not in optional:
                 notes.append(f"{name}={own_value} for {value}")
             if kind != own_kind:
                 notes.append(f"{name} is {own_kind}")
     shared = [n for n in keras if n in own], [n for n in own if n in keras]
     if shared[0] != shared[1]:
         notes.append(f"order {', '.join(shared[1])}")
-    state = "differs" if notes else "adds" if extra else "same"
+    state = "differs" if notes else "adds" if extra or optional else "same"
+    notes += [f"{name} is optional" for name in optional if name != "**"]
     if extra:
         notes.append(f"adds {', '.join(extra)}")
     return state, "; ".join(sorted(notes))
@@ -160,7 +164,8 @@ def rows() -> list[Row]:
     """One per name of Keras and module that has it."""
     found = []
     for module, name, wanted in recorded():
-        value = _find(module, name)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            value = _find(module, name)  # an old spelling warns
         if value is None:
             found.append(Row(module, name, "absent", reason(module, name)))
         else:

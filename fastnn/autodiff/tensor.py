@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from functools import cache
 from math import copysign
 from typing import Any
@@ -27,7 +28,7 @@ from fastnn.autodiff._launch import scopes_open
 from fastnn.autodiff._protocols import Protocols
 from fastnn.autodiff._tape import apply, state
 from fastnn.autodiff.assignments import Assignments, noted, own_array
-from fastnn.autodiff.initial import from_keras
+from fastnn.autodiff.initial import check_options, first_value
 from fastnn.errors import (
     DTypeError,
     PlanError,
@@ -320,34 +321,39 @@ class Variable(Assignments, Tensor):
     """A tensor whose value can be replaced in place.
 
     Args:
-        initial_value: array-like, Tensor, or a function of no arguments returning one.
-            Keras's arguments `initializer`, `shape`, ... are taken in its place, and
-            TensorFlow's `constraint`.
+        initializer: array-like, Tensor, a function that returns one, or an initializer
+            (or its name) for a `shape`. TensorFlow calls it `initial_value`.
+        shape: for an initializer; a bool is TensorFlow's second argument, `trainable`.
+        dtype: of the variable; that of the value when None (Python floats: `floatx()`).
         trainable: whether tapes record it without being told to.
-        dtype: dtype of the variable; that of the initial value when None (Python
-            floats become `floatx()`).
+        autocast: whether layers with mixed precision read it in 16 bits.
+        aggregation, synchronization, layout: accepted; there is one machine.
         name: shown in `path` and in errors.
+        **kwargs: TensorFlow's `initial_value` and `constraint`.
     """
 
-    autocast = True  # whether layers with mixed precision read it in 16 bits
+    autocast = True
     regularizer = noted("regularizer")
     constraint = noted("constraint")
 
     def __init__(
         self,
-        initial_value: Any = None,
-        trainable: Any = True,
+        initializer: Any = None,
+        shape: Any = None,
         dtype: str | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
         name: str | None = None,
-        **keras: Any,
+        layout: Any = None,
+        **kwargs: Any,
     ) -> None:
-        plain = not isinstance(initial_value, (str, type(None)))
-        if keras or isinstance(trainable, (tuple, list)) or not plain:
-            initial_value, trainable = from_keras(
-                initial_value, trainable, dtype, keras
-            )
-            self.autocast = keras.get("autocast", True)
-        value = initial_value() if callable(initial_value) else initial_value
+        if isinstance(shape, bool):
+            shape, trainable = None, shape
+        self.autocast = autocast
+        check_options(aggregation, synchronization, kwargs)
+        value = first_value(kwargs.get("initial_value", initializer), shape, dtype)
         if isinstance(value, Variable):
             value = value._array  # what it holds now, also while tracing
         with config.device_scoped(config.CPU):  # a device gets it when it reads it
@@ -360,7 +366,7 @@ class Variable(Assignments, Tensor):
         self.name = name or "variable"
         self.path = scoped(self.name)
         self.regularizer = None
-        self.constraint = keras.get("constraint")
+        self.constraint = kwargs.get("constraint")
         _variables[self._id] = self
         tracer = state().tracer
         if tracer is not None:
@@ -440,21 +446,16 @@ class Variable(Assignments, Tensor):
     __repr__ = __str__ = _shown.variable
 
     def __reduce__(self) -> Any:
-        made = self.numpy(), self.trainable, self._dtype, self.name
-        return Variable, made, self.__dict__
+        begun = self.numpy(), None, self._dtype, self.trainable
+        return Variable, (*begun, True, "none", "auto", self.name), self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     def __deepcopy__(self, memo: Any) -> Variable:
-        from copy import deepcopy
-
-        copy = Variable(self.numpy(), self.trainable, self._dtype, self.name)
-        memo[id(self)] = copy
-        copy.path = self.path
-        copy.autocast = self.autocast
-        copy.regularizer = deepcopy(self.regularizer, memo)
-        copy.constraint = deepcopy(self.constraint, memo)
+        _, begun, attributes = self.__reduce__()
+        memo[id(self)] = copy = Variable(*begun)
+        copy.__dict__.update(deepcopy(attributes, memo))
         return copy
 
 

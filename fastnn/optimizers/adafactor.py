@@ -92,7 +92,7 @@ class Adafactor(Optimizer):
             shape, factors = variable.shape, None
             if len(shape) < 2:
                 for _ in range(2):  # Keras's files have something in their places
-                    self._own(Variable(np.int32(0), False, "int32", variable.name))
+                    self._own(np.int32(0), "int32", variable.name)
             else:
                 rows, columns = shape[:-1], (*shape[:-2], shape[-1])
                 like = {"dtype": variable.dtype, "name": variable.name}

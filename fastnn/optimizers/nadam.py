@@ -76,7 +76,8 @@ class Nadam(Optimizer):
         self._velocities: list[Variable] = []
         # Not among `variables`: it follows from the iterations. Files have it, in
         # float32 as Keras does.
-        self._product = Variable(np.float64(1.0), False, "float64", "momentum_product")
+        one, name = np.float64(1.0), "momentum_product"
+        self._product = Variable(one, None, "float64", trainable=False, name=name)
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Makes the slots of each variable."""

@@ -99,12 +99,11 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         self._undecayed_names: str | None = None
         # While gradients accumulate: a bool tensor, True when this step updates.
         self._updates: Tensor | None = None
-        self._iterations = self._own(Variable(np.int64(0), False, "int64", "iteration"))
+        self._iterations = self._own(np.int64(0), "int64", "iteration")
         self._learning_rate: Any = learning_rate
         if not callable(learning_rate):
-            self._learning_rate = self._own(
-                Variable(learning_rate, False, _config.floatx(), "learning_rate")
-            )
+            dtype = _config.floatx()
+            self._learning_rate = self._own(learning_rate, dtype, "learning_rate")
 
     def _check_options(self) -> None:
         name = type(self).__name__
@@ -136,7 +135,8 @@ class Optimizer(UpdatesMixin, ChangesMixin):
 
     # -- state -----------------------------------------------------------------------
 
-    def _own(self, variable: Variable) -> Variable:
+    def _own(self, value: Any, dtype: str | None, name: str | None) -> Variable:
+        variable = Variable(value, None, dtype, trainable=False, name=name)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
@@ -212,7 +212,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
     ) -> Variable:
         """Makes a variable that belongs to the optimizer."""
         values = initializers.get(initializer)(tuple(shape), dtype=dtype)
-        return self._own(Variable(values, False, dtype, name))
+        return self._own(values, dtype, name)
 
     def add_variable_from_reference(
         self,

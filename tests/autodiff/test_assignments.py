@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Variables replaced whole, by slice and by scatter, eagerly and traced, as NumPy."""
 
+import copy
 import itertools
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import GradientTape, Variable, function, ops
+from fastnn import GradientTape, Variable, function, initializers, ops
 from fastnn.autodiff.assignments import IndexedSlices
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError, ShapeError
@@ -176,3 +178,42 @@ def test_a_thread_that_reads_sees_a_whole_value() -> None:
         done.set()
         writer.join()
     assert all(len(found) == 1 and found[0] in (n, 2 * n) for found in seen)
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "trainable"),
+    [
+        (lambda: Variable("zeros", (2,)), [0, 0], True),
+        (lambda: Variable(np.ones(2), None, "int32", False), [1, 1], False),
+        (lambda: Variable([1.0, 2.0], False), [1, 2], False),
+        (lambda: Variable(initial_value=[3.0], trainable=True), [3], True),
+        (lambda: Variable(initializers.Ones, shape=(2,)), [1, 1], True),
+        (lambda: Variable(lambda: np.zeros(3)), [0, 0, 0], True),
+        (lambda: Variable(lambda s, dtype: np.full(s, 5, dtype), (1,)), [5], True),
+    ],
+)
+def test_variables_begin_as_keras_and_tensorflow_say_it(make, value, trainable):
+    """Keras's arguments in Keras's order; TensorFlow's second one is a bool."""
+    made = make()
+    np.testing.assert_array_equal(made.numpy(), value)
+    assert made.trainable is trainable
+    for copied in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert copied.trainable is trainable and copied.dtype == made.dtype
+        assert copied.path == made.path and copied is not made
+        np.testing.assert_array_equal(copied.numpy(), value)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda: Variable(), TypeError, "needs an initial value"),
+        (lambda: Variable("zeros"), ValueError, "needs the shape"),
+        (lambda: Variable(initializers.Ones()), ValueError, "needs the shape"),
+        (lambda: Variable("nought", (1,)), ValueError, "initializer 'nought'"),
+        (lambda: Variable(1.0, color=2), TypeError, "unknown arguments: color"),
+        (lambda: Variable(1.0, aggregation="x"), ValueError, "'mean', 'sum'"),
+    ],
+)
+def test_what_no_variable_can_begin_with(make, error, said):
+    with pytest.raises(error, match=said):
+        make()
