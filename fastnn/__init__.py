@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 
 _MODULES = frozenset(
     """activations backend callbacks classic config constraints datasets dtype_policies
-    initializers keras layers losses metrics mixed_precision models onnx ops optimizers
-    preprocessing random regularizers saving tf tree utils visualization
+    initializers keras layers legacy losses metrics mixed_precision models onnx ops
+    optimizers preprocessing random regularizers saving tf tree utils visualization
     wrappers""".split()
 )
 _NAMES = {

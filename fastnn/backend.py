@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from typing import Any
+
+import numpy as np
 
 from fastnn import _switches, config
 from fastnn._names import clear_session as clear_session
@@ -86,12 +89,40 @@ def is_keras_tensor(x: Any) -> bool:
 # the name of their like in fastnn.ops. Keras 3 has none of them.
 _KERAS_2 = {
     name: name
-    for name in """abs all any argmax argmin cast clip concatenate cos equal exp
-    expand_dims eye flatten greater greater_equal less less_equal log max maximum mean
-    min minimum not_equal one_hot ones ones_like permute_dimensions pow prod relu repeat
-    reshape round shape sigmoid sign sin softmax softplus softsign sqrt square squeeze
-    stack std stop_gradient sum tanh tile transpose var zeros zeros_like""".split()
+    for name in """abs all any argmax argmin binary_crossentropy cast
+    categorical_crossentropy clip concatenate cos cumprod cumsum dot elu equal exp
+    expand_dims eye flatten greater greater_equal hard_sigmoid less less_equal log
+    logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like
+    permute_dimensions pow prod relu repeat reshape round shape sigmoid sign sin softmax
+    softplus softsign sparse_categorical_crossentropy sqrt square squeeze stack std
+    stop_gradient sum tanh tile transpose var zeros zeros_like""".split()
 } | {"flatten": "ravel", "permute_dimensions": "transpose", "pow": "power"}
+# And where the others live.
+_MOVED = {
+    "constant": ("fastnn.ops", "convert_to_tensor"),
+    "random_normal": ("fastnn.random", "normal"),
+    "random_uniform": ("fastnn.random", "uniform"),
+    "truncated_normal": ("fastnn.random", "truncated_normal"),
+    "variable": ("fastnn.autodiff.tensor", "Variable"),
+}
+
+
+def get_value(x: Any) -> Any:
+    """Old spelling of `x.numpy()`: of a variable, a tensor or a number."""
+    warn_renamed("get_value(x)", "x.numpy()")
+    return np.asarray(x)[()]
+
+
+def set_value(x: Any, value: Any) -> None:
+    """Old spelling of `x.assign(value)`."""
+    warn_renamed("set_value(x, value)", "x.assign(value)")
+    x.assign(value)
+
+
+def int_shape(x: Any) -> tuple[int | None, ...]:
+    """Old spelling of `x.shape`."""
+    warn_renamed("int_shape(x)", "x.shape")
+    return tuple(x.shape)
 
 
 def learning_phase_scope(value: int) -> AbstractContextManager[None]:
@@ -123,6 +154,9 @@ def learning_phase() -> int:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        module, moved = _MOVED[name]
+        return getattr(import_module(module), moved)
     if name not in _KERAS_2:
         raise AttributeError(f"module 'fastnn.backend' has no attribute {name!r}")
     from fastnn import ops

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.autodiff.tensor import Variable
-from fastnn.errors import NotBuiltError, ShapeError, warn_renamed
+from fastnn.errors import NotBuiltError, ShapeError
 from fastnn.layers._tracking import tracked, unique
 from fastnn.layers.input_spec import format_shape
 
@@ -36,12 +36,6 @@ class WeightsMixin:
         own.sort(key=lambda variable: not variable.trainable)
         inner = [x for x in held if isinstance(x, WeightsMixin) and x is not self]
         return own, inner
-
-    @property
-    def updates(self) -> list[Any]:
-        """Old: a call that changes state assigns to variables; the list is empty."""
-        warn_renamed("updates", "non_trainable_variables")
-        return []
 
     @property
     def weights(self) -> list[Variable]:

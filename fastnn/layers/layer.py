@@ -17,6 +17,7 @@ from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
 from fastnn.layers import _call, _changes, _masks, _parts, _symbolic
+from fastnn.layers._old_spellings import OldSpellings
 from fastnn.layers._policy import PolicyMixin
 from fastnn.layers._tracking import Untracked, tracked
 from fastnn.layers._weights import WeightsMixin
@@ -43,7 +44,7 @@ def _wrap_build(build: Any) -> Any:
 
 
 @export("keras.layers", "keras")
-class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
+class Layer(PolicyMixin, WeightsMixin, OldSpellings, Operation, _changes.ChangesMixin):
     """Base class: make weights in `build`, compute in `call`.
 
     Layers, variables, metrics and seed generators that are attributes (also inside
@@ -352,7 +353,7 @@ class Layer(PolicyMixin, WeightsMixin, Operation, _changes.ChangesMixin):
             dtype,
             f"layer '{self.name}'",
             lambda: initializers.get(initializer)(shape, dtype=dtype),
-            lambda value: Variable(value, trainable, dtype, name),
+            lambda value: Variable(value, None, dtype, trainable, name=name),
         )
         variable.path = f"{self._path}/{name}"
         variable.autocast = autocast

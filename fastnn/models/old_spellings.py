@@ -23,6 +23,18 @@ class OldSpellings:
             return outputs.argmax(axis=-1)
         return (outputs > 0.5).astype("int32")
 
+    def predict_proba(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Any:
+        """Old spelling of `predict(x)`."""
+        warn_renamed("predict_proba(x)", "predict(x)")
+        return self.predict(x, batch_size, verbose=verbose)  # type: ignore[attr-defined]
+
+    def reset_states(self) -> None:
+        """Old spelling: the states of all recurrent layers are zeros again."""
+        warn_renamed("reset_states()", "reset_state() of each recurrent layer")
+        for layer in self._all_layers()[1:]:  # type: ignore[attr-defined]
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+
     def fit_generator(self, generator: Any, *args: Any, **kwargs: Any) -> Any:
         """Old spelling of `fit` with a generator or a PyDataset.
 
