@@ -187,7 +187,7 @@ def attach(
         home = f"{package}.{name}"
         try:
             import_module(home)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             if error.name != home:
                 raise
             return scan(short).get(name)
@@ -197,3 +197,21 @@ def attach(
         return sorted({*space, *known})
 
     return __getattr__, __dir__, public(short)
+
+
+class _Hints:
+    """The last finder: `from fastnn.layers import Hashing` says why there is none.
+
+    Python asks for a module where a package lacks a name, and hides what the package
+    said of it.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object, target: object = None) -> None:
+        if name.startswith("fastnn."):
+            from fastnn._absent import hint
+
+            hint(name)
+
+
+sys.meta_path.append(_Hints)

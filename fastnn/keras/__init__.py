@@ -15,7 +15,7 @@ from types import ModuleType
 _MODULES = {
     name: f"fastnn.{name}"
     for name in """activations backend callbacks config constraints datasets
-    dtype_policies initializers layers losses metrics mixed_precision models ops
+    dtype_policies initializers layers legacy losses metrics mixed_precision models ops
     optimizers preprocessing random regularizers saving tree utils
     visualization wrappers""".split()
 }
@@ -77,9 +77,12 @@ class _Alias:
 
 
 def _no_module(name: str) -> ModuleNotFoundError:
-    from fastnn._absent import why
+    from fastnn._absent import remark
 
-    return ModuleNotFoundError(f"No module named {name!r}" + why(name), name=name)
+    text = remark(name)
+    # Under another name than asked for, or `from fastnn.keras import x` would hide it.
+    missing = name.replace(__name__, "fastnn", 1) if text else name
+    return ModuleNotFoundError(f"No module named {name!r}{text}", name=missing)
 
 
 # First: the finder of files would load a module of fastnn a second time.

@@ -19,7 +19,7 @@ import pytest
 
 import fastnn
 from fastnn import ops
-from fastnn._absent import REASONS
+from fastnn._absent import DROPPED, REASONS
 from fastnn.ops import _namespaces
 
 # Deliberate differences of names and signatures, each with its reason. None is needed.
@@ -31,17 +31,12 @@ LOW = (
     "keras.backend",
 )
 
-# The modules that every script uses, why names in them may be absent, and what in
-# them has another signature than Keras's.
+# The modules that every script uses, and why names in them may be absent.
 P0 = """keras activations callbacks config constraints initializers layers losses
     metrics models optimizers optimizers.schedules random regularizers saving tree
     utils""".split()
 WAITING = re.compile("(preprocessing layers are|quantization is) not built yet")
 FOREIGN = re.compile("belongs to another framework")
-OTHER = {
-    "keras.Variable": "is tf.Variable as well: the initial value comes first, the rest "
-    "of Keras's arguments are taken by name (shape in second place, too)",
-}
 
 UNKNOWN = "?"  # newer than the Keras whose signatures were recorded
 ROWS = [row for row in keras_compat.recorded() if row[0] in LOW]
@@ -111,8 +106,7 @@ def test_p0_modules_are_whole_but_for_named_gaps(compared) -> None:
     for row in absent:
         print(f"{row.module}.{row.name}: {row.text}")
         assert WAITING.match(row.text) or FOREIGN.search(row.text)
-    differs = {f"{row.module}.{row.name}" for row in rows if row.state == "differs"}
-    assert differs == OTHER.keys()
+    assert [f"{r.module}.{r.name}" for r in rows if r.state == "differs"] == []
 
 
 def test_every_reason_is_of_something_absent(compared) -> None:
@@ -137,6 +131,7 @@ def test_every_reason_is_of_something_absent(compared) -> None:
         ("(a, b=1)", "(a, **kwargs)", "differs", "takes as **kwargs b"),
         ("(a, b)", "(b, a)", "differs", "order b, a"),
         ("(a, b=1)", "(a, *, b=1)", "differs", "b is keyword"),
+        ("(a, b=1)", "(a=None, b=1)", "adds", "a is optional"),
         ("?", "(a)", "same", ""),
         ("(*args, **kwargs)", "(a)", "same", ""),
     ],
@@ -181,14 +176,46 @@ def test_so_does_the_error_of_an_import():
         ModuleNotFoundError, match=r"keras\.applications'.*ONNX"
     ) as caught:
         import_module("fastnn.keras.applications")
-    assert caught.value.name == "fastnn.keras.applications"
+    assert caught.value.name == "fastnn.applications"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("from fastnn.keras.layers import StringLookup", "Keras has: preprocessing"),
+        ("from fastnn.keras import applications", "Keras has: networks.*ONNX"),
+        ("from fastnn.keras.layers import Conv2DD", r"Did you mean 'Conv2D'\?$"),
+        ("from fastnn.keras import layer", r"Did you mean 'layers'\?$"),
+        ("from fastnn.keras.utils import np_utils", "3 dropped.*to_categorical"),
+        ("from fastnn.keras.utils.np_utils import to_categorical", "3 dropped"),
+        ("from fastnn.keras.layers.core import Dense", "names of keras.layers"),
+        ("from fastnn.keras.preprocessing.text import Tokenizer", "pad_sequences"),
+        (
+            "from fastnn.keras.preprocessing.image import ImageDataGenerator",
+            "image_dataset_from_directory",
+        ),
+        ("from fastnn.keras.layers import nothing", "cannot import name 'nothing'"),
+    ],
+)
+def test_so_does_the_error_of_a_name_imported_from_a_package(line, said):
+    """Python asks for a module of that name, and hides what `__getattr__` said."""
+    with pytest.raises(ImportError, match=said):
+        exec(line)
+
+
+def test_no_name_that_keras_dropped_is_there_or_in_keras():
+    names = {f"{module}.{name}" for module, name, _ in keras_compat.recorded()}
+    assert not names & DROPPED.keys()
+    for path in DROPPED:
+        module, _, name = path.replace("keras", "fastnn", 1).rpartition(".")
+        assert not hasattr(import_module(module), name)
 
 
 def test_what_an_error_names_instead_is_there():
     words = {
         word
-        for absent in REASONS.values()
-        for word in re.findall(r"\b[a-z]+(?:\.\w+)+", absent.instead)
+        for instead in [*(a.instead for a in REASONS.values()), *DROPPED.values()]
+        for word in re.findall(r"\b[a-z]+(?:\.\w+)+", instead)
     }
     assert "layers.Rescaling" in words
     for word in words:
