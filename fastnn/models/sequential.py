@@ -55,7 +55,7 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._symbols = Symbols()
         self._output_shape: Shape | None = None
-        self._declared = True  # whether the input's shape was said, not seen
+        self._declared = True  # whether an Input says the shape, or the build
         if isinstance(layers, Layer):
             raise TypeError(
                 f"[Sequential] expected a list of layers, received {layers!r}."
@@ -157,7 +157,7 @@ class Sequential(Model):
         self._output_shape = source.batch_shape
         self._build_shape = source.batch_shape
         if self._declared or source.batch_shape[-1] == 1:
-            spec = InputSpec(shape=source.batch_shape, allow_last_axis_squeeze=True)
+            spec = _spec_of(source.batch_shape)
         else:
             spec = InputSpec(ndim=len(source.batch_shape))
         self.input_spec = spec
@@ -223,10 +223,11 @@ class Sequential(Model):
                 f"[Sequential.build] '{self.name}' has no layers: add one first."
             )
         if self.built:
-            check_shape(self, self.input_spec, input_shape)
+            check_shape(self, _spec_of(self.input_shape), input_shape)
             return
         shape = tuple(input_shape)
         first = self._layers[0]
+        self._declared = isinstance(first, InputLayer)
         if isinstance(first, InputLayer):
             check_shape(self, self.input_spec, shape)
             shape, source = first.batch_shape, first
@@ -254,7 +255,6 @@ class Sequential(Model):
         if not self.layers:
             self.built = True  # an empty stack is the identity
             return
-        self._declared = isinstance(self._layers[0], InputLayer)
         super()._build_for(args, kwargs)
         self._build_shape = self._layers[0].batch_shape
 
@@ -372,9 +372,7 @@ class Sequential(Model):
             return self._conform_x(arrays[0], where)
         if not self._layers or not isinstance(self._layers[0], InputLayer):
             return x
-        fixed = self.input_shape[0] is not None  # the size of batches, not of the data
-        shape = (None, *x.shape[1:]) if fixed else x.shape
-        check_shape(self, self.input_spec, shape, where=where)
+        check_shape(self, self.input_spec, x.shape, where=where)
         rank, wanted = x.ndim, len(self.input_shape)
         if rank == wanted:
             return x
@@ -387,7 +385,6 @@ class Sequential(Model):
 
     def _ensure_built(self, x: Any) -> None:
         if not self.built:
-            self._declared = not self.layers or isinstance(self._layers[0], InputLayer)
             self.build((None, *x.shape[1:]))
 
     # -- config ----------------------------------------------------------------------
@@ -397,7 +394,11 @@ class Sequential(Model):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": dtype_policies.serialize(self.dtype_policy),
-            "layers": [serialize_keras_object(layer) for layer in self._layers],
+            # Without an input that nobody declared: its sizes are those of the build.
+            "layers": [
+                serialize_keras_object(layer)
+                for layer in (self._layers if self._declared else self.layers)
+            ],
         }
         if self.built and self._layers:
             config["build_input_shape"] = self._layers[0].batch_shape
@@ -453,6 +454,11 @@ class Symbols:
                 output = by_rule(layer, found[-1])
             found.append(record(layer, (found[-1],), {}, output))
         return found
+
+
+def _spec_of(shape: Shape) -> InputSpec:
+    """These sizes, and any batch, as in Keras."""
+    return InputSpec(shape=(None, *shape[1:]), allow_last_axis_squeeze=True)
 
 
 def _declaring(layer: Any) -> Any:

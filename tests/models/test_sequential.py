@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastnn import layers, ops
+from fastnn import layers, models, ops
 from fastnn.errors import NotBuiltError, ShapeError
 from fastnn.models import Model, Sequential
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
@@ -371,6 +371,40 @@ class _Rows(layers.Layer):
 
     def compute_output_shape(self, shape):
         return (shape[0], shape[1] * shape[2], 1)
+
+
+@pytest.mark.parametrize("how", ["built", "called", "loaded", "a batch of 4"])
+def test_sizes_that_no_input_declares_may_change(how, tmp_path):
+    """As in Keras 3.15: the layers decide what fits."""
+    model = Sequential(
+        [
+            layers.Conv2D(2, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, name="last"),
+        ]
+    )
+    if how in ("called", "loaded"):
+        model(np.zeros((2, 8, 8, 3), "float32"))
+    else:
+        model.build((4 if how == "a batch of 4" else None, 8, 8, 3))
+    if how == "loaded":
+        model.save(tmp_path / "m.keras")
+        model = models.load_model(tmp_path / "m.keras")
+    assert model.input_shape[1:] == (8, 8, 3)
+    for shape in ((3, 10, 9, 3), (1, 8, 8, 3)):
+        x = np.ones(shape, "float32")
+        assert model(x).shape == (shape[0], 3)
+        assert model.predict(x, verbose=0).shape == (shape[0], 3)
+    with pytest.raises(ShapeError, match="last axis"):
+        model(np.zeros((3, 8, 8, 2), "float32"))
+    with pytest.raises(ShapeError, match="rank 4"):
+        model(np.zeros((3, 8, 8), "float32"))
+
+
+def test_a_declared_batch_size_holds_for_no_call():
+    model = Sequential([layers.Input(batch_shape=(4, 6)), layers.Dense(3)])
+    assert model.input_shape == (4, 6)
+    assert model(np.zeros((5, 6), "float32")).shape == (5, 3)
 
 
 def test_a_second_size_runs_where_a_rule_of_shapes_wants_sizes():
