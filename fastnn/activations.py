@@ -261,11 +261,16 @@ _TABLE = exported(_MODULE)
 
 
 def serialize(activation: Any) -> str | dict[str, Any]:
-    """The name of an activation of this module, else its config dict."""
+    """The name of an activation of this module or its like in fastnn.ops (`ops.relu`),
+    else the config dict.
+    """
     if isinstance(activation, FunctionType):
         module, name = exported_name(activation) or ("", "")
         if module == _MODULE:
             return name
+    name = getattr(activation, "__name__", "")
+    if name in _TABLE and getattr(ops, name, None) is activation:
+        return name
     return serialize_keras_object(activation)
 
 

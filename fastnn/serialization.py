@@ -29,6 +29,7 @@ from fastnn._registry import suggest as suggest
 from fastnn.errors import SerializationError
 
 _PLAIN_TYPES = (str, int, float, bool)
+_COMPILED = "cython_function_or_method"  # the type of functions of fastnn.ops
 
 # tag -> (type, encode, decode), for values such as tensors that live on higher floors
 _codecs: dict[str, tuple[type, Callable[..., Any], Callable[..., Any]]] = {}
@@ -101,7 +102,7 @@ def serialize_keras_object(obj: Any) -> Any:
     special = _serialize_value(obj)
     if special is not None:
         return special
-    if isinstance(obj, FunctionType):
+    if isinstance(obj, FunctionType) or type(obj).__name__ == _COMPILED:
         return _serialize_function(obj)
     return _serialize_object(obj)
 
@@ -347,7 +348,8 @@ def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
             f"[deserialize_keras_object] a function's config is its name, got {name!r}."
         )
     found = get_registered_object(name, module_objects=table)
-    return find_exported(config.get("module"), name) if found is None else found
+    found = find_exported(config.get("module"), name) if found is None else found
+    return find_exported("keras.ops", name) if found is None else found
 
 
 def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:

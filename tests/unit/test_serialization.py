@@ -12,8 +12,11 @@ from fastnn import (
     activations,
     constraints,
     initializers,
+    layers,
     losses,
     metrics,
+    models,
+    ops,
     optimizers,
     regularizers,
 )
@@ -293,3 +296,19 @@ def test_seeds_repeat():
     for wrong in (-1, 2**32, 1.5, True):
         with pytest.raises(ValueError, match="set_random_seed"):
             fastnn.utils.set_random_seed(wrong)
+
+
+@pytest.mark.parametrize("name", ["relu", "exp", "softmax", "sin"])
+def test_functions_of_ops_are_saved_by_name(name, tmp_path):
+    """`activation=tf.nn.relu` is the activation; others are looked up in ops."""
+    dense = layers.Dense(2, activation=getattr(ops, name))
+    config = dense.get_config()["activation"]
+    if name in ("relu", "softmax"):
+        assert config == name
+    else:
+        assert (config["class_name"], config["config"]) == ("function", name)
+    model = models.Sequential([layers.Input((3,)), dense])
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    np.testing.assert_array_equal(again(x), model(x))
