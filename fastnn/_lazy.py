@@ -161,6 +161,14 @@ def public(package: str) -> list[str]:
     return sorted(n for n, home in known if home != f"fastnn.{package}.{n}")
 
 
+def public_function(package: str, name: str) -> Any:
+    """A function of a package's `__all__`, or None."""
+    home = homes(f"keras.{package}").get(name)
+    if home is None or home == f"fastnn.{package}.{name}":
+        return None
+    return getattr(load_module(home), name)
+
+
 def attach(
     package: str, dress: Callable[[Any, str], Any] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

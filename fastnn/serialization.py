@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _lazy
 from fastnn._registry import CustomObjectScope as CustomObjectScope
 from fastnn._registry import custom_object_scope as custom_object_scope
 from fastnn._registry import export as export
@@ -349,7 +350,7 @@ def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
         )
     found = get_registered_object(name, module_objects=table)
     found = find_exported(config.get("module"), name) if found is None else found
-    return find_exported("keras.ops", name) if found is None else found
+    return _lazy.public_function("ops", name) if found is None else found
 
 
 def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
