@@ -30,6 +30,7 @@ from fastnn._registry import suggest as suggest
 from fastnn.errors import SerializationError
 
 _PLAIN_TYPES = (str, int, float, bool)
+_LOOKUPS = ("deserialize", "get", "serialize", "schedules")
 _COMPILED = "cython_function_or_method"  # the type of functions of fastnn.ops
 
 # tag -> (type, encode, decode), for values such as tensors that live on higher floors
@@ -435,9 +436,10 @@ def resolve(identifier: Any, table: Mapping[str, Any], kind: str) -> Any:
     if isinstance(identifier, str):
         found = get_registered_object(identifier, module_objects=table)
         if found is None:
+            known = sorted(n for n in table if n.islower() and n not in _LOOKUPS)
             raise ValueError(
                 f"[{kind}] unknown {kind} {identifier!r}."
-                f"{suggest(identifier, table)} Known names: {', '.join(sorted(table))}."
+                f"{suggest(identifier, table)} Known names: {', '.join(known)}."
             )
     elif isinstance(identifier, dict):
         found = deserialize_keras_object(identifier, module_objects=table)

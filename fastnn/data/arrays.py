@@ -119,10 +119,14 @@ def to_array(value: Any, what: str, where: str) -> np.ndarray:
 def _conversion_hint(array: np.ndarray, value: Any) -> str:
     if hasattr(value, "toarray"):
         return " A sparse matrix becomes an array by x.toarray()."
-    if array.dtype.kind == "O":
-        return " Convert it, for example by x.astype('float32')."
-    if array.dtype.kind in "US":
-        return " Encode text as numbers first."
+    if array.dtype.kind in "OUS":
+        try:
+            array.astype("float32")
+        except (TypeError, ValueError):
+            frame = hasattr(value, "columns")
+            how = ": pandas.get_dummies(x) makes columns of 0 and 1" if frame else ""
+            return f" Encode text as numbers first{how}."
+        return " Convert it by x.astype('float32')."
     return ""
 
 

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from fastnn.layers.layer import Layer
 
 
+_USUAL = ("kernel", "bias", "embeddings", "gamma", "beta", "moving_mean")
+
+
+def no_attribute(layer: Any, name: str) -> str:
+    """Text of the AttributeError of a layer."""
+    text = f"'{type(layer).__name__}' object has no attribute '{name}'"
+    if name in _USUAL and not layer.built:
+        text += ": it has no weights yet; build it, or call it on data, first"
+    return text
+
+
 class WeightsMixin:
     """The half of Layer that lists, reads and writes weights."""
 

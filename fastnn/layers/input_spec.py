@@ -113,12 +113,20 @@ class InputSpec:
         return len(shape) == len(self.shape) - 1 and self.shape[-1] == 1
 
 
+def _conforms(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether sizes of the same number are equal, where both are known."""
+    pairs = zip(shape, wanted, strict=True)
+    return all(a == b or None in (a, b) for a, b in pairs)
+
+
 def _advice(spec: InputSpec, shape: Sequence[int | None]) -> str:
     """A reshape that makes samples with the right number of values fit."""
     if spec.ndim == len(shape) + 1 and spec.shape is None and len(shape) > 1:
         sizes = format_shape((*shape[1:], 1))
         return f" A last axis is missing: write x[..., None], and Input({sizes})."
     wanted = () if spec.shape is None else spec.shape[1:]
+    if wanted and len(shape) == len(wanted) and _conforms(shape, wanted):
+        return " One sample needs an axis for the batch: write x[None]."
     if None in (*wanted, *shape[1:]) or not wanted or tuple(shape[1:]) == wanted:
         return ""
     if prod(shape[1:]) != prod(wanted):  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from fastnn.layers import _call, _changes, _masks, _parts, _symbolic
 from fastnn.layers._old_spellings import OldSpellings
 from fastnn.layers._policy import PolicyMixin
 from fastnn.layers._tracking import Untracked, tracked
-from fastnn.layers._weights import WeightsMixin
+from fastnn.layers._weights import WeightsMixin, no_attribute
 from fastnn.layers.input_spec import check_inputs, format_shape
 from fastnn.saving.allowance import new_weight
 from fastnn.symbolic import configs
@@ -154,9 +154,7 @@ class Layer(PolicyMixin, WeightsMixin, OldSpellings, Operation, _changes.Changes
         found = getattr(type(self), name, None)
         if isinstance(found, property) and found.fget is not None:
             return found.fget(self)  # raised AttributeError; its text says why
-        raise AttributeError(
-            f"'{type(self).__name__}' object has no attribute '{name}'"
-        )
+        raise AttributeError(no_attribute(self, name))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

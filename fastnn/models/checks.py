@@ -70,9 +70,27 @@ def check_targets(
             f"[{where}] y is NaN in row {row[0]}: {loss.name} would make every weight "
             "NaN. Drop such rows, or replace the value."
         )
+    if _kind(loss) in ("binary_crossentropy", "BinaryCrossentropy"):
+        _warn_of_no_probability(loss, y, where)
     classes = output_shape[-1] if len(output_shape) else None
     if _is_sparse(loss) and classes is not None:
         _check_labels(loss, y, int(classes), output_shape, where)
+
+
+def _kind(loss: Any) -> str:
+    return str(getattr(getattr(loss, "fn", type(loss)), "__name__", ""))
+
+
+def _warn_of_no_probability(loss: Any, y: np.ndarray, where: str) -> None:
+    """Labels of -1 and 1, or of 0 and 255, let a cross-entropy fall without end."""
+    if not y.size or (y.min() >= 0 and y.max() <= 1):
+        return
+    row = _first((y < 0) | (y > 1))
+    warn_user(
+        f"[{where}] label {y[row].item()} in row {row[0]} is outside 0..1: {loss.name} "
+        "takes 0 and 1, or probabilities. Write y > 0 for labels of -1 and 1, y / 255 "
+        "for pixels."
+    )
 
 
 def _check_labels(
@@ -146,8 +164,11 @@ def warn_of_nan(logs: dict[str, float], losses: Sequence[float], data: Any) -> N
         return
     arrays = [] if data is None else tree.flatten(data.x)
     floats = [a for a in arrays if getattr(a, "dtype", np.dtype("i8")).kind == "f"]
-    if any(np.isnan(np.sum(a)) and np.isnan(a).any() for a in floats):
+    suspect = [a for a in floats if not np.isfinite(np.sum(a, dtype=np.float64))]
+    if any(np.isnan(a).any() for a in suspect):
         cause = "x holds NaN: drop such rows, or replace the values"
+    elif any(np.isinf(a).any() for a in suspect):
+        cause = "x holds infinity: drop such rows, or clip the values"
     else:
         cause = (
             "x holds no NaN that could be found: scale the inputs to about -1..1, take "

@@ -17,6 +17,10 @@ from fastnn.models.compile_utils import Outputs, is_config, per_output, resolve_
 _ACTIVATED = {"Activation", "Dense", "EinsumDense", "WindowLayer"}
 _HOME = "fastnn.losses.crossentropy"
 _PROBABILITIES = ("sigmoid", "softmax")
+_EXCLUSIVE = (
+    *("categorical_crossentropy", "sparse_categorical_crossentropy"),
+    *("CategoricalCrossentropy", "SparseCategoricalCrossentropy"),
+)
 _NEGATIVE = frozenset(
     """celu elu gelu leaky_relu linear log_sigmoid log_softmax mish selu silu softsign
     tanh tanh_shrink""".split()
@@ -50,6 +54,12 @@ def warn_of_logits(model: Any, loss: Any) -> None:
                 f"[compile] the loss has from_logits=True, but layer '{layer.name}' "
                 f"ends with a {activation}: its outputs are probabilities. Leave "
                 "from_logits=True away, or the activation."
+            )
+        elif activation == "sigmoid" and _kind(one) in _EXCLUSIVE:
+            warn_user(
+                f"[compile] layer '{layer.name}' ends with a sigmoid, but {_kind(one)} "
+                "is for classes that exclude each other: write activation='softmax'; "
+                "for several labels per row, loss='binary_crossentropy'."
             )
         elif not from_logits and activation in _NEGATIVE:
             one_output = getattr(layer, "units", None) == 1

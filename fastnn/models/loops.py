@@ -103,6 +103,11 @@ def validation_parts(validation_data: Any) -> tuple[Any, Any, Any]:
                 f"received {len(validation_data)} items."
             )
         return unpack_x_y_sample_weight(tuple(validation_data))
+    if hasattr(validation_data, "dtype"):
+        raise ValueError(
+            "[fit] validation_data must be (x, y) or (x, y, sample_weight), received "
+            "one array."
+        )
     return validation_data, None, None
 
 

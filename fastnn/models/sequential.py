@@ -58,7 +58,8 @@ class Sequential(Model):
         self._declared = True  # whether an Input says the shape, or the build
         if isinstance(layers, Layer):
             raise TypeError(
-                f"[Sequential] expected a list of layers, received {layers!r}."
+                f"[Sequential] expected a list of layers, received {layers!r}: write "
+                "Sequential([layer, ...])."
             )
         taken: set[str] = set()
         for layer in layers or ():

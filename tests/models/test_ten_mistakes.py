@@ -48,6 +48,31 @@ def two_outputs(loss):
     keras.Model(x, ends).compile("sgd", loss)
 
 
+def two_inputs():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    model = keras.Model([a, b], L.Dense(1)(L.concatenate([a, b])))
+    model.compile("sgd", "mse")
+    return model
+
+
+def embedding():
+    return keras.Sequential(
+        [keras.Input((2,), dtype="int32"), L.Embedding(5, 2), L.Flatten(), L.Dense(1)]
+    )
+
+
+def binary():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    return model
+
+
+def frame(towns):
+    pandas = pytest.importorskip("pandas")
+    numbers = [1.0, 2.0]
+    return pandas.DataFrame({"a": numbers, "town": towns, "c": numbers, "d": numbers})
+
+
 def fit(model, x, y, **kwargs):
     return model.fit(x, y, verbose=0, **kwargs)
 
@@ -59,7 +84,7 @@ MISTAKES = {
     ),
     "one sample without its batch axis": (
         lambda: classifier().predict(X[0], verbose=0),
-        r"expects an input of shape \(None, 4\); received shape \(4,\)",
+        r"received shape \(4,\)\. One sample needs an axis .* write x\[None\]",
     ),
     "no compile": (
         lambda: fit(keras.Sequential([keras.Input((4,)), L.Dense(1)]), X, Y),
@@ -125,6 +150,62 @@ MISTAKES = {
         lambda: classifier("sparse_categorical_cross_entropy"),
         "Did you mean 'sparse_categorical_crossentropy'",
     ),
+    "too few arrays": (
+        lambda: fit(two_inputs(), X, Y),
+        r"expects 2 inputs \(a \(None, 4\), b \(None, 4\)\), received 1\. Give a list",
+    ),
+    "too many arrays": (
+        lambda: fit(regression(), [X, X], Y),
+        r"has one input, received 2 arrays.*np.stack\(arrays\)",
+    ),
+    "an input's name mistyped": (
+        lambda: fit(two_inputs(), {"a": X, "c": X}, Y),
+        "has the inputs a, b; received a dict with a, c: b is missing",
+    ),
+    "weights of a layer that is not built": (
+        lambda: L.Dense(3).kernel,
+        "it has no weights yet; build it, or call it on data",
+    ),
+    "weights into a model that is not built": (
+        lambda: keras.Sequential([L.Dense(3)]).load_weights("none.weights.h5"),
+        "has no weights yet: call it on data, or build it",
+    ),
+    "rows of different lengths": (
+        lambda: fit(classifier(), [[1, 2, 3, 4], [1, 2]], [0, 1]),
+        "a nested list whose rows have different lengths; pad them",
+    ),
+    "numbers kept as text": (
+        lambda: fit(regression(), X.astype(str), Y),
+        r"x must hold numbers.* Convert it by x.astype\('float32'\)",
+    ),
+    "a column of text in a data frame": (
+        lambda: fit(regression(), frame(["x", "y"]), [0, 1]),
+        r"Columns without numbers: town\. Encode text.*pandas.get_dummies",
+    ),
+    "a column of objects in a data frame": (
+        lambda: fit(regression(), frame([1, "2"]), [0, 1]),
+        r"Columns without numbers: town\. Convert it by x.astype\('float32'\)",
+    ),
+    "validation inputs without targets": (
+        lambda: fit(regression(), X, Y, validation_data=X),
+        r"validation_data must be \(x, y\)",
+    ),
+    "a class of callbacks": (
+        lambda: fit(regression(), X, Y, callbacks=[keras.callbacks.EarlyStopping]),
+        r"Make an instance: EarlyStopping\(\)",
+    ),
+    "an index outside an embedding": (
+        lambda: embedding().predict(np.array([[1, 7]]), verbose=0),
+        r"index 7 at position \(0, 1\) is out of range for an axis of size 5",
+    ),
+    "an optimizer's name mistyped": (
+        lambda: regression().compile("adm", "mse"),
+        "Did you mean 'adam'.*Known names: adadelta, adafactor, adagrad, adam, ",
+    ),
+    "layers that are not in a list": (
+        lambda: keras.Sequential(L.Dense(3), L.Dense(1)),
+        r"write Sequential\(\[layer, ...\]\)",
+    ),
     "NumPy on a symbolic tensor": (
         lambda: np.exp(keras.Input((4,))),
         r"Use layers, operators and fastnn.ops \(not NumPy\)",
@@ -138,6 +219,26 @@ WARNED = {
     "inputs that are missing": (
         lambda: fit(regression(), np.where(X > 1, np.nan, X), Y, epochs=3),
         "x holds NaN: drop such rows",
+    ),
+    "inputs that are infinite": (
+        lambda: fit(regression(), np.where(X > 1, np.inf, X), Y, epochs=3),
+        "x holds infinity: drop such rows, or clip the values",
+    ),
+    "sigmoids for classes that exclude each other": (
+        lambda: last("sigmoid", ONE_HOT),
+        r"write activation='softmax'; for several labels .*binary_crossentropy",
+    ),
+    "the same with numbers of classes": (
+        lambda: last("sigmoid", SPARSE),
+        r"write activation='softmax'",
+    ),
+    "labels of -1 and 1": (
+        lambda: fit(binary(), X, np.sign(Y)),
+        r"label -1\.0 in row \d+ is outside 0..1.*Write y > 0",
+    ),
+    "a saved model without weights": (
+        lambda: keras.Sequential([L.Dense(3)]).save("unbuilt.keras"),
+        "is not built: the file will hold no weights",
     ),
     "inputs that were not scaled": (
         lambda: fit(regression(), X * 1e4, Y, epochs=60),
@@ -179,12 +280,14 @@ WARNED = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_an_error_says_what_to_do(name) -> None:
     write, message = MISTAKES[name]
-    with pytest.raises((ValueError, TypeError, RuntimeError), match=message):
+    expected = (ValueError, TypeError, RuntimeError, AttributeError)
+    with pytest.raises(expected, match=message):
         write()
 
 
 @pytest.mark.parametrize("name", WARNED)
-def test_a_warning_says_what_to_do(name) -> None:
+def test_a_warning_says_what_to_do(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     write, message = WARNED[name]
     with pytest.warns(UserWarning, match=message) as caught:
         write()
