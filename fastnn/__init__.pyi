@@ -11,6 +11,7 @@ from fastnn import dtype_policies as dtype_policies
 from fastnn import initializers as initializers
 from fastnn import keras as keras
 from fastnn import layers as layers
+from fastnn import legacy as legacy
 from fastnn import losses as losses
 from fastnn import metrics as metrics
 from fastnn import mixed_precision as mixed_precision
@@ -105,6 +106,7 @@ __all__ = [
     "initializers",
     "keras",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",

@@ -9,6 +9,7 @@ from fastnn import datasets as datasets
 from fastnn import dtype_policies as dtype_policies
 from fastnn import initializers as initializers
 from fastnn import layers as layers
+from fastnn import legacy as legacy
 from fastnn import losses as losses
 from fastnn import metrics as metrics
 from fastnn import mixed_precision as mixed_precision
@@ -77,6 +78,7 @@ __all__ = [
     "dtype_policies",
     "initializers",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",

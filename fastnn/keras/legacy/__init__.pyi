@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+# Written by tools/gen_stubs.py; do not edit.
+from fastnn.legacy import *  # noqa: F403
+from fastnn.legacy import saving as saving
