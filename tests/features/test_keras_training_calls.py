@@ -76,22 +76,12 @@ def test_settings_of_optimizers() -> None:
 # -- 2.5: callbacks, utils, backend, imports -------------------------------------------
 
 
-@pytest.mark.feature("2.5-1", "2.5-2", "2.5-3", "2.5-4", "2.5-5", "2.5-6", "2.5-7")
-def test_callbacks_together(tmp_path: Path) -> None:
-    calls: dict[str, int] = {}
-    hooks = [
-        f"on_{what}_{end}"
-        for what in (
-            "train",
-            "test",
-            "predict",
-            "epoch",
-            "batch",
-            "test_batch",
-            "predict_batch",
-        )
-        for end in ("begin", "end")
-    ]
+STAGES = "train test predict epoch batch test_batch predict_batch".split()
+HOOKS = [f"on_{stage}_{end}" for stage in STAGES for end in ("begin", "end")]
+
+
+def counting(calls: dict[str, int]) -> Any:
+    """A class of callbacks with all hooks, which count their calls."""
 
     def counted(name: str) -> Any:
         def hook(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -99,7 +89,13 @@ def test_callbacks_together(tmp_path: Path) -> None:
 
         return hook
 
-    counter = type("Own", (keras.callbacks.Callback,), {n: counted(n) for n in hooks})
+    return type("Own", (keras.callbacks.Callback,), {n: counted(n) for n in HOOKS})
+
+
+@pytest.mark.feature("2.5-1", "2.5-2", "2.5-3", "2.5-4", "2.5-5", "2.5-6", "2.5-7")
+def test_callbacks_together(tmp_path: Path) -> None:
+    calls: dict[str, int] = {}
+    counter = counting(calls)
     rates: list[float] = []
 
     def halved(epoch: int, lr: float) -> float:
@@ -132,11 +128,11 @@ def test_callbacks_together(tmp_path: Path) -> None:
     assert history.epoch == [0, 1, 2, 3, 4] and stop.stopped_epoch == 4
     assert history.params["epochs"] == 10 and len(history.history["val_loss"]) == 5
     assert rates == pytest.approx([0.01, 0.005, 0.005, 0.005, 0.005])
-    ran = {name: calls.get(name, 0) for name in hooks}
+    ran = {name: calls.get(name, 0) for name in HOOKS}
     assert ran["on_batch_end"] == ran["on_test_batch_end"] == 10
     assert ran["on_test_begin"] == 5 and ran["on_train_end"] == 1
     model.predict(X, callbacks=[counter()], verbose=0)
-    assert all(calls[name] for name in hooks)
+    assert all(calls[name] for name in HOOKS)
     for path in (best, last):
         assert keras.models.load_model(path).predict(X, verbose=0).shape == (64, 1)
     logs = {p.parent.name for p in (tmp_path / "logs").rglob("events.out.tfevents.*")}
