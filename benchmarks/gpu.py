@@ -5,8 +5,8 @@
 
 Checks: every op against its reference, captured programs against single launches,
 losses of 100 steps against the CPU's, memory given back. Then (gpu_speed.py) the
-bandwidth of pointwise ops beside a copy's, a 8192^3 product in bfloat16, training of
-mlp32, reg32 and cnn32 beside torch's compiled steps in CUDA graphs and JAX's scan, a
+bandwidth of pointwise ops beside a copy's, a 8192^3 product in bfloat16, products with
+their epilogue in one call (kept for the backend to choose by), training of mlp32, reg32 and cnn32 beside torch's compiled steps in CUDA graphs and JAX's scan, a
 training step of ResNet-50. A part that fails leaves its error in the results and the
 others run. Writes gpu-NAME.json to the folder (`$OUT`, else benchmarks/results) after
 every part.
@@ -27,7 +27,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fastnn
-from benchmarks.gpu_speed import bandwidth, gemm, limited, problem, resnet, train
+from benchmarks.gpu_speed import (
+    bandwidth,
+    epilogues,
+    gemm,
+    limited,
+    problem,
+    resnet,
+    train,
+)
 from benchmarks.machine import machine_sheet
 from fastnn.backends.cuda import device as devices
 
@@ -36,7 +44,14 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results")
 # Seconds that a part may take; parts after it have what is left.
-LIMITS = {"parity": 120, "graphs": 30, "curves": 40, "memory": 15, "bandwidth": 30}
+LIMITS = {
+    "parity": 120,
+    "graphs": 30,
+    "curves": 40,
+    "memory": 15,
+    "bandwidth": 30,
+    "epilogues": 30,
+}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -184,7 +199,17 @@ def memory(run: Run) -> dict[str, Any]:
 
 PARTS = {
     part.__name__: part
-    for part in (parity, graphs, curves, memory, bandwidth, gemm, train, resnet)
+    for part in (
+        parity,
+        graphs,
+        curves,
+        memory,
+        bandwidth,
+        gemm,
+        epilogues,
+        train,
+        resnet,
+    )
 }
 
 

@@ -7,6 +7,7 @@ of them has a time limit, and what fails leaves its error in the results.
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
 import threading
@@ -19,6 +20,10 @@ import numpy as np
 
 import fastnn
 from fastnn import ops
+from fastnn.backends.cuda import cublaslt, rules
+from fastnn.backends.cuda.launches import dense
+from fastnn.errors import BackendError
+from fastnn.opset import get_op
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,6 +188,64 @@ def gemm(run: Run) -> dict[str, Any]:
         if len(rates) == 2:
             found[dtype]["ratio"] = rates["fastnn"] / rates["cublas"]
     return found
+
+
+def epilogues(run: Run) -> dict[str, Any]:
+    """Products with bias and ReLU: one call of cuBLASLt, or cuBLAS and an own kernel.
+
+    What is faster is kept for later processes of this machine.
+    """
+    sizes = [(32, 300, 784), (128, 300, 784), (512, 512, 512), (4096, 4096, 4096)]
+    times: dict[str, Any] = {}
+    for dtype in ("float32", "bfloat16"):
+        for rows, columns, depth in sizes[:1] if run.small else sizes:
+            for then in cublaslt.EPILOGUES:
+                shape = cublaslt.Shape(dtype, rows, columns, depth, then)
+                seconds = {}
+                for fused in (False, True):
+                    cublaslt.table[shape] = fused
+                    try:
+                        layer = _layer(run, shape)
+                    except BackendError as error:
+                        seconds[fused] = float("inf")
+                        times[f"{shape} refused"] = str(error)
+                        continue
+                    seconds[fused] = run.seconds(lambda layer=layer: layer(16), 5) / 16
+                cublaslt.table[shape] = seconds[True] < 0.98 * seconds[False]
+                times[" ".join(map(str, shape))] = {
+                    "cuBLAS and a kernel, us": 1e6 * seconds[False],
+                    "cuBLASLt, us": 1e6 * seconds[True],
+                }
+    if not run.small:
+        cublaslt.write_table(run.device.architecture)
+    return times
+
+
+def _layer(run: Run, shape: cublaslt.Shape) -> Callable[[int], None]:
+    """A program of one layer; undefined numbers do."""
+    dtype, rows, columns, depth, then = shape
+    kept = []
+
+    def take(nbytes: int) -> int:
+        kept.append(run.device.allocate(nbytes))
+        return kept[-1].address
+
+    size = 4 if dtype == "float32" else 2
+    sizes = ((rows, depth), (depth, columns), (columns,), (rows, columns))
+    places = [take(size * math.prod(s)) for s in sizes]
+    *ins, out = (dense(at, dtype, s) for at, s in zip(places, sizes, strict=True))
+    call = rules.Call(get_op("linear"), tuple(ins), (out,), (then, 1.0), take, take0)
+    program = run.device.program(rules.tasks(call))
+
+    def layer(steps: int, _kept: Any = kept) -> None:
+        program(steps)
+
+    return layer
+
+
+def take0() -> int:
+    """Products check no indices."""
+    raise AssertionError
 
 
 def steady(epochs: Callable[[int], Any], count: tuple[int, int] = EPOCHS) -> float:

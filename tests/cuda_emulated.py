@@ -175,6 +175,8 @@ class EmulatedDevice:
         """Executes one task."""
         if isinstance(task, Product):
             multiply(library_call(task))
+            if task.bias is not None:
+                follow(task)
             return
         arguments = task.arguments()
         self._functions[task.symbol](
@@ -205,6 +207,14 @@ def multiply(gemm: Gemm) -> None:
         wide = np.float64 if gemm.compute == COMPUTE_64F else np.float32
         to = matrix(c, i, gemm.rows, gemm.columns)
         to[...] = np.matmul(a.astype(wide), b.astype(wide)).astype(to.dtype)
+
+
+def follow(product: Product) -> None:
+    """What cuBLASLt does after the sum, here on what it has rounded."""
+    y = view(product.c)
+    assert product.bias is not None
+    z = y.astype("float32") + view(product.bias).astype("float32")
+    y[...] = np.maximum(z, 0) if product.then == "relu" else z
 
 
 def matrix(factor: Factor, index: int, rows: int, columns: int) -> np.ndarray:

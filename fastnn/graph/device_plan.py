@@ -246,6 +246,7 @@ class DevicePlan:
             if isinstance(task, Launch):
                 lines.append(f"{i:4d} {task.body} <<<{task.blocks}, {task.threads}>>>")
             else:
-                shapes = " ".join(str(o.shape) for o in task)
-                lines.append(f"{i:4d} product {shapes}")
+                shapes = " ".join(str(o.shape) for o in task[:3])
+                after = "" if task.bias is None else f" + bias, {task.then}"
+                lines.append(f"{i:4d} product {shapes}{after}")
         return "".join(f"{line}\n" for line in lines)

@@ -12,6 +12,7 @@ import pytest
 from cuda_emulated import EmulatedDevice
 
 from fastnn import config
+from fastnn.backends.cuda import cublaslt
 from fastnn.backends.cuda import device as devices
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -23,6 +24,7 @@ def run(monkeypatch):
     device = EmulatedDevice()
     monkeypatch.setattr(devices, "device", lambda index: device)
     monkeypatch.setattr(devices, "opened", lambda: [device])
+    monkeypatch.setattr(cublaslt, "table", {})
     # The policy that a part puts back was set: floatx() has no say any more.
     monkeypatch.setattr(config, "_dtype_policy", config._dtype_policy)
     made = gpu.Run(device, time.monotonic() + 6000, small=True, peers=False)
@@ -44,6 +46,7 @@ def test_every_part_gives_a_result(run, tmp_path) -> None:
     assert found["train"]["reg32"]["us per sample"]["fastnn"] > 0
     assert found["resnet"]["ms"]["fastnn"] > 0
     assert found["bandwidth"]["of the copy"]["chain of four"] > 0
+    assert len(found["epilogues"]) == 4
     for part in (found["train"]["reg32"], found["resnet"]):
         assert part["failed"] == {}
     assert written["TF32"]["fastnn"] == "highest"

@@ -71,7 +71,7 @@ def library_call(product: Product, tf32: bool = False) -> Gemm:
         tf32: whether float32 factors may be rounded to 10 bits of mantissa, which is
             what tensor cores take.
     """
-    a, b, c = product
+    a, b, c = product[:3]
     result = factor(c)
     assert not result.transposed, c
     compute = COMPUTE_64F if c.dtype == "float64" else COMPUTE_32F

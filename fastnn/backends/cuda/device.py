@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
+from fastnn.backends.cuda import cublaslt
 from fastnn.backends.cuda.compiler import (
     Compiler,
     built_with_the_package,
@@ -108,11 +109,14 @@ class CudaDevice:
         self._device = cupy.cuda.Device(index)
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
         architecture = f"sm_{self._device.compute_capability}"
+        self.architecture = architecture
+        cublaslt.read_table(architecture)
         self._compiler = Compiler(
             cupy.cuda.nvrtc, architecture, cache_folder(), built_with_the_package()
         )
         with self._device:
             self._stream = self._new_stream()
+        self._lt: cublaslt.Library | None = None
         self._copies: Any = None  # a stream for data that are sent beside the work
 
     # -- memory ----------------------------------------------------------------------
@@ -291,6 +295,8 @@ class CudaDevice:
         """A call of cuBLAS; the handle is the thread's, on its current stream."""
         cublas, handle = self._cupy.cuda.cublas, self._cupy.cuda.device
         rounded = config.float32_matmul_precision() == "high"
+        if product.bias is not None:
+            return self._fused(cublaslt.fused_call(product, tf32=rounded))
         call = library_call(product, tf32=rounded)
         scale = np.float64 if call.compute == COMPUTE_64F else np.float32
         one, zero = np.ones((), scale), np.zeros((), scale)
@@ -310,6 +316,18 @@ class CudaDevice:
             multiply(handle.get_cublas_handle(), *factors, *last)
 
         return run
+
+    def _fused(self, call: cublaslt.Fused) -> Call:
+        """A call of cuBLASLt on the current stream."""
+        cuda = self._cupy.cuda
+        if self._lt is None:
+            cuda.device.get_cublas_handle()  # loads the library
+            version = cuda.runtime.runtimeGetVersion() // 1000
+            self._workspace = self.allocate(cublaslt.WORKSPACE)
+            lib = cublaslt.load(version)
+            self._lt = cublaslt.Library(lib, self._workspace.address)
+        multiply = self._lt.prepare(call)
+        return lambda: multiply(cuda.get_current_stream().ptr)
 
 
 class Captured:

@@ -190,11 +190,18 @@ class Launch(NamedTuple):
 
 
 class Product(NamedTuple):
-    """c = a b, batched over the leading axes; for a library of matrix products."""
+    """c = a b, batched over the leading axes; for a library of matrix products.
+
+    Attributes:
+        bias: None, or what is added to each row of one matrix; cuBLASLt only.
+        then: what is applied to the sum: "linear" or "relu".
+    """
 
     a: Operand
     b: Operand
     c: Operand
+    bias: Operand | None = None
+    then: str = "linear"
 
 
 Task = Launch | Product
@@ -209,7 +216,9 @@ def placed(task: Task, base: int) -> Task:
         return operand._replace(address=operand.address - RELATIVE + base)
 
     if isinstance(task, Product):
-        return Product(*map(moved, task))
+        bias = None if task.bias is None else moved(task.bias)
+        a, b, c = map(moved, task[:3])
+        return Product(a, b, c, bias, task.then)
     return task._replace(
         ins=tuple(map(moved, task.ins)), outs=tuple(map(moved, task.outs))
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from fastnn.backends.cuda import cublaslt
 from fastnn.backends.cuda.cublas import form
 from fastnn.backends.cuda.launches import Launch, Operand, Product, Task, dense
 from fastnn.backends.cuda.rules import MAX_BLOCKS, THREADS, blocks_for, rule
@@ -60,7 +61,8 @@ def _by_library(a: Operand, b: Operand, c: Operand, scratch: Scratch) -> list[Ta
         x._replace(shape=h.shape + x.shape[-2:], strides=h.strides + x.strides[-2:])
         for x, h in zip((*factors, c), heads, strict=True)
     ]
-    return [*made, Product(*flat)]
+    left, right, to = flat
+    return [*made, Product(left, right, to)]
 
 
 def head(x: Operand) -> Operand:
@@ -104,8 +106,15 @@ def matmul(call: Call) -> list[Task]:
 
 @rule("linear")
 def linear(call: Call) -> list[Task]:
-    """The product, then bias and activation."""
+    """The product, then bias and activation; or both by the library."""
     x, w, bias = call.ins
+    y = call.outs[0]
+    rows, columns = y.shape[-2:]
+    shape = cublaslt.Shape(y.dtype, rows, columns, x.shape[-1], call.attrs[0])
+    if len(y.shape) == 2 and bias.strides == (1,) and cublaslt.takes(shape):
+        *copies, last = product(x, w, y, call.scratch)
+        assert isinstance(last, Product)
+        return [*copies, last._replace(bias=bias, then=call.attrs[0])]
     z = wide(call.outs[0], call.scratch)
     row, numbers = activation_row(*call.attrs)
     return [
