@@ -198,7 +198,7 @@ def epilogues(run: Run) -> dict[str, Any]:
     sizes = [(32, 300, 784), (128, 300, 784), (512, 512, 512), (4096, 4096, 4096)]
     times: dict[str, Any] = {}
     for dtype in ("float32", "bfloat16"):
-        for rows, columns, depth in sizes[:1] if run.small else sizes:
+        for rows, columns, depth in [(4, 3, 5)] if run.small else sizes:
             for then in cublaslt.EPILOGUES:
                 shape = cublaslt.Shape(dtype, rows, columns, depth, then)
                 seconds = {}
