@@ -49,3 +49,41 @@ def test_writes_in_any_order(seed, tmp_path, monkeypatch):
         assert window.checksum() == (zlib.crc32(data), len(data))
     finally:
         os.close(handle)
+
+
+@pytest.mark.parametrize("size", [0, 5, 999, 1000, 3999, 4000, 4001, 9000])
+@pytest.mark.parametrize("begin", [0, 3, 4000, 8999, 9500])
+@pytest.mark.parametrize("team", [1, 2, 3, 7])
+def test_read_by_several_threads(size, begin, team, tmp_path, monkeypatch):
+    """As many bytes as there are, wherever the file ends."""
+    monkeypatch.setattr(windows, "PART", 500)
+    monkeypatch.setattr(windows._core, "num_threads", lambda: team)
+    data = np.random.default_rng(team).bytes(9000)
+    (tmp_path / "a").write_bytes(data)
+    handle = os.open(tmp_path / "a", os.O_RDONLY)
+    try:
+        buffer = bytearray(size)
+        count = windows.read_into(handle, memoryview(buffer), begin)
+    finally:
+        os.close(handle)
+    assert count == max(0, min(size, 9000 - begin))
+    assert buffer[:count] == data[begin : begin + count]
+    assert not any(buffer[count:])
+
+
+def test_a_failure_of_any_thread_is_raised(tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "PART", 500)
+    monkeypatch.setattr(windows._core, "num_threads", lambda: 4)
+    read = windows._read
+
+    def fail(handle, view, place):
+        if place >= 3000:
+            raise OSError(5, "no")
+        return read(handle, view, place)
+
+    monkeypatch.setattr(windows, "_read", fail)
+    (tmp_path / "a").write_bytes(bytes(9000))
+    handle = os.open(tmp_path / "a", os.O_RDONLY)
+    with pytest.raises(OSError, match="no"):
+        windows.read_into(handle, memoryview(bytearray(8000)), 0)
+    os.close(handle)
