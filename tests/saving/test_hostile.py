@@ -321,6 +321,76 @@ def test_loading_opens_imports_and_runs_nothing_else(name, members, tmp_path):
     assert (lines[0] == "ModelFileError") == (name != "sound")
 
 
+READS = {
+    "m.keras": "load_model(path)",
+    "m.h5": "load_model(path)",
+    "folder": "load_model(path)",
+    "w.keras": "model.load_weights(path)",
+    "w.weights.h5": "model.load_weights(path)",
+    "w.h5": "model.load_weights(path)",
+    "w.safetensors": "model.load_weights(path)",
+    "w.npz": "model.load_weights(path)",
+    "w.weights.json": "model.load_weights(path)",
+    "a.safetensors": "load_arrays(path)",
+    "a.npz": "load_arrays(path)",
+    "editor.weights.h5": "KerasFileEditor(path)",
+    "inspect.keras": "describe(path)",
+}
+EACH = """
+import sys, os
+from fastnn import _lazy; _lazy.load_everywhere()
+import difflib
+from fastnn.inspect import describe
+from fastnn.models import load_model
+from fastnn.saving import KerasFileEditor, load_arrays
+model, path, log = load_model(sys.argv[1]), sys.argv[2], []
+def read():
+    {read}
+read()
+allowed = [path] if os.path.isfile(path) else []
+if not allowed or path.endswith("json"):  # what is in the folder, or listed beside
+    beside = path if os.path.isdir(path) else os.path.dirname(path)
+    allowed += [os.path.join(beside, name) for name in os.listdir(beside)]
+opened, watching = set(), True
+def hook(event, args):
+    if not watching:
+        return
+    if event == "open" and not isinstance(args[0], int):
+        opened.add(str(args[0]))
+    elif event == "import" or event.partition(".")[0] in ("socket", "subprocess"):
+        log.append((event, str(args)))
+    elif event in ("exec", "compile", "os.system", "os.exec", "os.posix_spawn"):
+        log.append((event, str(args)[:200]))
+sys.addaudithook(hook)
+read()
+watching = False
+print(sorted(opened - set(allowed)), log, bool(opened))
+"""
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reading_any_format_opens_nothing_but_it(name, model, tmp_path):
+    sound, path = tmp_path / "sound" / "m.keras", tmp_path / "m" / name
+    sound.parent.mkdir(), path.parent.mkdir()
+    model.save(sound)
+    if name == "folder":
+        model.save(path, zipped=False)
+    elif name.endswith(".json"):
+        model.save_weights(path, max_shard_size=1e-7)
+    elif name.endswith(("weights.h5", "safetensors", "npz")):
+        model.save_weights(path)
+    else:
+        model.save(path)
+    done = subprocess.run(
+        [sys.executable, "-c", EACH.format(read=READS[name]), str(sound), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[] [] True"
+
+
 def test_no_loader_module_can_run_code():
     """None of them names a tool that would."""
     forbidden = ("pickle", "marshal", "yaml", "importlib", "subprocess", "__import__")
