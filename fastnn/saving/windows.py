@@ -8,17 +8,13 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator
-from threading import Thread
 from typing import Any
 
 import numpy as np
 
-from fastnn import _core
 from fastnn.saving import atomic
 from fastnn.saving.checksums import combined, crc32
 
-PART = 2 << 20  # bytes that are worth a thread, which takes 0.1 ms to begin
-READERS = 4
 CHUNK = 256 << 10  # stays in L2 between reading and checksum: 37 -> 32 ms per 64 MB
 
 
@@ -142,38 +138,7 @@ class Window(io.RawIOBase):
 
 
 def read_into(handle: int, view: memoryview, place: int) -> int:
-    """Fills `view` from a place in a file; returns how many bytes there were.
-
-    Large parts are read by as many threads as kernels use: 96 MiB in memory take 23 ms
-    by one, 14 by two.
-    """
-    team = min(_core.num_threads(), len(view) // PART, READERS)
-    if team < 2:
-        return _read(handle, view, place)
-    share = -(-len(view) // team)
-    counts = [0] * team
-    problems: list[BaseException] = []
-
-    def work(i: int) -> None:
-        begin = i * share
-        try:
-            counts[i] = _read(handle, view[begin : begin + share], place + begin)
-        except BaseException as error:
-            problems.append(error)
-
-    threads = [Thread(target=work, args=(i,)) for i in range(1, team)]
-    for thread in threads:
-        thread.start()
-    work(0)
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise problems[0]
-    whole = next((i for i in range(team) if counts[i] < share), team - 1)
-    return whole * share + counts[whole]
-
-
-def _read(handle: int, view: memoryview, place: int) -> int:
+    """Fills `view` from a place in a file; returns how many bytes there were."""
     done = 0
     while done < len(view):
         count = os.preadv(handle, [view[done:]], place + done)
