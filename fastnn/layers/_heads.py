@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import config, ops
 from fastnn.autodiff.tensor import Tensor
-from fastnn.layers import _parts
+from fastnn.layers import _masks, _parts
 from fastnn.layers.activation import Softmax
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.einsum_dense import EinsumDense
@@ -110,17 +110,23 @@ class Heads(Layer):
         mask = None
         if not alone:
             mask = self._compute_attention_mask(query, value, *masks, causal)
+        gate = getattr(self, "_gate_dense", None)
+        with _masks.hidden(*(x for x in given if _masks.mask_of(x) is not None)):
+            projected = (
+                own._query_dense(query),
+                own._key_dense(key),
+                own._value_dense(value),
+            )
+            opened = None if gate is None else gate(query)
         outputs, attention = own._compute_attention(
-            own._query_dense(query),
-            own._key_dense(key),
-            own._value_dense(value),
+            *projected,
             mask,
             training,
             scores,
             **({"use_causal_mask": True} if alone else {}),
         )
-        if (gate := getattr(self, "_gate_dense", None)) is not None:
-            outputs = ops.multiply(outputs, gate(query))
+        if opened is not None:
+            outputs = ops.multiply(outputs, opened)
         outputs = own._output_dense(outputs)
         return (outputs, attention) if scores else outputs
 

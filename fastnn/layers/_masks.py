@@ -8,6 +8,8 @@ when it names that argument, and `compute_mask` says which mask the outputs have
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops, tree
@@ -28,6 +30,19 @@ def mask_of(tensor: Any) -> Any:
 def put(tensor: Any, mask: Any) -> None:
     """Lets a tensor carry a mask."""
     tensor._keras_mask = mask
+
+
+@contextmanager
+def hidden(*tensors: Any) -> Iterator[None]:
+    """Lets tensors carry no masks meanwhile: for inner layers of one that uses them."""
+    masks = [mask_of(tensor) for tensor in tensors]
+    try:
+        for tensor in tensors:
+            put(tensor, None)
+        yield
+    finally:
+        for tensor, mask in zip(tensors, masks, strict=True):
+            put(tensor, mask)
 
 
 def attach(tensors: Any, masks: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from fastnn import ops
 from fastnn._registry import export
 from fastnn.errors import ShapeError
-from fastnn.layers import _parts
+from fastnn.layers import _masks, _parts
 from fastnn.layers.input_spec import format_shape
 from fastnn.layers.layer import Layer
 
@@ -80,10 +80,20 @@ class Merge(Layer):
     def call(self, inputs: Any) -> Any:
         self._check_inputs(inputs)
         rank = max(len(x.shape) for x in inputs)
-        return self._merged([_with_rank(x, rank) for x in inputs])
+        wide = [_with_rank(x, rank) for x in inputs]
+        masks = [_masks.mask_of(x) for x in inputs]
+        if all(mask is None for mask in masks):
+            return self._merged(wide)
+        spread = [m if m is None else ops.expand_dims(m, -1) for m in masks]
+        wide_masks = [m if m is None else _with_rank(m, rank) for m in spread]
+        return self._merged_counting(wide, wide_masks)
 
     def _merged(self, inputs: list[Any]) -> Any:
         return reduce(type(self)._merge, inputs)
+
+    def _merged_counting(self, inputs: list[Any], masks: list[Any]) -> Any:
+        """What is merged of inputs with masks, which have an axis for the features."""
+        return self._merged(inputs)
 
     def compute_output_shape(self, input_shape: Shapes) -> Shape:
         self._check_shapes(input_shape)
@@ -134,9 +144,21 @@ class Subtract(Merge):
 
 @export("keras.layers")
 class Multiply(Merge):
-    """The product of a list of tensors, element by element; see `Merge`."""
+    """The product of a list of tensors, element by element; see `Merge`.
+
+    Places that a mask leaves out are no factor; a place that all masks leave out is 0.
+    """
 
     _merge = staticmethod(ops.multiply)
+
+    def _merged_counting(self, inputs: list[Any], masks: list[Any]) -> Any:
+        pairs = zip(inputs, masks, strict=True)
+        result = self._merged(
+            [x if m is None else ops.where(m, x, 1) for x, m in pairs]
+        )
+        if any(mask is None for mask in masks):
+            return result
+        return ops.where(reduce(ops.logical_or, masks), result, 0)
 
 
 @export("keras.layers")
@@ -149,15 +171,30 @@ class Average(Merge):
         return ops.divide(super()._merged(inputs), len(inputs))
 
 
+class Extremum(Merge):
+    """Of each pair, a place that a mask leaves out is that of the other."""
+
+    def _merged_counting(self, inputs: list[Any], masks: list[Any]) -> Any:
+        result, counts = inputs[0], masks[0]
+        for x, mask in zip(inputs[1:], masks[1:], strict=True):
+            other = x if mask is None else ops.where(mask, x, result)
+            if counts is not None:
+                result = ops.where(counts, result, other)
+            both = mask is not None and counts is not None
+            counts = ops.logical_or(counts, mask) if both else None
+            result = type(self)._merge(result, other)
+        return result
+
+
 @export("keras.layers")
-class Maximum(Merge):
+class Maximum(Extremum):
     """The largest of the elements at each place of a list of tensors; see `Merge`."""
 
     _merge = staticmethod(ops.maximum)
 
 
 @export("keras.layers")
-class Minimum(Merge):
+class Minimum(Extremum):
     """The smallest of the elements at each place of a list of tensors; see `Merge`."""
 
     _merge = staticmethod(ops.minimum)

@@ -260,6 +260,7 @@ class RMSNormalization(NormalizationLayer):
         super().__init__(**kwargs)
         self._keep_axis(axis)
         self.epsilon = float(epsilon)
+        self.supports_masking = False  # as in Keras: a mask ends here, with a warning
 
     def _axes(self) -> list[int]:
         return sorted(super()._axes())

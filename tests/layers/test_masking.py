@@ -74,6 +74,72 @@ def test_a_layer_that_does_not_know_masks_warns_and_ends_them():
         assert Plain()(x)._keras_mask is None
 
 
+def masked_pair():
+    """Two inputs of three steps, and masks that meet in every way."""
+    x, y = rows(2, 3, 2), rows(2, 3, 2) + 3
+    masks = (
+        np.array([[1, 1, 0], [0, 1, 0]], bool),
+        np.array([[1, 0, 1], [0, 1, 0]], bool),
+    )
+    return x, y, masks
+
+
+def carrying(x, mask):
+    tensor = ops.convert_to_tensor(x)
+    tensor._keras_mask = ops.convert_to_tensor(mask)
+    return tensor
+
+
+def test_a_product_has_only_the_factors_that_count():
+    x, y, (a, b) = masked_pair()
+    got = layers.Multiply()([carrying(x, a), carrying(y, b)])
+    kept = np.where(a[..., None], x, 1) * np.where(b[..., None], y, 1)
+    np.testing.assert_allclose(got, np.where((a | b)[..., None], kept, 0), rtol=1e-6)
+    np.testing.assert_array_equal(mask_of(got), a | b)
+    alone = layers.Multiply()([carrying(x, a), ops.convert_to_tensor(y)])
+    np.testing.assert_allclose(alone, np.where(a[..., None], x, 1) * y, rtol=1e-6)
+    assert alone._keras_mask is None
+
+
+@pytest.mark.parametrize("name", ["Maximum", "Minimum"])
+def test_of_the_largest_only_those_that_count_are_compared(name):
+    x, y, (a, b) = masked_pair()
+    got = getattr(layers, name)()([carrying(x, a), carrying(y, b)]).numpy()
+    both = getattr(np, name.lower())(x, y)
+    np.testing.assert_array_equal(got[a & b], both[a & b])
+    np.testing.assert_array_equal(got[a & ~b], x[a & ~b])
+    np.testing.assert_array_equal(got[~a & b], y[~a & b])
+
+
+def test_masked_products_in_a_model():
+    x, y, (a, b) = masked_pair()
+    x, y = np.where(a[..., None], x, 7), np.where(b[..., None], y, 7)
+    masked = layers.Masking(7.0)
+    inputs = [Input((3, 2)), Input((3, 2))]
+    model = Model(inputs, layers.Multiply()([masked(i) for i in inputs]))
+    factors = np.where(a[..., None], x, 1) * np.where(b[..., None], y, 1)
+    expected = np.where((a | b)[..., None], factors, 0)
+    np.testing.assert_allclose(model.predict([x, y], verbose=0), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.MultiHeadAttention(2, 3), layers.GroupQueryAttention(3, 2, 1)]
+)
+def test_heads_use_masks_and_warn_of_none(layer):
+    x = layers.Embedding(7, 3, mask_zero=True)(WORDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = layer(x, x)
+    np.testing.assert_array_equal(mask_of(x), MASK)
+    np.testing.assert_array_equal(mask_of(y), MASK)
+
+
+def test_rms_normalization_ends_the_mask_as_in_keras():
+    x = layers.Embedding(7, 3, mask_zero=True)(WORDS)
+    with pytest.warns(UserWarning, match="does not support masking"):
+        assert layers.RMSNormalization()(x)._keras_mask is None
+
+
 def test_a_layer_gets_the_mask_it_asks_for():
     seen = []
 
