@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
 
     from fastnn.backends.cuda.launches import Launch
-    from fastnn.opset._opdef import Sample
+    from fastnn.opset._opdef import OpDef, Sample
 
 HALVES = ("bfloat16", "float16")  # the CPU computes these by way of float32
 # Translation units of a header, where one would take minutes.
@@ -78,34 +78,100 @@ def launches_of(name: str, dtype: str, sample: Sample) -> list[Launch]:
     return [task for task in rules.tasks(call) if isinstance(task, Launch)]
 
 
-@cache
-def kernels(one_each: bool = False) -> dict[str, dict[str, Launch]]:
-    """By header and symbol: all specialisations, or one of each device function."""
+# x, kernel, outputs, strides, dilations, low and high pads, groups (opset/conv.py): for
+# tiles, channels in whole chunks; more than one tile, parts of one, pieces of a step.
+CONVOLUTIONS = ("conv", "conv_transpose", "conv_grad_input", "conv_grad_kernel")
+TILED = (
+    ((2, 7, 6, 8), (3, 3), 16, (1, 1), (1, 1), (1, 1, 1, 1), 1),
+    ((1, 9, 40), (2,), 136, (2,), (1,), (1, 0), 1),
+    ((1, 3, 4, 5, 16), (2, 1, 3), 8, (1, 2, 1), (1, 1, 2), (0, 1, 1, 1, 0, 2), 1),
+    ((2, 9, 8, 8), (3, 2), 72, (2, 1), (2, 3), (0, 3, 1, 2), 1),
+    ((3, 8, 9, 24), (1, 1), 8, (1, 1), (1, 1), (0, 0, 0, 0), 1),
+)
+
+
+def tiled_samples(op: OpDef, dtype: str) -> Iterator[Sample]:
+    """Samples of a convolution that conv_tiled.cuh takes."""
     import numpy as np
 
+    return op.samples(np.random.default_rng(5), dtype, TILED)
+
+
+# Pointwise ops whose kernels for long arrays, 16 bytes at once, are compiled ahead too:
+# what these do to registers, others do as well.
+PACKED = ("add", "where", "relu", "gelu", "tanh_grad", "power", "cast")
+LONG = 1 << 16
+
+
+def packed_samples(op: OpDef, dtype: str) -> Iterator[Sample]:
+    """The first sample of an op that is not of scalars, made long."""
+    import numpy as np
+
+    from fastnn.opset._opdef import Sample
+    from fastnn.selftest.cases import samples
+
+    for sample in samples(op, dtype):
+        shapes = {a.shape for a in sample.inputs}
+        if len(shapes) == 1 and sample.inputs[0].size > 1:
+            long = tuple(np.resize(a, LONG) for a in sample.inputs)
+            yield Sample(long, sample.attrs)
+            return
+
+
+def all_samples() -> Iterator[tuple[str, str, Sample]]:
+    """(op, dtype, sample) of every op with a rule; 16-bit floats take those of float32.
+
+    Convolutions come with those that tiles take, exactly and rounded.
+    """
+    import numpy as np
+
+    from fastnn import config
     from fastnn.backends.cuda import rules
+    from fastnn.backends.cuda.rules import conv_ways
     from fastnn.opset import all_ops
     from fastnn.selftest.cases import DTYPES, narrowed, samples
 
-    found: dict[str, dict[str, Launch]] = {}
-    seen: set[str] = set()
+    def of(op: OpDef, dtype: str, make: Callable) -> Iterator[tuple[str, str, Sample]]:
+        given = list(make(op, "float32" if dtype in HALVES else dtype))
+        if dtype in HALVES:
+            floats = [s for s in given if s.inputs and s.inputs[0].dtype == np.float32]
+            given = [narrowed(s, dtype) for s in given] if floats else []
+        return ((op.name, dtype, sample) for sample in given)
+
+    before = config.float32_matmul_precision()
     for name, op in all_ops().items():
         if rules.find_rule(name) is None:
             continue
         for dtype in (*DTYPES, *HALVES):
-            given = list(samples(op, "float32" if dtype in HALVES else dtype))
-            if dtype in HALVES:
-                floats = [
-                    s for s in given if s.inputs and s.inputs[0].dtype == np.float32
-                ]
-                given = [narrowed(s, dtype) for s in given] if floats else []
-            for sample in given:
-                for task in launches_of(name, dtype, sample):
-                    function = task.body.split("<")[0]
-                    if one_each and function in seen:
-                        continue
-                    seen.add(function)
-                    found.setdefault(task.header, {})[task.symbol] = task
+            yield from of(op, dtype, samples)
+            if name in PACKED:
+                yield from of(op, dtype, packed_samples)
+            if name not in CONVOLUTIONS or dtype == "float64":
+                continue
+            for precision in ("high",) if dtype in HALVES else ("high", "highest"):
+                config.set_float32_matmul_precision(precision)
+                with conv_ways.prefer(conv_ways.TILED):
+                    yield from of(op, dtype, tiled_samples)
+            config.set_float32_matmul_precision(before)
+
+
+@cache
+def kernels(one_each: bool = False) -> dict[str, dict[str, Launch]]:
+    """By header and symbol: all specialisations, or one of each device function.
+
+    Of pointwise ops one for each dtype: how operands lie changes how they are read, and
+    all combinations of that are for those in `PACKED` alone.
+    """
+    found: dict[str, dict[str, Launch]] = {}
+    seen: set[str] = set()
+    for name, dtype, sample in all_samples():
+        for task in launches_of(name, dtype, sample):
+            function = task.body.split("<")[0] if one_each else task.symbol
+            if task.code and not one_each and name not in PACKED:
+                function = f"{name} {task.outs[0].dtype} {[x.dtype for x in task.ins]}"
+            if function not in seen:
+                seen.add(function)
+                found.setdefault(task.header, {})[task.symbol] = task
     return found
 
 

@@ -15,6 +15,7 @@ import cuda_nvrtc as nvrtc
 import cuda_parity as parity
 import pytest
 from cuda_emulated import EmulatedDevice
+from op_cases import OPS, narrowed
 
 from fastnn.backends.cuda import source
 from fastnn.backends.cuda.compiler import Compiler, options
@@ -95,3 +96,39 @@ def test_what_is_kept_is_not_taken_when_an_included_file_changes(monkeypatch) ->
         source, "_contents", lambda name: real(name) + b" " * (name == "shared/hd.h")
     )
     assert source.included(text) != before
+
+
+def ptx(launch: Launch) -> str:
+    binding = nvrtc.Binding()
+    program = binding.createProgram(source.module_text([launch]), "k.cu", (), ())
+    binding.compileProgram(program, options("compute_80"))
+    return nvrtc._bytes(program, "PTX").decode()
+
+
+# A thread's access to global memory, as ptxas turns it into LDG.128 and STG.128.
+ACCESS_16 = {"float32": "v4.f32", "float64": "v2.f64", "bfloat16": "v4.u32"}
+
+
+@pytest.mark.parametrize("dtype", ACCESS_16)
+@pytest.mark.parametrize("name", ["add", "gelu", "tanh_grad"])
+def test_long_arrays_are_read_and_written_16_bytes_at_once(name, dtype) -> None:
+    half = dtype in parity.HALVES
+    samples = cuda_kernels.packed_samples(OPS[name], "float32" if half else dtype)
+    sample = next(samples)
+    given = narrowed(sample, dtype) if half else sample
+    (launch,) = cuda_kernels.launches_of(name, dtype, given)
+    text = ptx(launch)
+    assert text.count(f"ld.global.{ACCESS_16[dtype]}") == len(launch.ins)
+    assert text.count(f"st.global.{ACCESS_16[dtype]}") == 1
+
+
+def test_tensor_cores_and_asynchronous_copies_are_what_tiles_are_made_of() -> None:
+    tiles = cuda_kernels.kernels()["conv_tiled.cuh"].values()
+    body = "conv_tiled<TiledForward, TensorCores, BFloat16, 128, Row_relu, BFloat16>"
+    (launch,) = (launch for launch in tiles if launch.body == body)
+    text = ptx(launch)
+    # A warp's 64 x 32 of a step of 32: 4 x 4 products for each half of k.
+    assert text.count("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32") == 32
+    assert "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16" in text
+    assert "cp.async.cg.shared.global" in text
+    assert "cp.async.wait_group 1;" in text

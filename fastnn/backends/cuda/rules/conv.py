@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution: one implicit matrix product for each direction, or an unfolded one."""
+"""Convolution: an implicit matrix product for each direction, or an unfolded one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
-from fastnn.backends.cuda.rules import MAX_BLOCKS, rule, unfolded
+from fastnn.backends.cuda.rules import MAX_BLOCKS, rule, tiled, unfolded
+from fastnn.backends.cuda.rules.conv_ways import TILED, UNFOLDED, way
 from fastnn.backends.cuda.rules.gemm import activation_row, product
 from fastnn.backends.cuda.rules.rows import dense_copy
 from fastnn.opset._dtypes import ITEMSIZE
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 SPATIAL = 3
 TILE = 64
 CONV_THREADS = 256
-_BUSY = 264  # two blocks for each multiprocessor of a large device
 _MIN_DEPTH = 256  # of a chunk of k: below, the sum over chunks costs more
 
 
@@ -79,8 +79,11 @@ def _biased(
 ) -> list[Task]:
     (x, w, bias), y = call.ins, call.outs[0]
     pixels, depth = prod(y.shape[:-1]), prod(w.shape[:-2]) * x.shape[-1]
-    if unfolded.fits(x, numbers, pixels, depth):
-        images = image(x), filters(w)
+    images = image(x), filters(w)
+    chosen = way((x, w), numbers, pixels, depth)
+    if chosen == TILED:
+        return tiled.biased(problem, images, bias, y, numbers, activation, call.scratch)
+    if chosen == UNFOLDED:
         sizes = (pixels, depth)
         rows, made = unfolded.rows_of(problem, *images, numbers, sizes, call.scratch)
         weights, more = _weights(problem, w, call.scratch)
@@ -139,8 +142,12 @@ def conv_grad_input(call: Call) -> list[Task]:
     dx = call.outs[0]
     numbers = _numbers(dx.shape, w.shape, dy.shape, call.attrs[:4])
     pixels, depth = prod(dx.shape[:-1]), prod(w.shape[:-2]) * dy.shape[-1]
-    if unfolded.fits(dy, numbers, pixels, depth):
-        images, sizes = (image(dy), filters(w)), (pixels, depth)
+    images = image(dy), filters(w)
+    chosen = way((dy, w, y), numbers, pixels, depth)
+    if chosen == TILED:
+        return tiled.back(images, y, dx, numbers, call.attrs[4:6], call.scratch)
+    if chosen == UNFOLDED:
+        sizes = (pixels, depth)
         rows, made = unfolded.rows_of(
             "InputGradient", *images, numbers, sizes, call.scratch
         )
@@ -170,7 +177,8 @@ def conv_grad_kernel(call: Call) -> list[Task]:
     groups, inputs, outputs = numbers[18:21]
     depth = prod(dy.shape[:-1])
     rows = prod(dw.shape[:-2]) * inputs
-    if unfolded.fits(x, numbers, depth, rows):
+    chosen = way((x, dy), numbers, depth, rows)
+    if chosen == UNFOLDED:
         images, sizes = (image(x), filters(dw)), (depth, rows)
         left, made = unfolded.rows_of("Forward", *images, numbers, sizes, call.scratch)
         turned = left._replace(shape=left.shape[::-1], strides=left.strides[::-1])
@@ -181,14 +189,18 @@ def conv_grad_kernel(call: Call) -> list[Task]:
         to = dense(dw.address, dw.dtype, (rows, outputs))
         return [*made, *product(turned, right, to, call.scratch)]
     tiles = _blocks(rows, outputs, groups)
-    chunks = max(1, min(depth // _MIN_DEPTH, _BUSY // tiles))
+    chunks = max(1, min(depth // _MIN_DEPTH, tiled.BUSY // tiles))
+    if chosen == TILED:
+        chunks = tiled.filter_chunks(x, dw, depth)
     written, to = dw.dtype, dw
     if chunks > 1:
         written = "float64" if dw.dtype == "float64" else "float32"
         size = chunks * dw.size
         to = dense(call.scratch(size * ITEMSIZE[written]), written, (chunks, dw.size))
     made = [
-        Launch(
+        tiled.filter_gradient((image(x), image(dy)), to, dw, numbers)
+        if chosen == TILED
+        else Launch(
             "conv.cuh",
             f"conv_filter_gradient<{x.c_type}, {C_TYPES[written]}>",
             (image(x), image(dy)),

@@ -83,15 +83,26 @@ def biased(
     flat = dense(y.address, y.dtype, (rows.shape[0], weights.shape[1]))
     if not bias.size and activation[0] == "linear":
         return product(rows, weights, flat, scratch)
+    z = wide(flat, scratch)
+    made = product(rows, weights, z, scratch)
+    return [*made, *finish_biased(z, bias, flat, activation, scratch)]
+
+
+def finish_biased(
+    z: Operand,
+    bias: Operand,
+    y: Operand,
+    activation: tuple[str, float],
+    scratch: Scratch,
+) -> list[Task]:
+    """y = f(z + bias), of matrices; a bias of size 0 is none."""
     made: list[Task] = []
     if not bias.size:
         zero = dense(scratch(ITEMSIZE[y.dtype]), y.dtype, (1,))
         made.append(zeros(zero))
-        bias = zero._replace(shape=flat.shape[1:], strides=(0,))
-    z = wide(flat, scratch)
+        bias = zero._replace(shape=y.shape[1:], strides=(0,))
     row, alpha = activation_row(*activation)
-    made += product(rows, weights, z, scratch)
-    return [*made, finished("bias_then", row, z, bias, flat, alpha)]
+    return [*made, finished("bias_then", row, z, bias, y, alpha)]
 
 
 def back(
@@ -107,10 +118,17 @@ def back(
     if activation[0] == "linear":
         return product(rows, weights, flat, scratch)
     u = wide(flat, scratch)
-    row, alpha = activation_row(*activation, "_grad")
     made = product(rows, weights, u, scratch)
+    return [*made, finish_back(u, y, dx, activation)]
+
+
+def finish_back(
+    u: Operand, y: Operand, dx: Operand, activation: tuple[str, float]
+) -> Task:
+    """dx = u, a matrix, times the gradient of an activation from its output y."""
+    row, alpha = activation_row(*activation, "_grad")
     u = u._replace(shape=dx.shape, strides=dense_strides(dx.shape))
-    return [*made, finished("gradient_then", row, u, y, dx, alpha)]
+    return finished("gradient_then", row, u, y, dx, alpha)
 
 
 def turned(w: Operand, scratch: Scratch) -> tuple[Operand, list[Task]]:

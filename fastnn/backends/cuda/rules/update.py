@@ -14,6 +14,7 @@ from fastnn.backends.cuda.rules import (
     plain,
     rule,
 )
+from fastnn.backends.cuda.rules.axes import merged
 
 if TYPE_CHECKING:
     from fastnn.backends.cuda.rules import Call
@@ -23,10 +24,17 @@ SQUARE_CHUNK = 4096  # elements of one of square_sums, as csrc/kernels/optim.cpp
 
 @family("optim")
 def update(call: Call) -> list[Task]:
-    """`name<dtype of the weights>`."""
+    """`name<dtype of the weights>`; weights and slots with as few axes as they can."""
     body = f"{call.op.name}<{call.ins[0].c_type}>"
     numbers, blocks = plain(call.attrs), blocks_for(call.outs[0].size)
-    return [Launch("update.cuh", body, call.ins, call.outs, numbers, blocks, THREADS)]
+    shape = call.outs[0].shape
+    alike = [i for i, x in enumerate(call.ins) if x.shape == shape]
+    flat = merged([*(call.ins[i] for i in alike), *call.outs])
+    ins = list(call.ins)
+    for i, x in zip(alike, flat, strict=False):
+        ins[i] = x
+    outs = tuple(flat[len(alike) :])
+    return [Launch("update.cuh", body, tuple(ins), outs, numbers, blocks, THREADS)]
 
 
 @rule("square_sums")
