@@ -15,7 +15,7 @@ import itertools
 import weakref
 from collections import deque
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from cuda_emulated import Dim3, compiled_text, multiply
@@ -125,8 +125,18 @@ class Function:
         self.machine, self.symbol = machine, symbol
         self.function = function
         function.argtypes, function.restype = (ctypes.c_void_p, Dim3, Dim3), None
+        self.ptr, self.most_shared = id(self), 48 << 10
+        Function.by_pointer[self.ptr] = self
+
+    by_pointer: ClassVar[dict[int, Function]] = {}
+
+    @staticmethod
+    def set_attribute(pointer: int, attribute: int, value: int) -> None:
+        assert attribute == 8
+        Function.by_pointer[pointer].most_shared = value
 
     def __call__(self, grid: tuple, block: tuple, args, shared_mem=0, stream=None):
+        assert shared_mem <= self.most_shared, "a kernel asks for more than 48 KiB"
         (given,) = args
         assert given.size == 1, "CuPy takes arrays of one element by value"
         raw = given.tobytes()
@@ -294,6 +304,10 @@ class Machine:
                 self, f"stream {next(count)}"
             ),
             Event=Event,
+            driver=SimpleNamespace(
+                CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=8,
+                funcSetAttribute=Function.set_attribute,
+            ),
             Module=lambda: Module(self),
             alloc=self.alloc,
             alloc_pinned_memory=self.alloc_pinned,

@@ -17,8 +17,13 @@
 
 #if defined(FASTNN_EMULATED)
 #define FASTNN_DEVICE inline
+#define FASTNN_CALLED inline
+#define FASTNN_DYNAMIC_SHARED(name) alignas(128) static char name[232448]
 #else
 #define FASTNN_DEVICE __device__ __forceinline__
+#define FASTNN_CALLED __device__ __noinline__
+// Shared memory of the size that the launch says.
+#define FASTNN_DYNAMIC_SHARED(name) extern __shared__ __align__(128) char name[]
 // One kernel: `body` is a device function of its arguments.
 #define FASTNN_GLOBAL(symbol, n_in, n_out, n_numbers, threads, body)                   \
   extern "C" __global__ void __launch_bounds__(threads)                                \

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.autodiff.on_device import Resident, resident
-from fastnn.backends.cuda import rules
+from fastnn.backends.cuda import one_block, rules
 from fastnn.backends.cuda.arrays import DeviceArray, broadcast
 from fastnn.backends.cuda.faults import Faults
 from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
@@ -77,7 +77,10 @@ class DevicePlan:
         self._faults = Faults(device, len(steps))
         self.tasks = self._tasks()
         self._faults.watch(self.tasks)
-        self._run = device.program(self.tasks)
+        homes = [m for (home, _), m in self._places.items() if home != INPUTS]
+        self._run = one_block.program(
+            device, self.tasks, [*homes, self._scratch]
+        ) or device.program(self.tasks)
 
     # -- memory ----------------------------------------------------------------------
 

@@ -108,6 +108,7 @@ class CudaDevice:
         self.index = index
         self._device = cupy.cuda.Device(index)
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
+        self._most_shared: dict[str, int] = {}  # bytes that they may ask for
         architecture = f"sm_{self._device.compute_capability}"
         self.architecture = architecture
         cublaslt.read_table(architecture)
@@ -289,7 +290,13 @@ class CudaDevice:
         # CuPy passes an array of one element by value, whatever its type.
         by_value = raw.view(np.dtype([("bytes", "u1", raw.size)]))
         grid, block, args = (launch.blocks,), (launch.threads,), (by_value,)
-        return lambda: function(grid, block, args)
+        shared, symbol = launch.shared, launch.symbol
+        if shared > self._most_shared.get(symbol, 0):  # above 48 KiB it must be allowed
+            self._most_shared[symbol] = shared
+            driver = self._cupy.cuda.driver
+            most = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            driver.funcSetAttribute(function.ptr, most, shared)
+        return lambda: function(grid, block, args, shared)
 
     def _product(self, product: Product) -> Call:
         """A call of cuBLAS; the handle is the thread's, on its current stream."""

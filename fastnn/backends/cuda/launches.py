@@ -139,6 +139,7 @@ class Launch(NamedTuple):
         blocks, threads: the grid and the block, one axis each.
         fault: of kernels that check indices; its word is their last output.
         code: what `body` names and no header has.
+        shared: bytes of shared memory beside what the kernel declares.
     """
 
     header: str
@@ -150,6 +151,7 @@ class Launch(NamedTuple):
     threads: int
     fault: Fault | None = None
     code: str = ""
+    shared: int = 0
 
     @property
     def symbol(self) -> str:
