@@ -37,6 +37,13 @@ def set_random_seed(seed: int) -> None:
 
     Raises:
         ValueError: when `seed` is not such an integer.
+
+    Example:
+        >>> keras.utils.set_random_seed(7)
+        >>> first = keras.random.normal((3,))
+        >>> keras.utils.set_random_seed(7)
+        >>> bool((first.numpy() == keras.random.normal((3,)).numpy()).all())
+        True
     """
     global _seed, _counter
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):

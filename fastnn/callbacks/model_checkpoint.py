@@ -36,6 +36,19 @@ class ModelCheckpoint(MonitorMixin, SaveFrequency):
 
     Attributes:
         best: the best value so far, None before the first.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.ones((8, 1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     best = pathlib.Path(folder) / "best.keras"
+        ...     save = keras.callbacks.ModelCheckpoint(best, "loss", 0, True)
+        ...     history = model.fit(x, x, epochs=2, verbose=0, callbacks=[save])
+        ...     again = keras.models.load_model(best)
+        >>> again.count_params()
+        2
     """
 
     def __init__(

@@ -72,6 +72,15 @@ class ReduceLROnPlateau(MonitorMixin, Callback):
         min_delta: a change must be larger than this to count.
         cooldown: epochs to wait after a change before counting again.
         min_lr: smallest rate.
+
+    Example:
+        >>> halve = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=2)
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(1e-30), "mse")
+        >>> x = np.ones((8, 1))
+        >>> history = model.fit(x, x, epochs=4, verbose=0, callbacks=[halve])
+        >>> bool(history.history["learning_rate"][-1] == np.float32(5e-31))
+        True
     """
 
     def __init__(

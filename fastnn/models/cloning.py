@@ -39,6 +39,13 @@ def clone_model(
 
     Raises:
         ValueError: for functions given with a model that has no known layers.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> copy = keras.models.clone_model(model)
+        >>> bool((copy.get_weights()[0] == model.get_weights()[0]).all())
+        False
+        >>> copy.set_weights(model.get_weights())
     """
     copy = _Copies(clone_function, call_function, recursive)
     if isinstance(model, Sequential):

@@ -35,6 +35,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
 
 def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor with values; a symbolic one is none."""
     return isinstance(x, Tensor)
 
 
@@ -50,10 +51,12 @@ def shape(x: Any) -> tuple[int, ...]:
 
 
 def ndim(x: Any) -> int:
+    """How many axes x has."""
     return _tensor(x).ndim
 
 
 def size(x: Any) -> int:
+    """How many values x holds."""
     return _tensor(x).size
 
 
@@ -100,24 +103,29 @@ def empty_like(x: Any, dtype: str | None = None) -> Tensor:
 
 
 def zeros(shape: Any, dtype: str | None = None) -> Tensor:
+    """Zeros of a shape; `floatx()` where no dtype is given."""
     return Tensor(zeroed(shape_of(shape), know(dtype or config.floatx())))
 
 
 def ones(shape: Any, dtype: str | None = None) -> Tensor:
+    """Ones of a shape; `floatx()` where no dtype is given."""
     return full(shape, 1, dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
+    """A tensor filled with `fill_value`, of x's shape and, if none is given, dtype."""
     t = _tensor(x)
     return full(t.shape, fill_value, dtype or t.dtype)
 
 
 def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
+    """Zeros of x's shape and, if none is given, dtype."""
     t = _tensor(x)
     return zeros(t.shape, dtype or t.dtype)
 
 
 def ones_like(x: Any, dtype: str | None = None) -> Tensor:
+    """Ones of x's shape and, if none is given, dtype."""
     return full_like(x, 1, dtype)
 
 
@@ -137,6 +145,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> T
 
 
 def identity(n: int, dtype: str | None = None) -> Tensor:
+    """The n x n matrix of ones on the diagonal, zeros elsewhere."""
     return eye(n, dtype=dtype)
 
 
@@ -165,6 +174,7 @@ def reshape(x: Any, newshape: Any) -> Tensor:
 
 
 def ravel(x: Any) -> Tensor:
+    """The values of x along one axis, in rows' order."""
     return reshape(x, (-1,)) if _tensor(x).size else reshape(x, (0,))
 
 
@@ -205,6 +215,7 @@ def transpose(x: Any, axes: Any = None) -> Tensor:
 
 
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
+    """x with its `source` axes at the places `destination`; others keep their order."""
     t = _tensor(x)
     order = [i for i in range(t.ndim) if i != source % t.ndim]
     order.insert(destination % t.ndim, source % t.ndim)
@@ -212,6 +223,7 @@ def moveaxis(x: Any, source: int, destination: int) -> Tensor:
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    """x with two axes exchanged."""
     t = _tensor(x)
     order = list(range(t.ndim))
     a, b = axis1 % t.ndim, axis2 % t.ndim
@@ -220,6 +232,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 
 def broadcast_to(x: Any, shape: Any) -> Tensor:
+    """x repeated along axes of size 1, and new ones in front, to a shape."""
     return raw.broadcast_to(_tensor(x), shape_of(shape))
 
 

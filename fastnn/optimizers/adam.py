@@ -142,6 +142,13 @@ class AdamW(Adam):
         clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
             name, **kwargs: see `Optimizer`.
+
+    Example:
+        >>> v = keras.Variable(1.0)
+        >>> adam = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+        >>> adam.apply([keras.ops.array(2.0)], [v])
+        >>> round(float(v), 4)
+        0.85
     """
 
     def __init__(

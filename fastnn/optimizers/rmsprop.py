@@ -31,6 +31,12 @@ class RMSprop(Optimizer):
         weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
             name, **kwargs: see `Optimizer`.
+
+    Example:
+        >>> v = keras.Variable(1.0)
+        >>> keras.optimizers.RMSprop(0.1, rho=0.75).apply([keras.ops.array(2.0)], [v])
+        >>> round(float(v), 4)
+        0.8
     """
 
     _slot_options = (*Optimizer._slot_options, "momentum", "centered")

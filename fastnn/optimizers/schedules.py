@@ -392,6 +392,11 @@ class OneCycle(LearningRateSchedule):
         last_learning_rate: rate at the end of those, and afterwards; a thousandth of
             the rate at the start.
         name: of the schedule.
+
+    Example:
+        >>> rate = keras.optimizers.schedules.OneCycle(0.5, 21)
+        >>> [round(float(rate(step)), 4) for step in (0, 9, 18)]
+        [0.05, 0.5, 0.05]
     """
 
     _arguments = (

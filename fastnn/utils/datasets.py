@@ -172,6 +172,11 @@ def split_dataset(
 
     Raises:
         TypeError, ValueError: for sizes that are none, or leave a part empty.
+
+    Example:
+        >>> left, right = keras.utils.split_dataset(np.arange(10), left_size=0.8)
+        >>> len(left), len(right)
+        (8, 2)
     """
     del preferred_backend
     data, size = _gathered(dataset)

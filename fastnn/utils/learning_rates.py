@@ -51,10 +51,10 @@ class LearningRates:
         """Loss by learning rate; returns the figure of matplotlib."""
         plt = pyplot("find_learning_rate")
         if ax is None:
-            _, ax = plt.subplots(figsize=(6, 4))
+            _, ax = plt.subplots(figsize=(6, 4), layout="tight")
         ax.plot(self.rates, self.losses, alpha=0.3, label="batches")
         ax.plot(self.rates, self.smoothed, label="smoothed")
-        ax.axvline(self.best, color="gray", linestyle="--", label=f"{self.best:.2g}")
+        ax.axvline(self.best, color="gray", ls="--", label=f"best: {self.best:.2g}")
         finite = self.smoothed[np.isfinite(self.smoothed)]
         if finite.size:
             low, first = finite.min(), finite[0]
@@ -98,6 +98,14 @@ def find_learning_rate(
 
     Raises:
         ValueError: for rates that do not grow, or an optimizer with a schedule.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(), "mse")
+        >>> x = np.linspace(-1, 1, 64)[:, None]
+        >>> found = keras.utils.find_learning_rate(model, x, 3 * x)
+        >>> 0.01 < found.best < 1  # found.plot() shows the losses
+        True
     """
     _check(model, min_rate, max_rate, steps)
     optimizer = model.optimizer

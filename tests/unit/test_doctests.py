@@ -60,7 +60,11 @@ optimizers.schedules.ExponentialDecay optimizers.schedules.PiecewiseConstantDeca
 callbacks.EarlyStopping callbacks.LambdaCallback callbacks.LearningRateScheduler
 regularizers.L1 regularizers.L2
 constraints.MaxNorm constraints.NonNeg
-utils.PyDataset utils.normalize utils.pad_sequences utils.to_categorical
+callbacks.ModelCheckpoint callbacks.ReduceLROnPlateau
+models.clone_model
+optimizers.AdamW optimizers.RMSprop optimizers.schedules.OneCycle
+utils.PyDataset utils.find_learning_rate utils.normalize utils.pad_sequences
+utils.set_random_seed utils.split_dataset utils.to_categorical
 """.split()
 
 
@@ -93,3 +97,26 @@ def test_no_example_is_text_only() -> None:
             text = getattr(value, "__doc__", None)
             if inspect.isclass(value) and text and "Example:\n" in text:
                 assert ">>>" in text, f"{info.name}.{name}"
+
+
+MODULES = """activations callbacks classic config constraints initializers layers
+    losses metrics models ops ops.image ops.linalg ops.nn ops.numpy optimizers
+    optimizers.schedules random regularizers saving tf tree utils
+    visualization""".split()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_says_what_it_is(module: str) -> None:
+    """A docstring of its own."""
+    space = import_module(f"fastnn.{module}")
+    listed = getattr(space, "__all__", None)
+    silent = []
+    for name in listed or [n for n in dir(space) if n[0] != "_"]:
+        value = getattr(space, name)
+        home = str(getattr(value, "__module__", ""))
+        own = home.startswith("fastnn.") if listed else home == f"fastnn.{module}"
+        if callable(value) and own:
+            of_class = inspect.isclass(value)
+            text = vars(value).get("__doc__") if of_class else value.__doc__
+            silent += [] if text and text.strip() else [name]
+    assert not silent

@@ -176,3 +176,16 @@ def test_one_cycle_needs_steps_for_the_cycle() -> None:
         optimizers.schedules.OneCycle(0.1, 10, last_steps=9)
     with pytest.raises(ValueError, match="max_learning_rate must be > 0"):
         optimizers.schedules.OneCycle(0.0, 10)
+
+
+def test_the_words_around_a_plot_of_learning_rates_are_whole() -> None:
+    model = Sequential([Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    figure = find_learning_rate(model, x, x[:, :1], steps=20).plot()
+    figure.canvas.draw()
+    [ax] = figure.axes
+    for axis in (ax.xaxis, ax.yaxis):
+        extent = axis.label.get_window_extent()
+        assert extent.x0 >= 0 and extent.y0 >= 0
+    plt.close(figure)
