@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fastnn
+from benchmarks.gpu_conv import convolutions
 from benchmarks.gpu_speed import (
     bandwidth,
     epilogues,
@@ -209,6 +210,7 @@ PARTS = {
         epilogues,
         train,
         resnet,
+        convolutions,
     )
 }
 
