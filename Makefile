@@ -72,7 +72,8 @@ test-isas: $(VENV)/.package $(VENV)/.test
 # the package need nothing but NumPy beside it.
 test-keras: .venv-keras/.package
 	KERAS_BACKEND=jax PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
-		tests/saving/test_keras_round_trip.py $(TEST_ARGS)
+		tests/saving/test_keras_round_trip.py tests/models/test_applications_parity.py \
+		$(TEST_ARGS)
 
 # Nightly: what `make test` does a few times, as often as was promised: 1,000 saves
 # killed, every call of a save failing in every way, 200 trainings resumed.

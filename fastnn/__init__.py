@@ -10,10 +10,10 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 _MODULES = frozenset(
-    """activations backend callbacks classic config constraints datasets dtype_policies
-    initializers keras layers legacy losses metrics mixed_precision models onnx ops
-    optimizers preprocessing random regularizers saving tf tree utils visualization
-    wrappers""".split()
+    """activations applications backend callbacks classic config constraints datasets
+    dtype_policies initializers keras layers legacy losses metrics mixed_precision
+    models onnx ops optimizers preprocessing random regularizers saving tf tree utils
+    visualization wrappers""".split()
 )
 _NAMES = {
     "name_scope": "fastnn._names",

@@ -37,10 +37,6 @@ _WRAPPED = "write it as a Layer with fastnn.ops, or import the network's ONNX fi
 # Module or module.name -> what is said of it and of all below. The longest that fits.
 REASONS = {
     "keras.Quantizer": _QUANTIZED,
-    "keras.applications": Absent(
-        "networks with trained weights are not built yet",
-        "import an ONNX file of the network: fastnn.onnx.import_model",
-    ),
     "keras.callbacks.OrbaxCheckpoint": _foreign(
         "Orbax", "callbacks.ModelCheckpoint or BackupAndRestore"
     ),

@@ -326,6 +326,12 @@ NAMES: dict[str, dict[str, str]] = {
         "saving.file_editor": "KerasFileEditor",
         "saving.formats": "load_arrays save_arrays",
     },
+    "keras.src.applications.convnext": {
+        "applications.convnext": "LayerScale",
+    },
+    "keras.src.applications.inception_resnet_v2": {
+        "applications.inception_resnet_v2": "CustomScaleLayer",
+    },
     "keras.src.models.functional": {
         "models.model": "Functional",
     },

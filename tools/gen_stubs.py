@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import textwrap
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -20,7 +21,7 @@ import facade_stubs
 import keras_compat
 
 import fastnn
-from fastnn import _lazy, _registry, ops
+from fastnn import _lazy, _registry, applications, ops
 from fastnn.opset import all_ops
 from fastnn.opset._opdef import REQUIRED
 
@@ -104,6 +105,32 @@ def package_stub(package: str, names: dict[str, str]) -> str:
     return "\n".join([*lines, "]"]) + "\n"
 
 
+def applications_stub() -> str:
+    """Signatures of the functions that build networks."""
+    modules = sorted(n for n in applications.__all__ if n.islower())
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Written by tools/gen_stubs.py from the functions; do not edit.",
+        "# fmt: off",
+        "from typing import Any",
+        "",
+        *(f"from fastnn.applications import {m} as {m}" for m in modules),
+        "from fastnn.models import Model",
+        "",
+    ]
+    for name in applications.__all__:
+        if name not in modules:
+            signature = _stub_signature(getattr(applications, name))
+            lines.append(f"def {name}{signature}: ...{_long(name, signature)}")
+    return "\n".join(lines) + "\n"
+
+
+def _stub_signature(function: Callable) -> str:
+    # Annotations are strings here: their quotes go, those of defaults stay.
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
+    return text.replace("'", '"')
+
+
 def stub() -> str:
     """Signatures of the public functions, as a stub file."""
     lines = [
@@ -123,12 +150,7 @@ def stub() -> str:
     lines += [f'    "{name}",' for name in sorted(set(ops.__all__))]
     lines += ["]", ""]
     for name in sorted(set(ops.__all__)):
-        function = getattr(ops, name)
-        # Annotations are strings here: their quotes go, those of defaults stay.
-        signature = re.sub(
-            r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function))
-        )
-        signature = signature.replace("'", '"')
+        signature = _stub_signature(getattr(ops, name))
         if "->" not in signature:
             signature += " -> Any"
         if "Callable" in signature:
@@ -213,6 +235,7 @@ def main() -> int:
         path = ROOT / "fastnn" / package.replace(".", "/") / "__init__.pyi"
         if path.parent.is_dir():
             texts[path] = package_stub(f"fastnn.{package}", found[f"keras.{package}"])
+    texts[ROOT / "fastnn" / "applications" / "__init__.pyi"] = applications_stub()
     texts |= facade_stubs.texts() | {STUB: stub(), RAW: raw_stub(), TABLE: table()}
     texts[ROOT / "docs" / "keras_compat.md"] = keras_compat.document()
     for path, text in texts.items():

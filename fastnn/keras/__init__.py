@@ -14,9 +14,9 @@ from types import ModuleType
 
 _MODULES = {
     name: f"fastnn.{name}"
-    for name in """activations backend callbacks config constraints datasets
-    dtype_policies initializers layers legacy losses metrics mixed_precision models ops
-    optimizers preprocessing random regularizers saving tree utils
+    for name in """activations applications backend callbacks config constraints
+    datasets dtype_policies initializers layers legacy losses metrics mixed_precision
+    models ops optimizers preprocessing random regularizers saving tree utils
     visualization wrappers""".split()
 }
 _NAMES = {

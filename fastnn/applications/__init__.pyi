@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Written by tools/gen_stubs.py from the functions; do not edit.
+# fmt: off
+from typing import Any
+
+from fastnn.applications import convnext as convnext
+from fastnn.applications import densenet as densenet
+from fastnn.applications import efficientnet as efficientnet
+from fastnn.applications import efficientnet_v2 as efficientnet_v2
+from fastnn.applications import imagenet_utils as imagenet_utils
+from fastnn.applications import inception_resnet_v2 as inception_resnet_v2
+from fastnn.applications import inception_v3 as inception_v3
+from fastnn.applications import mobilenet as mobilenet
+from fastnn.applications import mobilenet_v2 as mobilenet_v2
+from fastnn.applications import mobilenet_v3 as mobilenet_v3
+from fastnn.applications import nasnet as nasnet
+from fastnn.applications import resnet as resnet
+from fastnn.applications import resnet50 as resnet50
+from fastnn.applications import resnet_v2 as resnet_v2
+from fastnn.applications import vgg16 as vgg16
+from fastnn.applications import vgg19 as vgg19
+from fastnn.applications import xception as xception
+from fastnn.models import Model
+
+def ConvNeXtBase(include_top: bool = True, include_preprocessing: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "convnext_base") -> Model: ...  # noqa: E501
+def ConvNeXtLarge(include_top: bool = True, include_preprocessing: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "convnext_large") -> Model: ...  # noqa: E501
+def ConvNeXtSmall(include_top: bool = True, include_preprocessing: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "convnext_small") -> Model: ...  # noqa: E501
+def ConvNeXtTiny(include_top: bool = True, include_preprocessing: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "convnext_tiny") -> Model: ...  # noqa: E501
+def ConvNeXtXLarge(include_top: bool = True, include_preprocessing: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "convnext_xlarge") -> Model: ...  # noqa: E501
+def DenseNet121(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "densenet121") -> Model: ...  # noqa: E501
+def DenseNet169(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "densenet169") -> Model: ...  # noqa: E501
+def DenseNet201(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "densenet201") -> Model: ...  # noqa: E501
+def EfficientNetB0(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb0") -> Model: ...  # noqa: E501
+def EfficientNetB1(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb1") -> Model: ...  # noqa: E501
+def EfficientNetB2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb2") -> Model: ...  # noqa: E501
+def EfficientNetB3(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb3") -> Model: ...  # noqa: E501
+def EfficientNetB4(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb4") -> Model: ...  # noqa: E501
+def EfficientNetB5(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb5") -> Model: ...  # noqa: E501
+def EfficientNetB6(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb6") -> Model: ...  # noqa: E501
+def EfficientNetB7(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "efficientnetb7") -> Model: ...  # noqa: E501
+def EfficientNetV2B0(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-b0") -> Model: ...  # noqa: E501
+def EfficientNetV2B1(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-b1") -> Model: ...  # noqa: E501
+def EfficientNetV2B2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-b2") -> Model: ...  # noqa: E501
+def EfficientNetV2B3(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-b3") -> Model: ...  # noqa: E501
+def EfficientNetV2L(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-l") -> Model: ...  # noqa: E501
+def EfficientNetV2M(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-m") -> Model: ...  # noqa: E501
+def EfficientNetV2S(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "efficientnetv2-s") -> Model: ...  # noqa: E501
+def InceptionResNetV2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "inception_resnet_v2") -> Model: ...  # noqa: E501
+def InceptionV3(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "inception_v3") -> Model: ...  # noqa: E501
+def MobileNet(input_shape: Any = None, alpha: float = 1.0, depth_multiplier: int = 1, dropout: float = 0.001, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = None) -> Model: ...  # noqa: E501
+def MobileNetV2(input_shape: Any = None, alpha: float = 1.0, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = None) -> Model: ...  # noqa: E501
+def MobileNetV3Large(input_shape: Any = None, alpha: float = 1.0, minimalistic: bool = False, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, classes: int = 1000, pooling: str | None = None, dropout_rate: float = 0.2, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "MobileNetV3Large") -> Model: ...  # noqa: E501
+def MobileNetV3Small(input_shape: Any = None, alpha: float = 1.0, minimalistic: bool = False, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, classes: int = 1000, pooling: str | None = None, dropout_rate: float = 0.2, classifier_activation: Any = "softmax", include_preprocessing: bool = True, name: str | None = "MobileNetV3Small") -> Model: ...  # noqa: E501
+def NASNetLarge(input_shape: Any = None, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "nasnet_large") -> Model: ...  # noqa: E501
+def NASNetMobile(input_shape: Any = None, include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "nasnet_mobile") -> Model: ...  # noqa: E501
+def ResNet101(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet101") -> Model: ...  # noqa: E501
+def ResNet101V2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet101v2") -> Model: ...  # noqa: E501
+def ResNet152(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet152") -> Model: ...  # noqa: E501
+def ResNet152V2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet152v2") -> Model: ...  # noqa: E501
+def ResNet50(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet50") -> Model: ...  # noqa: E501
+def ResNet50V2(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "resnet50v2") -> Model: ...  # noqa: E501
+def VGG16(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "vgg16") -> Model: ...  # noqa: E501
+def VGG19(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "vgg19") -> Model: ...  # noqa: E501
+def Xception(include_top: bool = True, weights: Any = "imagenet", input_tensor: Any = None, input_shape: Any = None, pooling: str | None = None, classes: int = 1000, classifier_activation: Any = "softmax", name: str | None = "xception") -> Model: ...  # noqa: E501
