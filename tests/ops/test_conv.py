@@ -137,6 +137,41 @@ def test_groups_strides_and_dilation_as_torch() -> None:
     np.testing.assert_allclose(dw.numpy().sum(), TORCH["dw_sum"], rtol=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "strides", "rates", "padding"),
+    [
+        ((2, 7, 6, 5), (3, 2, 1, 5), (1, 1), (1, 1), "same"),
+        ((2, 7, 6, 5), (3, 3, 1, 15), (2, 2), (1, 1), "same"),
+        ((1, 9, 8, 4), (2, 3, 1, 4), (1, 1), (2, 3), "valid"),
+        ((1, 9, 8, 4), (2, 3, 1, 8), (2, 3), (3, 2), "valid"),
+        ((2, 8, 3), (4, 1, 6), (1,), (2,), "causal"),
+        ((1, 4, 5, 4, 2), (2, 2, 2, 1, 2), (2, 1, 2), (1, 1, 1), "same"),
+    ],
+)
+def test_a_group_for_each_channel_is_the_sum_of_the_groups(
+    shape, kernel, strides, rates, padding
+) -> None:
+    """Against convolutions of one channel each, joined; and their gradients."""
+    x, w = (Tensor(normal(*s)) for s in (shape, kernel))
+    channels = shape[-1]
+    with GradientTape(persistent=True) as tape:
+        tape.watch([x, w])
+        y = ops.conv(x, w, strides, padding, None, rates)
+        parts = [
+            ops.conv(a, b, strides, padding, None, rates)
+            for a, b in zip(
+                ops.split(x, channels, -1), ops.split(w, channels, -1), strict=True
+            )
+        ]
+        expected = ops.concatenate(parts, -1)
+        weights = Tensor(normal(*y.shape))
+        losses = [ops.sum(weights * value) for value in (y, expected)]
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    mine, theirs = (tape.gradient(loss, [x, w]) for loss in losses)
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 TORCH: dict[str, Any] = {
     "shape": (1, 3, 3, 6),
     "y": [
