@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 GOLDEN = Path(__file__).resolve().parent / "models/golden/keras_applications.json"
-# What a config says in another way, or what its own line says already.
+# What a config says in another way, or what the line says already.
 _LEFT_OUT = ("name", "dtype", "trainable", "batch_shape", "layers", "build_input_shape")
 
 
@@ -32,7 +32,7 @@ def lines(model: Any) -> list[str]:
         config = {
             key: _plain(key, value)
             for key, value in entry["config"].items()
-            if key not in _LEFT_OUT
+            if key not in _LEFT_OUT and value is not None
         }
         op = model.operations[[o.name for o in model.operations].index(name)]
         shapes = [tuple(w.shape) for w in getattr(op, "weights", ())]
