@@ -29,9 +29,12 @@ def lines(model: Any) -> list[str]:
     found = []
     for entry in model.get_config()["layers"]:
         name = entry["config"]["name"]
+        given = dict(entry["config"])
+        if entry["class_name"] == "LayerNormalization":
+            given["axis"] = list(np.atleast_1d(given["axis"]))  # Keras's, once built
         config = {
             key: _plain(key, value)
-            for key, value in entry["config"].items()
+            for key, value in given.items()
             if key not in _LEFT_OUT and value is not None
         }
         op = model.operations[[o.name for o in model.operations].index(name)]

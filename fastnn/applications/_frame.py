@@ -33,11 +33,10 @@ class File(NamedTuple):
         )
 
 
-def tf_kernels(stem: str, *digests: str) -> tuple[File, File]:
+def tf_kernels(stem: str, top: str, no_top: str) -> tuple[File, File]:
     """Files with and without the head, under the names of Keras 1 and 2."""
     url = f"{STORE}{stem}_weights_tf_dim_ordering_tf_kernels"
-    ends = (".h5", "_notop.h5")
-    return tuple(File(url + e, d) for e, d in zip(ends, digests, strict=True))  # type: ignore[return-value]
+    return File(f"{url}.h5", top), File(f"{url}_notop.h5", no_top)
 
 
 def pooled_head(

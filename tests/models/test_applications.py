@@ -47,6 +47,18 @@ def test_all_networks_of_keras_are_there() -> None:
     assert {n.split()[0] for n in GOLDEN["networks"]} == set(cases.networks(keras))
 
 
+SIZES = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299}
+SIZES |= {"EfficientNetB1": 240, "EfficientNetB4": 380, "EfficientNetB7": 600}
+SIZES |= {"EfficientNetV2B3": 300, "EfficientNetV2S": 384, "EfficientNetV2L": 480}
+SIZES |= {"NASNetLarge": 331, "NASNetMobile": 224, "VGG16": 224, "DenseNet121": 224}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_images_have_the_size_of_the_papers(name: str) -> None:
+    size = SIZES[name]
+    assert undrawn(name).input_shape == (None, size, size, 3)
+
+
 # The numbers of the papers and of Keras's own table, in millions.
 @pytest.mark.parametrize(
     ("name", "millions"),

@@ -103,13 +103,17 @@ def test_outputs_are_keras_outputs(name: str, tmp_path) -> None:
     largest = np.abs(expected).max()
     assert np.isfinite(largest) and largest > 1e-3
     assert not np.allclose(expected[0], expected[1], rtol=1e-3)
+    # What the last bit of the input does in Keras itself: with random weights
+    # EfficientNetV2 makes 1e-3 of it, the others less than the tolerance.
+    nudged = keras.ops.convert_to_numpy(theirs(x * np.float32(1 + 2**-23)))
+    tolerance = 1e-4 * largest + np.abs(nudged - expected).max()
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     theirs.save(tmp_path / "theirs.h5")  # as trained weights are stored
     for file in ("theirs.weights.h5", "theirs.h5"):
         utils.clear_session()
         mine = getattr(applications, name)(weights=tmp_path / file, **options)
         found = mine.predict(x, verbose=0)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * largest)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV2"])
