@@ -81,6 +81,7 @@ def test_width_of_mobilenet_v2(alpha: float) -> None:
 # ---- trained weights ---------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*weights trained for .224, 224. are loaded")
 @pytest.mark.parametrize("name", cases.networks(keras))
 def test_trained_weights_are_asked_for_as_keras_does(name: str, monkeypatch) -> None:
     class Asked(Exception):
@@ -342,7 +343,7 @@ def test_resnet50_is_summarized_drawn_and_saved(tmp_path) -> None:
     assert "conv5_block3_add" in text and "25,636,712" in text.replace("\n", "")
     assert "53,120" in text  # means and variances
     picture = tmp_path / "resnet50.svg"
-    utils.plot_model(model, to_file=str(picture), show_shapes=True)
+    utils.plot_model(model, to_file=str(picture), show_layer_names=True)
     svg = picture.read_text()
     assert all(layer.name in svg for layer in model.layers)
 
