@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Written by tools/gen_stubs.py; do not edit.
 from fastnn import activations as activations
+from fastnn import applications as applications
 from fastnn import backend as backend
 from fastnn import callbacks as callbacks
 from fastnn import config as config
@@ -69,6 +70,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
