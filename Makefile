@@ -32,7 +32,7 @@ help:
 	@echo "make wheel  a repaired wheel in dist/, tried in an empty environment"
 	@echo "make bench  compare speed with other frameworks (installs them, about 3 GB)"
 	@echo "make bench-native        kernels and barriers alone (needs libbenchmark-dev)"
-	@echo "make test-keras   files to and from Keras 3.15, in an environment with it"
+	@echo "make test-keras   files and all layers beside Keras 3.15, in an environment with it"
 	@echo "make test-long    kills, broken disks and resumed runs by the thousand"
 	@echo "make test-cuda    every specialisation of the CUDA kernels, three architectures"
 	@echo "make fuzz         damaged files of every format, for FUZZ_SECONDS each"
@@ -68,12 +68,14 @@ test-isas: $(VENV)/.package $(VENV)/.test
 		FASTNN_ISA=$$isa $(INSTALLED) -m pytest -q tests/ops; \
 	done
 
-# Files to and from the real Keras, which has an environment of its own: the tests of
-# the package need nothing but NumPy beside it.
+# Files to and from the real Keras on JAX, and every layer beside it on torch. It has an
+# environment of its own: the tests of the package need nothing but NumPy beside it.
 test-keras: .venv-keras/.package
 	KERAS_BACKEND=jax PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
 		tests/saving/test_keras_round_trip.py tests/models/test_applications_parity.py \
 		$(TEST_ARGS)
+	KERAS_BACKEND=torch PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
+		tests/layers/test_beside_keras.py $(TEST_ARGS)
 
 # Nightly: what `make test` does a few times, as often as was promised: 1,000 saves
 # killed, every call of a save failing in every way, 200 trainings resumed.

@@ -33,6 +33,7 @@ class Case(NamedTuple):
         spread: inputs are arguments of their own instead of a list.
         options: further arguments of the call.
         masks: shapes of boolean arguments of the call, by name.
+        states: the name of the argument that the inputs after the first are, as a list.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case(NamedTuple):
     spread: bool
     options: dict[str, Any]
     masks: dict[str, tuple[int, ...]]
+    states: str | None = None
 
     def make(self, layers: Any, **more: Any) -> Any:
         """The layer, from `keras.layers` or `fastnn.layers`."""
@@ -59,6 +61,8 @@ class Case(NamedTuple):
 
     def arranged(self, values: list[Any]) -> tuple[Any, ...]:
         """Values, one per input, as the arguments of `call`, or of `build`."""
+        if self.states:
+            return (values[0],)
         if self.spread:
             return tuple(values)
         return (values if len(values) > 1 else values[0],)
@@ -67,6 +71,11 @@ class Case(NamedTuple):
         """Keyword arguments of the call but the masks."""
         training = {} if self.training is None else {"training": self.training}
         return {**self.options, **training}
+
+    def call(self, layer: Any, values: list[Any], masks: dict[str, Any]) -> Any:
+        """What `layer` makes of values, one per input."""
+        states = {self.states: list(values[1:])} if self.states else {}
+        return layer(*self.arranged(values), **states, **masks, **self.keywords())
 
     def drawn_masks(self) -> dict[str, np.ndarray]:
         """Boolean arguments by name.
@@ -104,6 +113,17 @@ def weight(rng: np.random.Generator, name: str, shape: Any) -> np.ndarray:
     return np.abs(value) + 0.5 if positive else value
 
 
+def output_names(outputs: list[Any]) -> list[str]:
+    return ["y", *(f"y{i}" for i in range(1, len(outputs)))]
+
+
+def changed(before: list[np.ndarray], weights: list[Any]) -> dict[str, np.ndarray]:
+    """Those of `weights`, of fastnn or Keras, that are no longer what they were."""
+    now = [(w.name, np.array(w.numpy())) for w in weights]
+    pairs = zip(now, before, strict=True)
+    return {name: a for (name, a), old in pairs if not np.array_equal(a, old)}
+
+
 def plain(config: Any) -> Any:
     """The config without what depends on the run: names, seeds, dtype objects."""
     if isinstance(config, dict):
@@ -130,9 +150,11 @@ def case(
     spread: bool = False,
     options: dict[str, Any] | None = None,
     masks: dict[str, tuple[int, ...]] | None = None,
+    states: str | None = None,
+    table: list[Case] = CASES,
     **arguments: Any,
 ) -> None:
-    number = sum(c.layer == layer for c in CASES)
-    more = masked, spread, options or {}, masks or {}
-    name = f"{layer}-{number}"
-    CASES.append(Case(name, layer, shapes, arguments, training, classes, *more))
+    number = sum(c.layer == layer for c in table)
+    more = masked, spread, options or {}, masks or {}, states
+    name = f"{layer}{'-' if table is CASES else '+'}{number}"
+    table.append(Case(name, layer, shapes, arguments, training, classes, *more))

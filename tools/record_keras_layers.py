@@ -22,47 +22,28 @@ from typing import Any
 
 import keras
 import numpy as np
-import torch
-from layer_cases import CASES, Case, uniform, weight
+from keras_layer_runs import KerasRun, array
+from layer_cases import CASES, Case
 
 GOLDEN = Path("tests/layers/golden")
 
 
 def record(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Puts the results of a case into `arrays`; returns what is no array."""
-    rng = case.rng()
-    layer = case.make(keras.layers, dtype="float64")
-    serialized = keras.layers.serialize(layer)
-    inputs: list[Any] = []
-    for array in case.inputs(rng):
-        tensor = torch.from_numpy(array)
-        inputs.append(tensor if case.classes else tensor.requires_grad_())
-    masks = {k: torch.from_numpy(a) for k, a in case.drawn_masks().items()}
-    layer.build(*case.arranged([tuple(x.shape) for x in inputs]))
-    layer.set_weights([weight(rng, w.name, w.shape) for w in layer.weights])
-    before = layer.get_weights()
-    y = layer(*case.arranged(inputs), **masks, **case.keywords())
-    c = torch.from_numpy(uniform(rng, y.shape))
-    wanted = [] if case.classes else inputs
-    trained = [w.value for w in layer.trainable_weights]
-    total, sources = (y * c).sum(), [*wanted, *trained]
-    gradients = torch.autograd.grad(total, sources, allow_unused=True)
-    names = [f"dx{i}" for i in range(len(wanted))]
-    names += [f"d{w.name}" for w in layer.trainable_weights]
-    for name, value in zip(["y", *names], [y, *gradients], strict=True):
-        if value is not None:
-            arrays[f"{case.name}/{name}"] = value.detach().numpy().astype("f")
-    for w, old in zip(layer.weights, before, strict=True):
-        new = keras.ops.convert_to_numpy(w)
-        if not np.array_equal(new, old):  # the call assigned it
-            arrays[f"{case.name}/{w.name}"] = new.astype("f")
+    run = KerasRun(case, "float64")
+    layer, inputs = run.layer, run.inputs
+    for name, value in run.results().items():
+        arrays[f"{case.name}/{name}"] = array(value).astype("f")
+    for name, value in run.statistics().items():
+        arrays[f"{case.name}/{name}"] = value.astype("f")
     shapes = [(None, *x.shape[1:]) for x in inputs]
     reverse = {k: v for k, v in case.options.items() if k == "reverse"}
     result = layer.compute_output_shape(*case.arranged(shapes), **reverse)
     facts = {"weights": [[w.name, list(w.shape)] for w in layer.weights]}
     facts["output_shape"] = list(result)
     if case.name.endswith("-0"):
-        facts["serialized"] = serialized
+        fresh = case.make(keras.layers, dtype="float64")
+        facts["serialized"] = keras.layers.serialize(fresh)
     return facts
 
 

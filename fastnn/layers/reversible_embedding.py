@@ -27,7 +27,7 @@ class ReversibleEmbedding(Embedding):
         embeddings_regularizer: adds a loss computed from the table.
         embeddings_constraint: replaces the table after each update.
         mask_zero: see `Embedding`.
-        reverse_dtype: dtype of the way back, the compute dtype by default.
+        reverse_dtype: dtype of the way back, by default that of inputs and table.
         logit_soft_cap: c in `c * tanh(scores / c)`, which bounds the scores.
         **kwargs: `name`, `dtype`, `trainable`.
     """
@@ -55,6 +55,9 @@ class ReversibleEmbedding(Embedding):
             mask_zero,
             **kwargs,
         )
+        # As in Keras, the way back is in the dtypes of the inputs and the table: logits
+        # of a mixed policy are float32.
+        self.autocast = False
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
 
@@ -69,7 +72,7 @@ class ReversibleEmbedding(Embedding):
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
-            return super().call(inputs)
+            return ops.cast(super().call(inputs), self.compute_dtype)
         table = self.embeddings
         kernel = ops.transpose(table) if self.tie_weights else self.reverse_embeddings
         if self.reverse_dtype is not None:
