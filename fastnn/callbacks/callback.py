@@ -179,11 +179,10 @@ class MonitorMixin:
     mode: str
     min_delta: float
 
-    # Endings of names whose values should grow.
-    _GROWING = (
-        *("acc", "accuracy", "auc", "precision", "recall", "score", "iou"),
-        "cosine_similarity",
-    )
+    # Endings of names that tell the direction; a metric may know it itself. Others are
+    # not guessed: a Brier score falls, an F score grows.
+    _GROWING = ("acc", "accuracy", "auc", "precision", "recall")
+    _FALLING = ("loss", "error", "mae", "mse")
 
     def _set_mode(self, mode: str, where: str) -> None:
         if mode not in ("auto", "min", "max"):
@@ -191,6 +190,7 @@ class MonitorMixin:
                 f"[{where}] mode must be 'auto', 'min' or 'max', received {mode!r}."
             )
         self._auto = mode == "auto"
+        self._known = self.monitor.endswith(self._GROWING + self._FALLING)
         if self._auto:
             mode = "max" if self.monitor.endswith(self._GROWING) else "min"
         self.mode = mode
@@ -204,6 +204,7 @@ class MonitorMixin:
         for metric in model.metrics:
             if metric.name == name and metric._direction is not None:
                 self.mode = "max" if metric._direction == "up" else "min"
+                self._known = True
 
     def _worst(self) -> float:
         return float("inf") if self.mode == "min" else float("-inf")
@@ -215,6 +216,11 @@ class MonitorMixin:
         return value > reference + self.min_delta
 
     def _monitored(self, logs: Any, where: str) -> float | None:
+        if self._auto and not self._known:
+            raise ValueError(
+                f"[{where}] whether {self.monitor!r} should grow or fall is not known: "
+                f'give mode="max" or mode="min". Logged are {", ".join(logs or ())}.'
+            )
         value = (logs or {}).get(self.monitor)
         if value is None:
             warn_user(

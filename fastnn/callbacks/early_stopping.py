@@ -17,7 +17,8 @@ class EarlyStopping(MonitorMixin, Callback):
         min_delta: a change must be larger than this to count.
         patience: epochs to wait.
         verbose: 1 says when training stops.
-        mode: `"min"`, `"max"`, or `"auto"`: by the name.
+        mode: `"min"`, `"max"`, or `"auto"`: by the metric or the name; where neither
+            tells, a ValueError asks for it.
         baseline: a value that must be beaten to count as improvement.
         restore_best_weights: give the model the weights of its best epoch when training
             ends, however it ends.

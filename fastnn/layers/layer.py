@@ -103,8 +103,8 @@ class Layer(PolicyMixin, WeightsMixin, OldSpellings, Operation, _changes.Changes
         if kwargs.pop("dynamic", False):
             warn_renamed("dynamic=True", "compile(run_eagerly=True)")
         for option in ("lora_rank", "lora_alpha", "quantization_config"):
-            if kwargs.get(option, ...) is None:  # as Keras writes it into configs
-                del kwargs[option]
+            if option in kwargs:  # None, as Keras writes it into configs
+                _parts.refuse(self, **{option: kwargs.pop(option)})
         if kwargs:
             raise ValueError(configs.unknown_arguments(type(self), kwargs))
         if name is not None and (not isinstance(name, str) or "/" in name):

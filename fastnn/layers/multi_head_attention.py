@@ -70,6 +70,9 @@ class MultiHeadAttention(Heads):
         query, value, key: (batch, targets, n), (batch, sources, m), (batch, sources,
             k); the key is the value by default.
         query_mask, value_mask, key_mask: boolean (batch, targets) or (batch, sources).
+            Targets without any source take the mean of all values, and with
+            `return_attention_scores` nothing, as in Keras; there a `query_mask` that
+            is given, not carried by the query, is not looked at.
         attention_mask: boolean (batch, targets, sources), true to attend.
         return_attention_scores: return (outputs, attention); the attention is
             (batch, heads, targets, sources).

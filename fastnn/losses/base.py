@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import config as _config
 from fastnn import ops, tree
 from fastnn._names import auto_name
@@ -124,7 +126,11 @@ def reduce_values(
     """
     weights = None
     if sample_weight is not None:
-        weights = align_weights(name, as_tensor(sample_weight, values.dtype), values)
+        sample_weight = as_tensor(sample_weight, values.dtype)
+    if not values.shape:
+        values = _spread(values, sample_weight, mask)
+    if sample_weight is not None:
+        weights = align_weights(name, sample_weight, values)
     kept = None
     if mask is not None:
         kept = align_weights(name, ops.cast(mask, values.dtype), values)
@@ -141,6 +147,16 @@ def reduce_values(
     if kept is not None:
         return _divide(total, ops.sum(kept) * (_size(values) / max(1, _size(kept))))
     return total * (1.0 / max(1, _size(values)))
+
+
+def _spread(value: Tensor, *parts: Tensor | None) -> Tensor:
+    """One value of the whole batch (Dice, Tversky) at every place of weights and mask,
+    as in Keras: their mean is then the value times the mean weight.
+    """
+    shapes = [tuple(part.shape) for part in parts if part is not None]
+    rank = max((len(shape) for shape in shapes), default=0)
+    padded = [shape + (1,) * (rank - len(shape)) for shape in shapes]
+    return ops.broadcast_to(value, np.broadcast_shapes(*padded)) if rank else value
 
 
 def _size(x: Tensor) -> int:

@@ -184,6 +184,13 @@ class TestEarlyStopping:
         stopper = cb.EarlyStopping("val_gain", patience=1)
         assert train(model, stopper, [1, 2, 3, 2, 9], "val_gain") == 4
 
+    @pytest.mark.parametrize("monitor", ["nope", "val_brier_score"])
+    def test_a_direction_that_nobody_knows_is_not_guessed(self, monitor):
+        with pytest.raises(ValueError, match=r'give mode="max" or mode="min"'):
+            train(FakeModel(), cb.EarlyStopping(monitor), [1.0], monitor)
+        best = cb.EarlyStopping(monitor, mode="min", patience=1)
+        assert train(FakeModel(), best, [3, 2, 2, 1], monitor) == 3
+
     def test_baseline(self):
         values = [0.9, 0.8, 0.8, 0.7]  # progress that does not beat 0.5 does not count
         assert train(FakeModel(), cb.EarlyStopping(patience=2), values) == 4
