@@ -40,7 +40,8 @@ class KerasRun:
         self.layer.set_weights([weight(rng, w.name, w.shape) for w in weights])
         if hasattr(self.layer, "finalize_state"):
             self.layer.finalize_state()  # what Normalization computes with are copies
-        self._before = self.layer.get_weights()
+        # Copies: Keras on torch assigns in place.
+        self._before = [np.array(a) for a in self.layer.get_weights()]
         self._rng, self._c = rng, None
         # Keras assigns kept states in place, which the way back still needs.
         self.differentiates = bool(case.states) or "stateful" not in case.arguments
