@@ -8,6 +8,7 @@ outputs within 1e-5, weights equal to the bit on both ways.
 from __future__ import annotations
 
 import os
+import random
 
 import functional_cases
 import numpy as np
@@ -130,6 +131,103 @@ def test_functional(name, tmp_path):
         [v.numpy() for v in again.optimizer.variables],
         [v.numpy() for v in case.model.optimizer.variables],
     )
+
+
+def vectors(draw, keras):
+    """A layer that keeps the number of axes; any of them."""
+    layers, units = keras.layers, draw.choice((3, 4, 6))
+    return draw.choice(
+        [
+            lambda: layers.Dense(units, activation=draw.choice(("tanh", "gelu"))),
+            lambda: layers.BatchNormalization(),
+            lambda: layers.LayerNormalization(),
+            lambda: layers.Dropout(0.3),
+            lambda: layers.PReLU(),
+            lambda: layers.UnitNormalization(),
+        ]
+    )()
+
+
+def sequences(draw, keras):
+    layers, units = keras.layers, draw.choice((3, 4))
+    return draw.choice(
+        [
+            lambda: layers.LSTM(units, return_sequences=True),
+            lambda: layers.Bidirectional(layers.GRU(units, return_sequences=True)),
+            lambda: layers.Conv1D(units, 3, padding="causal"),
+            lambda: layers.TimeDistributed(layers.Dense(units)),
+            lambda: layers.MaxPooling1D(2, padding="same"),
+            lambda: layers.GroupNormalization(1),
+        ]
+    )()
+
+
+def images(draw, keras):
+    layers, units = keras.layers, draw.choice((2, 4))
+    return draw.choice(
+        [
+            lambda: layers.Conv2D(units, 3, padding="same", use_bias=False),
+            lambda: layers.SeparableConv2D(units, 3, strides=draw.choice((1, 2))),
+            lambda: layers.DepthwiseConv2D(2, padding="same", depth_multiplier=2),
+            lambda: layers.Conv2DTranspose(units, 2, strides=2),
+            lambda: layers.AveragePooling2D(2, padding="same"),
+            lambda: layers.BatchNormalization(momentum=0.5),
+        ]
+    )()
+
+
+KINDS = {
+    "vectors": ((5,), vectors, "Flatten"),
+    "sequences": ((6, 4), sequences, "GlobalAveragePooling1D"),
+    "images": ((8, 8, 3), images, "GlobalMaxPooling2D"),
+}
+
+
+def drawn(seed, keras):
+    """A functional model: a chain with shared layers in branches that meet again, a
+    model inside that is called twice, and one or two outputs."""
+    draw = random.Random(seed)
+    shape, layer, end = KINDS[draw.choice(list(KINDS))]
+    x = inputs = keras.Input(shape)
+    for _ in range(draw.randint(2, 4)):
+        x = layer(draw, keras)(x)
+        if draw.random() < 0.4:
+            shared = layer(draw, keras)
+            branches = [shared(x), shared(keras.layers.Activation("tanh")(x))]
+            x = keras.layers.Average()(branches)
+    if draw.random() < 0.5:
+        within = keras.Input(x.shape[1:])
+        inner = keras.Model(within, keras.layers.Activation("softsign")(within) * 0.5)
+        x = keras.layers.Subtract()([x, inner(inner(x))])
+    x = getattr(keras.layers, end)()(x)
+    outputs = [keras.layers.Dense(n)(x) for n in draw.sample((1, 2, 3), 2)]
+    return keras.Model(inputs, draw.choice((outputs, outputs[0])))
+
+
+DRAWN = 40
+
+
+@pytest.mark.parametrize("seed", range(DRAWN))
+def test_drawn_model(seed, tmp_path):
+    model = drawn(seed, own)
+    rng = np.random.default_rng(seed)
+    for w in model.weights:
+        w.assign(weight(rng, w.name, w.shape).astype("float32"))
+    x = rng.normal(size=(3, *model.input_shape[1:])).astype("float32")
+    model.save(tmp_path / "a.keras")
+    theirs = keras.models.load_model(tmp_path / "a.keras")
+    assert_equal(model.get_weights(), theirs.get_weights())
+    expected = theirs.predict(x, verbose=0)
+    assert_close(model.predict(x, verbose=0), expected)
+    theirs.save(tmp_path / "b.keras")
+    again = load_model(tmp_path / "b.keras")
+    assert_equal(again.get_weights(), theirs.get_weights())
+    assert_close(again.predict(x, verbose=0), expected)
+
+
+def test_there_are_enough_models():
+    tables = len(CASES) + len(functional_cases.CASES) + len(OPTIMIZERS)
+    assert tables + DRAWN >= 300
 
 
 OPTIMIZERS = [
