@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.backends.cuda import source
+from fastnn.backends.cuda.beside import merged
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DATA_TYPES, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
@@ -159,6 +160,7 @@ class EmulatedDevice:
         return Memory(place, size, memory), operand
 
     def program(self, tasks: Sequence[Launch | Product]) -> Callable[[int], None]:
+        tasks = merged(tasks)
         self.prepare([t for t in tasks if isinstance(t, Launch)])
 
         def run(steps: int) -> None:
@@ -180,7 +182,7 @@ class EmulatedDevice:
             return
         arguments = task.arguments()
         self._functions[task.symbol](
-            arguments.ctypes.data, Dim3(task.blocks, 1, 1), Dim3(task.threads, 1, 1)
+            arguments.ctypes.data, Dim3(*task.grid, 1), Dim3(task.threads, 1, 1)
         )
 
 

@@ -32,6 +32,15 @@
     using namespace fastnn::device;                                                    \
     body(a);                                                                           \
   }
+// The same for several sets of arguments, each with a row of blocks.
+#define FASTNN_BESIDE(symbol, parts, n_in, n_out, n_numbers, threads, body)          \
+  extern "C" __global__ void __launch_bounds__(threads) symbol(                      \
+      const __grid_constant__ fastnn::device::Several<n_in, n_out, n_numbers, parts> \
+          a) {                                                                       \
+    using namespace fastnn;                                                          \
+    using namespace fastnn::device;                                                  \
+    body(a.part[blockIdx.y]);                                                        \
+  }
 #endif
 
 namespace fastnn::device {
@@ -72,6 +81,11 @@ struct Args {
   View in[n_in ? n_in : 1];
   View out[n_out];
   Number number[n_numbers ? n_numbers : 1];
+};
+
+template <int n_in, int n_out, int n_numbers, int parts>
+struct Several {
+  Args<n_in, n_out, n_numbers> part[parts];
 };
 
 // -- element types

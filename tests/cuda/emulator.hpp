@@ -314,3 +314,10 @@ auto __shfl_sync(unsigned, T x, int lane) {
     using namespace fastnn::device;                                                   \
     emulator::run(grid, block, [a] { body(*a); });                                    \
   }
+#define FASTNN_BESIDE(symbol, parts, n_in, n_out, n_numbers, threads, body)            \
+  extern "C" __attribute__((visibility("default"))) void symbol(                       \
+      const fastnn::device::Several<n_in, n_out, n_numbers, parts>* a, dim3 grid,      \
+      dim3 block) {                                                                    \
+    using namespace fastnn::device;                                                    \
+    emulator::run(grid, block, [a] { body(a->part[blockIdx.y]); });                    \
+  }

@@ -274,14 +274,14 @@ def test_long_chains_are_cut_where_a_launch_has_no_room() -> None:
 
 
 @pytest.mark.skipif(not nvrtc.AVAILABLE, reason="needs the package nvidia-cuda-nvrtc")
-def test_generated_kernels_compile_without_spills(tmp_path) -> None:
+def test_generated_kernels_compile_without_spills() -> None:
     launches = {}
     for fn, *arrays in CHAINS.values():
         for task in planned(fn, *arrays).tasks:
             assert isinstance(task, Launch)
             launches[task.symbol] = task
     text = source.module_text(list(launches.values()))
-    used = nvrtc.compiled(text, "sm_90", tmp_path)
+    used = nvrtc.compiled(text, "sm_90")
     assert set(used) == set(launches)
     assert not {k: u for k, u in used.items() if u.spilled}
 

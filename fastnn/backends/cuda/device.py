@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.backends.cuda import cublaslt
+from fastnn.backends.cuda.beside import merged
 from fastnn.backends.cuda.compiler import (
     Compiler,
     built_with_the_package,
@@ -250,7 +251,7 @@ class CudaDevice:
 
     def program(self, tasks: Sequence[Task]) -> Callable[[int], None]:
         """The tasks as a CUDA graph, captured after they have run a few times."""
-        calls = self._calls(tasks)
+        calls = self._calls(merged(tasks))
         return Captured(self._device, self._stream, self._new_stream, calls).run
 
     def _new_stream(self) -> Any:
@@ -289,7 +290,7 @@ class CudaDevice:
         raw = launch.arguments()
         # CuPy passes an array of one element by value, whatever its type.
         by_value = raw.view(np.dtype([("bytes", "u1", raw.size)]))
-        grid, block, args = (launch.blocks,), (launch.threads,), (by_value,)
+        grid, block, args = launch.grid, (launch.threads,), (by_value,)
         shared, symbol = launch.shared, launch.symbol
         if shared > self._most_shared.get(symbol, 0):  # above 48 KiB it must be allowed
             self._most_shared[symbol] = shared

@@ -140,6 +140,7 @@ class Launch(NamedTuple):
         fault: of kernels that check indices; its word is their last output.
         code: what `body` names and no header has.
         shared: bytes of shared memory beside what the kernel declares.
+        beside: launches of the same kernel in the same grid (beside.py).
     """
 
     header: str
@@ -152,26 +153,41 @@ class Launch(NamedTuple):
     fault: Fault | None = None
     code: str = ""
     shared: int = 0
+    beside: tuple[Launch, ...] = ()
 
     @property
     def symbol(self) -> str:
         """The kernel's name: its function, with what else its text depends on."""
         plain = re.sub(r"[^A-Za-z0-9]+", "_", self.body).strip("_")
+        parts = f"_x{len(self.beside) + 1}" if self.beside else ""
         return (
             f"k_{plain}_{len(self.ins)}{len(self.outs)}{len(self.numbers)}"
-            f"_{self.threads}"
+            f"_{self.threads}{parts}"
         )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Blocks of a part, and parts."""
+        most = max((part.blocks for part in self.beside), default=0)
+        return max(self.blocks, most), len(self.beside) + 1
 
     @property
     def text(self) -> str:
         """The line that makes a kernel of the function."""
-        return (
-            f"FASTNN_GLOBAL({self.symbol}, {len(self.ins)}, {len(self.outs)}, "
-            f"{len(self.numbers)}, {self.threads}, ({self.body}))"
+        rest = (
+            f"{len(self.ins)}, {len(self.outs)}, {len(self.numbers)}, "
+            f"{self.threads}, ({self.body}))"
         )
+        if self.beside:
+            return f"FASTNN_BESIDE({self.symbol}, {len(self.beside) + 1}, {rest}"
+        return f"FASTNN_GLOBAL({self.symbol}, {rest}"
 
     def arguments(self) -> np.ndarray:
-        """fastnn::device::Args of the kernel: one record of bytes."""
+        """fastnn::device::Args of the kernel, or of all parts: one record of bytes."""
+        alone = self._replace(beside=())
+        return np.concatenate([part._own() for part in (alone, *self.beside)])
+
+    def _own(self) -> np.ndarray:
         views = np.zeros(max(len(self.ins), 1) + len(self.outs), VIEW)
         first_out = max(len(self.ins), 1)
         for at, operand in (
