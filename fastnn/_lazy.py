@@ -161,12 +161,14 @@ def public(package: str) -> list[str]:
     return sorted(n for n, home in known if home != f"fastnn.{package}.{n}")
 
 
-def public_function(package: str, name: str) -> Any:
-    """A function of a package's `__all__`, or None."""
-    home = homes(f"keras.{package}").get(name)
-    if home is None or home == f"fastnn.{package}.{name}":
-        return None
-    return getattr(load_module(home), name)
+# A file may name only functions that take a tensor and give one of its shape.
+_ACTIVATION_HOMES = ("fastnn.ops.pointwise", "fastnn.ops.activation")
+
+
+def activation_of_ops(name: str) -> Any:
+    """The function `name` of `ops` that can be a layer's activation, or None."""
+    home = homes("keras.ops").get(name)
+    return getattr(load_module(home), name) if home in _ACTIVATION_HOMES else None
 
 
 def attach(

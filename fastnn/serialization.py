@@ -351,7 +351,7 @@ def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
         )
     found = get_registered_object(name, module_objects=table)
     found = find_exported(config.get("module"), name) if found is None else found
-    return _lazy.public_function("ops", name) if found is None else found
+    return _lazy.activation_of_ops(name) if found is None else found
 
 
 def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:

@@ -105,8 +105,8 @@ def validation_parts(validation_data: Any) -> tuple[Any, Any, Any]:
         return unpack_x_y_sample_weight(tuple(validation_data))
     if hasattr(validation_data, "dtype"):
         raise ValueError(
-            "[fit] validation_data must be (x, y) or (x, y, sample_weight), received "
-            "one array."
+            "[fit] validation_data needs targets: it must be (x, y) or (x, y, "
+            "sample_weight), received one array."
         )
     return validation_data, None, None
 

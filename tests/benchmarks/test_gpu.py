@@ -122,6 +122,8 @@ def test_other_frameworks_run_their_parts_on_a_cpu_and_train_alike(
     run, tmp_path
 ) -> None:
     """The code that waits for a GPU, but for CUDA graphs; needs torch and JAX."""
+    pytest.importorskip("torch")
+    pytest.importorskip("jax")
     run.peers, run.torch_device = True, "cpu"
     gpu.measure(run, ["gemm", "train", "resnet"], tmp_path / "gpu.json", {})
     found = run.found

@@ -359,6 +359,7 @@ def test_keras_23115_more_functions(attack):
         *(("keras.utils", "set_random_seed"), ("keras.config", "set_floatx")),
         *(("keras.utils", "save_img"), ("keras.utils", "load_img")),
         *(("keras.utils", "image_dataset_from_directory"), ("keras.ops", "fori_loop")),
+        *(("keras.ops", "vectorize"), ("keras.ops", "custom_gradient")),
         ("numpy", "fromfile"),
     ):
         attack(
