@@ -19,11 +19,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from cuda_emulated import Dim3, compiled_text, multiply
+from cuda_fake_cublas import serve
 
-from fastnn.backends.cuda.cublas import Factor, Gemm
+from fastnn.backends.cuda.cublas import MATH_MODE
+from fastnn.backends.cuda.libraries import WORKSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cuda_fake_cublas import Call
+
+    from fastnn.backends.cuda.cublas import Gemm
+
+
+UNIT = 512  # of memory in CuPy's pool
 
 
 class CUDARuntimeError(RuntimeError):
@@ -38,8 +47,11 @@ class Event:
     def __init__(self, block=False, disable_timing=False, interprocess=False):
         self.stream: Any = None
         self.done = True
+        self.captured = False
 
     def synchronize(self) -> None:
+        if self.captured:
+            raise CUDARuntimeError("cudaErrorCapturedEvent")
         while not self.done:
             self.stream.step()
 
@@ -83,6 +95,7 @@ class Stream:
     def record(self, event=None):
         event = Event() if event is None else event
         event.stream, event.done = self, False
+        event.captured = self.captured is not None
 
         def passed() -> None:
             event.done = True
@@ -91,6 +104,8 @@ class Stream:
         return event
 
     def wait_event(self, event) -> None:
+        if event.captured != (self.captured is not None):
+            raise CUDARuntimeError("cudaErrorStreamCaptureIsolation")
         self.put("", event.synchronize, event)
 
     def begin_capture(self, mode=None) -> None:
@@ -153,6 +168,7 @@ class Module:
         self.machine = machine
 
     def load(self, cubin: bytes) -> None:
+        self.machine.forbid_in_capture("a module loads")
         self.library = ctypes.CDLL(cubin.decode())
 
     def get_function(self, name: str) -> Function:
@@ -226,16 +242,20 @@ class Machine:
         self.used = self.kept = self.freed = 0
         self.blocks: list[np.ndarray] = []  # work that waits may still use them
         self.pinned: list[np.ndarray] = []
+        self.cublas_status = 0
+        self.gemms: list[Gemm] = []
+        serve(self.cublas)
         self.cupy = self._module()
 
     def alloc(self, size: int):
         assert self.current, "memory of a pool belongs to a stream"
+        self.forbid_in_capture("a graph would use memory that is given back")
         if self.used + size > self.memory:
             raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
-        block = np.full(size + 64, 0x5A, np.uint8)
+        block = np.full(size + UNIT, 0x5A, np.uint8)
         self.blocks.append(block)
         self.used += size
-        pointer = SimpleNamespaceRef(ptr=-(-block.ctypes.data // 64) * 64)
+        pointer = SimpleNamespaceRef(ptr=-(-block.ctypes.data // UNIT) * UNIT)
         weakref.finalize(pointer, self._free, size)
         return pointer
 
@@ -243,6 +263,7 @@ class Machine:
         self.used -= size
 
     def alloc_pinned(self, size: int):
+        self.forbid_in_capture("cudaHostAlloc")
         block = np.full(size, 0x5A, np.uint8)
         self.pinned.append(block)
         return memoryview(block)
@@ -253,30 +274,41 @@ class Machine:
         return self.devices
 
     def memcpy_async(self, dst, src, size, kind, stream) -> None:
+        self.forbid_in_capture("a graph would copy from where the host had its data")
         self.copies.append((kind, size))
         self.streams[stream].put(kind, lambda: ctypes.memmove(dst, src, size))
 
-    def gemm_ex(self, handle, transa, transb, m, n, k, alpha, A, Atype, lda, B, Btype,
-                ldb, beta, C, Ctype, ldc, computeType, algo):  # fmt: skip
-        a = Factor(A, Atype, transa, lda, 0)
-        b = Factor(B, Btype, transb, ldb, 0)
-        c = Factor(C, Ctype, 0, ldc, 0)
-        self._multiply("gemmEx", Gemm(m, n, k, a, b, c, 1, computeType), alpha, beta)
+    def cublas(self, call: Call) -> int:
+        """What the library does for a call."""
+        name = call.name.decode()
+        if name == "Create_v2":
+            assert not self.capturing(), "it allocates"
+            return self.cublas_status
+        handle = call.handle
+        assert (handle.workspace or 0) % 256 == 0
+        assert handle.workspace_bytes == WORKSPACE, "of ours, or capture allocates"
+        assert handle.math_mode == MATH_MODE
+        assert (call.alpha, call.beta, call.algorithm) == (1, 0, -1)
+        gemm = call.gemm()
+        self.gemms.append(gemm)
+        self.streams[handle.stream].put(name, lambda: multiply(gemm))
+        return self.cublas_status
 
-    def gemm_batched(self, handle, transa, transb, m, n, k, alpha, A, Atype, lda,
-                     strideA, B, Btype, ldb, strideB, beta, C, Ctype, ldc, strideC,
-                     batchCount, computeType, algo):  # fmt: skip
-        a = Factor(A, Atype, transa, lda, strideA)
-        b = Factor(B, Btype, transb, ldb, strideB)
-        c = Factor(C, Ctype, 0, ldc, strideC)
-        gemm = Gemm(m, n, k, a, b, c, batchCount, computeType)
-        self._multiply("gemmStridedBatchedEx", gemm, alpha, beta)
+    def cupy_gemm(self, *arguments) -> None:
+        """CuPy's own way asks first whether the stream is captured."""
+        if self.current[-1].captured is not None:
+            raise NotImplementedError(
+                "calling cuBLAS API during stream capture is currently unsupported"
+            )
+        raise AssertionError("the backend has a handle of its own")
 
-    def _multiply(self, label: str, gemm: Gemm, alpha: int, beta: int) -> None:
-        scale = ctypes.c_double if gemm.compute == 70 else ctypes.c_float
-        one, zero = scale.from_address(alpha).value, scale.from_address(beta).value
-        assert (one, zero) == (1, 0)
-        self.current[-1].put(label, lambda: multiply(gemm))
+    def capturing(self) -> bool:
+        return any(s.captured is not None for s in self.streams.values())
+
+    def forbid_in_capture(self, what: str) -> None:
+        """What CUDA refuses within a capture, or what would be wrong in a graph."""
+        if self.capturing():
+            raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
 
     def pool_freed(self) -> None:
         self.freed += 1
@@ -285,6 +317,7 @@ class Machine:
         runtime = SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
             getDeviceCount=self.get_device_count,
+            runtimeGetVersion=lambda: 13020,
             memcpyAsync=self.memcpy_async,
             memcpyHostToDevice="up",
             memcpyDeviceToHost="down",
@@ -296,9 +329,9 @@ class Machine:
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             nvrtc=Nvrtc(),
             cublas=SimpleNamespace(
-                gemmEx=self.gemm_ex, gemmStridedBatchedEx=self.gemm_batched
+                gemmEx=self.cupy_gemm, gemmStridedBatchedEx=self.cupy_gemm
             ),
-            device=SimpleNamespace(get_cublas_handle=lambda: 77),
+            get_current_stream=lambda: self.current[-1],
             Device=lambda index: Device(self, index),
             Stream=lambda null=False, non_blocking=False: Stream(
                 self, f"stream {next(count)}"

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from cuda_emulated import EmulatedDevice
-from cuda_fake_cupy import Machine
 
 import fastnn
 from fastnn.backends.cuda import device as devices
@@ -130,17 +127,6 @@ def test_a_graph_that_reads_its_data_otherwise_has_them_as_a_whole(device) -> No
     trained.predict(X, batch_size=BATCH, verbose=0)
     trained.train_on_batch(X[:8], Y[:8])
     assert all(plan._feed is None for plan in device.plans)
-
-
-@pytest.fixture
-def machine(monkeypatch, tmp_path):
-    made = Machine()
-    monkeypatch.setitem(sys.modules, "cupy", made.cupy)
-    monkeypatch.setattr(devices, "_devices", {})
-    monkeypatch.setenv("FASTNN_CUDA_CACHE", str(tmp_path))
-    fastnn.config.set_backend("cuda")
-    yield made
-    fastnn.config.set_backend("cpu")
 
 
 @pytest.mark.parametrize("hasty", [False, True])

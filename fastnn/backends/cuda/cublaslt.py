@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Products with what follows them in one call of cuBLASLt: bias, and ReLU.
 
-CuPy binds cuBLAS but not cuBLASLt; the dozen functions here come from the library that
-cuBLAS itself loads, by ctypes. They are called when a plan is made (descriptors, the
+CuPy does not bind cuBLASLt; the dozen functions here come from the library that cuBLAS
+itself loads, by ctypes. They are called when a plan is made (descriptors, the
 algorithm) and once per launch or capture. Which products take this way says `table`.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.backends.cuda.compiler import cache_folder
 from fastnn.backends.cuda.cublas import library_call
+from fastnn.backends.cuda.libraries import WORKSPACE, Library
 from fastnn.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
     from fastnn.backends.cuda.cublas import Factor, Gemm
     from fastnn.backends.cuda.launches import Product
 
+NAME = "libcublasLt"
 # cublasLt.h of CUDA 13; tests compare them with the header.
 DESC_TRANSA, DESC_TRANSB, DESC_EPILOGUE, DESC_BIAS_POINTER = 3, 4, 7, 8
 PREF_MAX_WORKSPACE_BYTES, PREF_REDUCTION_SCHEME_MASK = 1, 3
-# Partial sums that meet in the result by atomics would come in any order.
-REDUCTION_SCHEMES = 0x7 & ~1
+# Partial sums that meet in the result by atomics would come in any order, and as 16-bit
+# floats they would be rounded on the way: only in the type of the sum (COMPUTE_TYPE).
+REDUCTION_SCHEMES = 2
 EPILOGUES = {"linear": 4, "relu": 6}  # BIAS, RELU_BIAS
 DTYPES = ("float32", "bfloat16", "float16")
 REAL_32F = 0  # cudaDataType of the factors alpha and beta
-# What NVIDIA recommends for Hopper.
-WORKSPACE = 32 << 20
 
 
 class Heuristic(ctypes.Structure):
@@ -67,8 +68,8 @@ def fused_call(product: Product, tf32: bool = False) -> Fused:
     return Fused(library_call(plain, tf32), address, epilogue)
 
 
-class Library:
-    """cuBLASLt for one device.
+class BlasLt(Library):
+    """cuBLASLt for the current device.
 
     Args:
         lib: the loaded library.
@@ -78,8 +79,11 @@ class Library:
         BackendError: the library does not start.
     """
 
+    prefix = "cublasLt"
+
     def __init__(self, lib: Any, workspace: int) -> None:
-        self._lib, self._workspace = lib, workspace
+        super().__init__(lib)
+        self._workspace = workspace
         self._handle = c_void_p()
         self._check("Create", byref(self._handle))
         self._preference = c_void_p()
@@ -96,11 +100,6 @@ class Library:
                 byref(value),
                 size,
             )
-
-    def _check(self, name: str, *arguments: Any) -> None:
-        status = getattr(self._lib, f"cublasLt{name}")(*arguments)
-        if status:
-            raise BackendError(f"[cuda] cublasLt{name} failed with status {status}")
 
     def prepare(self, fused: Fused) -> Callable[[int], None]:
         """What puts the product on a stream, by the best algorithm that the library
@@ -180,22 +179,6 @@ class Library:
         kind = c_int(factor.data_type)
         self._check("MatrixLayoutCreate", byref(made), kind, *sizes)
         return made
-
-
-def load(version: int) -> Any:
-    """The library that cuBLAS of this major version has loaded.
-
-    Raises:
-        BackendError: there is none.
-    """
-    name = f"libcublasLt.so.{version}"
-    try:
-        return ctypes.CDLL(name)
-    except OSError as error:
-        raise BackendError(
-            f"[cuda] {name} cannot be loaded ({error}): pip install 'fastnn[cuda13]' "
-            f"brings it; FASTNN_CUBLASLT=0 does without"
-        ) from error
 
 
 # -- which products --------------------------------------------------------------------

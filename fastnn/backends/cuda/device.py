@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
-from fastnn.backends.cuda import cublaslt
+from fastnn.backends.cuda import cublas, cublaslt, libraries
 from fastnn.backends.cuda.beside import merged
 from fastnn.backends.cuda.compiler import (
     Compiler,
     built_with_the_package,
     cache_folder,
 )
-from fastnn.backends.cuda.cublas import COMPUTE_64F, DEFAULT_ALGORITHM, library_call
 from fastnn.backends.cuda.launches import Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
 from fastnn.errors import BackendError
@@ -118,7 +117,9 @@ class CudaDevice:
         )
         with self._device:
             self._stream = self._new_stream()
-        self._lt: cublaslt.Library | None = None
+        self._workspace: Memory | None = None  # of the libraries
+        self._blas: cublas.Blas | None = None
+        self._lt: cublaslt.BlasLt | None = None
         self._copies: Any = None  # a stream for data that are sent beside the work
 
     # -- memory ----------------------------------------------------------------------
@@ -266,12 +267,13 @@ class CudaDevice:
 
     def _calls(self, tasks: Sequence[Task]) -> list[Call]:
         self.prepare([t for t in tasks if isinstance(t, Launch)])
-        return [
-            self._launch(self._functions[t.symbol], t)
-            if isinstance(t, Launch)
-            else self._product(t)
-            for t in tasks
-        ]
+        with self._device:  # handles of libraries belong to the current one
+            return [
+                self._launch(self._functions[t.symbol], t)
+                if isinstance(t, Launch)
+                else self._product(t)
+                for t in tasks
+            ]
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Compiles the kernels that are not there yet."""
@@ -300,42 +302,25 @@ class CudaDevice:
         return lambda: function(grid, block, args, shared)
 
     def _product(self, product: Product) -> Call:
-        """A call of cuBLAS; the handle is the thread's, on its current stream."""
-        cublas, handle = self._cupy.cuda.cublas, self._cupy.cuda.device
+        """A call of cuBLAS or cuBLASLt on the current stream."""
         rounded = config.float32_matmul_precision() == "high"
-        if product.bias is not None:
-            return self._fused(cublaslt.fused_call(product, tf32=rounded))
-        call = library_call(product, tf32=rounded)
-        scale = np.float64 if call.compute == COMPUTE_64F else np.float32
-        one, zero = np.ones((), scale), np.zeros((), scale)
-        kinds = call.a.transposed, call.b.transposed
-        sizes = call.rows, call.columns, call.depth
-        batched = call.batch > 1
-        a, b, c = (
-            (x.address, x.data_type, x.leading, *((x.step,) if batched else ()))
-            for x in (call.a, call.b, call.c)
-        )
-        factors = (*kinds, *sizes, one.ctypes.data, *a, *b, zero.ctypes.data, *c)
-        how = (call.compute, DEFAULT_ALGORITHM)
-        last = (call.batch, *how) if batched else how
-        multiply = cublas.gemmStridedBatchedEx if batched else cublas.gemmEx
+        if product.bias is None:
+            if self._blas is None:
+                self._blas = cublas.Blas(*self._library(cublas.NAME))
+            multiply = self._blas.prepare(cublas.library_call(product, tf32=rounded))
+        else:
+            if self._lt is None:
+                self._lt = cublaslt.BlasLt(*self._library(cublaslt.NAME))
+            multiply = self._lt.prepare(cublaslt.fused_call(product, tf32=rounded))
+        current = self._cupy.cuda.get_current_stream
+        return lambda: multiply(current().ptr)
 
-        def run(_kept: Any = (one, zero)) -> None:
-            multiply(handle.get_cublas_handle(), *factors, *last)
-
-        return run
-
-    def _fused(self, call: cublaslt.Fused) -> Call:
-        """A call of cuBLASLt on the current stream."""
-        cuda = self._cupy.cuda
-        if self._lt is None:
-            cuda.device.get_cublas_handle()  # loads the library
-            version = cuda.runtime.runtimeGetVersion() // 1000
-            self._workspace = self.allocate(cublaslt.WORKSPACE)
-            lib = cublaslt.load(version)
-            self._lt = cublaslt.Library(lib, self._workspace.address)
-        multiply = self._lt.prepare(call)
-        return lambda: multiply(cuda.get_current_stream().ptr)
+    def _library(self, name: str) -> tuple[Any, int]:
+        """A library, and the workspace of all."""
+        lib = libraries.load(self._cupy, name)
+        if self._workspace is None:
+            self._workspace = self.allocate(libraries.WORKSPACE)
+        return lib, self._workspace.address
 
 
 class Captured:
