@@ -12,6 +12,7 @@ from fastnn.errors import ShapeError
 from fastnn.layers import _parts
 from fastnn.layers.input_spec import InputSpec, format_shape
 from fastnn.layers.layer import Layer
+from fastnn.opset._dtypes import HALVES
 
 Shape = tuple[int | None, ...]
 
@@ -61,8 +62,20 @@ class ScaledNormalization(NormalizationLayer):
         _parts.keep(self, **parts)
 
     def _add_scales(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
-        self.gamma = _parts.add_weight(self, "gamma", shape) if scale else None
-        self.beta = _parts.add_weight(self, "beta", shape) if center else None
+        self.gamma = self.beta = None
+        if scale:
+            self.gamma = _parts.add_weight(self, "gamma", shape, autocast=False)
+        if center:
+            self.beta = _parts.add_weight(self, "beta", shape, autocast=False)
+
+    def _wide(self, inputs: Any) -> Any:
+        """Inputs as they are computed on.
+
+        16-bit floats in float32: the gradient in the inputs is a small difference of
+        large terms, of which rounded statistics leave little.
+        """
+        dtype = self.compute_dtype
+        return ops.cast(inputs, "float32" if dtype in HALVES else dtype)
 
     def get_config(self) -> dict[str, Any]:
         names = (
@@ -141,15 +154,15 @@ class LayerNormalization(ScaledNormalization):
         self._add_scales(self._sizes(input_shape), scale, center)
 
     def call(self, inputs: Any) -> Any:
-        x = ops.cast(inputs, self.compute_dtype)
-        return ops.layer_normalization(
-            x,
+        y = ops.layer_normalization(
+            self._wide(inputs),
             self.gamma,
             self.beta,
             self._axes(),
             self.epsilon,
             rms_scaling=self.rms_scaling,
         )
+        return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
@@ -229,7 +242,7 @@ class GroupNormalization(ScaledNormalization):
         return channels if self.groups == -1 else self.groups
 
     def call(self, inputs: Any) -> Any:
-        x = ops.cast(inputs, self.compute_dtype)
+        x = self._wide(inputs)
         rank = len(x.shape)
         axis = self.axis % rank
         order = (*(i for i in range(rank) if i != axis), axis)
@@ -238,7 +251,8 @@ class GroupNormalization(ScaledNormalization):
         gamma = ops.ones(size, x.dtype) if self.gamma is None else self.gamma
         beta = ops.zeros(size, x.dtype) if self.beta is None else self.beta
         y = raw.group_norm(x, gamma, beta, self._count(size[0]), self.epsilon)[0]
-        return ops.transpose(y, sorted(range(rank), key=order.__getitem__))
+        y = ops.transpose(y, sorted(range(rank), key=order.__getitem__))
+        return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups}

@@ -115,12 +115,17 @@ NOT_IN_BFLOAT16 = ("AveragePooling3D", "STFTSpectrogram")
 
 @every_case
 def test_mixed_precision(case: Case) -> None:
-    """Keras's dtypes; errors, against Keras in float64, like those of Keras."""
+    """Keras's dtypes; errors, against Keras in float64, like those of Keras.
+
+    Its variables on torch lose what is assigned in a call under a mixed policy (the
+    copy in the compute dtype is written), so changed weights are those in float64.
+    """
     if case.name.startswith(NOT_IN_BFLOAT16):
         pytest.skip("torch cannot")
     mine, theirs = pair(case, "mixed_bfloat16")
     got, found = mine.eagerly(), theirs.results()
-    exact = KerasRun(case, "float64").results()
+    reference = KerasRun(case, "float64")
+    exact = reference.results()
     for name, value in found.items():
         assert str(value.dtype) == f"torch.{got[name].dtype}", name
         wanted = array(exact[name])
@@ -129,7 +134,13 @@ def test_mixed_precision(case: Case) -> None:
             np.abs(a - wanted).max() for a in (got[name].astype("f"), array(value))
         ]
         assert errors[0] <= 2 * errors[1] + 0.02 * size, name
-    assert mine.statistics().keys() == theirs.statistics().keys()
+    changed, statistics = mine.statistics(), reference.statistics()
+    assert changed.keys() == statistics.keys()
+    for name, wanted in statistics.items():
+        size = np.abs(wanted).max(initial=1)
+        np.testing.assert_allclose(
+            changed[name], wanted, 0.02, 0.02 * size, err_msg=name
+        )
 
 
 def mask_for(x: Any, name: str) -> np.ndarray:
@@ -177,6 +188,8 @@ def test_carried_masks(case: Case) -> None:
         warnings.simplefilter("always")
         expected = keras.tree.flatten(theirs.call())
     destroyed = any("masking" in str(w.message) for w in warned)
+    # Keras warns of the inner projections, but the masks are used and carried on.
+    destroyed &= case.layer != "GroupQueryAttention"
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         got = keras.tree.flatten(mine.call(own))
