@@ -89,6 +89,7 @@ class Stream:
             if self.captured is not None:
                 self.captured.clear()
             raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+        self.machine.waits += 1
         while self.queue:
             self.step()
 
@@ -111,6 +112,7 @@ class Stream:
     def begin_capture(self, mode=None) -> None:
         assert self.captured is None
         self.captured = []
+        self.machine.captures += 1
 
     def end_capture(self):
         if self.captured is None:
@@ -229,11 +231,15 @@ class Machine:
 
     Attributes:
         hasty: streams but the first run their work as early as they may.
+        waits: how often the host waited for a stream.
+        captures: how often one was captured.
     """
 
     def __init__(self, devices: int = 1, memory: int = 1 << 30, driver: str = ""):
         self.devices, self.memory, self.driver = devices, memory, driver
         self.hasty = False
+        self.waits = self.captures = 0
+        self.lockable = 1 << 40  # bytes of the host
         self.numbers = itertools.count(1000)
         self.streams: dict[int, Stream] = {}
         self.current: list[Stream] = []
@@ -264,6 +270,8 @@ class Machine:
 
     def alloc_pinned(self, size: int):
         self.forbid_in_capture("cudaHostAlloc")
+        if size > self.lockable:
+            raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
         block = np.full(size, 0x5A, np.uint8)
         self.pinned.append(block)
         return memoryview(block)

@@ -35,6 +35,10 @@ WARM_UPS = 2  # runs before a program is captured: libraries choose and allocate
 # needs new work; at most so many kernels in one graph.
 STEPS_TOGETHER, MOST_NODES = 16, 512
 
+# A learning rate, say, goes along with the work: the host keeps a copy, and goes on.
+# At most so many bytes each, and so many of them.
+SENT_ALONG, MOST_SENT = 64 << 10, 256
+
 STAY = 'stay with fastnn.config.set_backend("cpu")'
 
 
@@ -107,6 +111,7 @@ class CudaDevice:
             )
         self.index = index
         self._device = cupy.cuda.Device(index)
+        self._sent_along: list[np.ndarray] = []  # what the stream may still read
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
         self._most_shared: dict[str, int] = {}  # bytes that they may ask for
         architecture = f"sm_{self._device.compute_capability}"
@@ -150,9 +155,15 @@ class CudaDevice:
     def upload(self, memory: Memory, offset: int, array: np.ndarray) -> None:
         """Bytes of a contiguous array to the device."""
         flat = np.ascontiguousarray(array)
-        if flat.nbytes:
-            at = memory.address + offset
-            self._transfer(at, flat.ctypes.data, flat.nbytes, "HostToDevice")
+        if not flat.nbytes:
+            return
+        small = flat.nbytes <= SENT_ALONG
+        if small:
+            flat = flat.copy()
+            self._sent_along.append(flat)
+        at = memory.address + offset
+        self._transfer(at, flat.ctypes.data, flat.nbytes, "HostToDevice")
+        if not small or len(self._sent_along) > MOST_SENT:
             self.synchronize()  # `array` may change after the call
 
     def download(self, memory: Memory, offset: int, array: np.ndarray) -> None:
@@ -174,9 +185,21 @@ class CudaDevice:
             return int(self._device.mem_info[0] + pool.free_bytes())
 
     def pinned(self, nbytes: int) -> np.ndarray:
-        """Page-locked bytes of the host."""
+        """Page-locked bytes of the host.
+
+        Raises:
+            BackendError: the system does not lock as many.
+        """
         with self._device:
-            block = self._cupy.cuda.alloc_pinned_memory(max(nbytes, 1))
+            try:
+                block = self._cupy.cuda.alloc_pinned_memory(max(nbytes, 1))
+            except self._cupy.cuda.runtime.CUDARuntimeError as error:
+                raise BackendError(
+                    f"[cuda] {nbytes} bytes of page-locked memory wanted ({error}), "
+                    f"through which data go that do not fit the GPU: give the host "
+                    f"(a container: --memory, --ulimit memlock) more, take smaller "
+                    f"batches, or give `fit` a generator, which needs none"
+                ) from error
         return np.frombuffer(block, np.uint8, nbytes)
 
     def send(self, to: int, array: np.ndarray, after: Mark) -> Mark:
@@ -203,8 +226,10 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         """Waits for all work."""
+        sent, self._sent_along = self._sent_along, []
         with self._device:
             self._stream.synchronize()
+        del sent  # is there now
 
     def release(self) -> None:
         """Gives memory that nobody holds back to the system."""
