@@ -20,6 +20,7 @@ from fastnn.saving.formats import weights_of
 from fastnn.saving.keras_files import read_config
 from fastnn.saving.legacy_configs import modernized
 from fastnn.saving.limits import JSON_BYTES, parse_json, reading
+from fastnn.saving.opening import read_file
 from fastnn.saving.reader import Reader
 from fastnn.saving.sharded import ENDING
 from fastnn.serialization import unknown_objects
@@ -56,8 +57,7 @@ def describe(path: str) -> dict[str, Any]:
         if os.path.isdir(path) or path.endswith(".keras"):
             found["config"], found["metadata"] = read_config(path)
         if path.endswith(".json") and not path.endswith(ENDING):
-            with open(path, "rb") as file:
-                found["config"] = parse_json(file.read(JSON_BYTES + 1), path, "")
+            found["config"] = parse_json(read_file(path, JSON_BYTES), path, "")
         elif os.path.isdir(path) and not os.path.exists(os.path.join(path, WEIGHTS)):
             found["problems"].append(f"the folder has no {WEIGHTS}")
         else:
@@ -188,7 +188,11 @@ def main(arguments: list[str]) -> int:
     except (ModelFileError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1) if "--json" in arguments else report(found))
+    try:
+        print(json.dumps(found, indent=1) if "--json" in arguments else report(found))
+        sys.stdout.flush()
+    except BrokenPipeError:  # as `| head` does, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

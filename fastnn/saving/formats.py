@@ -15,6 +15,7 @@ from fastnn.saving import atomic, npz, safetensors, sharded
 from fastnn.saving.archive import WEIGHTS, ArchiveReader
 from fastnn.saving.hdf5 import Hdf5Reader
 from fastnn.saving.limits import reading
+from fastnn.saving.opening import open_file
 from fastnn.saving.reader import Reader
 from fastnn.saving.variables import flat_variables, plain_array, write_variables
 from fastnn.saving.windows import Window, new_hdf5
@@ -49,9 +50,10 @@ def opened(path: str) -> Iterator[int]:
     """The file's descriptor.
 
     Raises:
-        IsADirectoryError, PermissionError, ModelFileMissingError: when there is none.
+        FileNotFoundError, PermissionError: when there is none.
+        ModelFileError: for pipes, devices and folders.
     """
-    handle = os.open(path, os.O_RDONLY)
+    handle = open_file(path)
     try:
         yield handle
     finally:

@@ -17,6 +17,7 @@ from fastnn.saving.archive import (
 )
 from fastnn.saving.building import build_model
 from fastnn.saving.formats import opened, weights_in, weights_of
+from fastnn.saving.opening import read_file
 from fastnn.saving.reader import Reader
 from fastnn.saving.variables import read_variables, size_of, write_variables
 from fastnn.saving.windows import Window, new_hdf5, write_hdf5
@@ -111,8 +112,7 @@ def read_config(path: str) -> tuple[Any, Any]:
     for name in (CONFIG, METADATA):
         member = os.path.join(path, name)
         if os.path.exists(member):
-            with open(member, "rb") as file:
-                texts[name] = file.read(limits.JSON_BYTES + 1)
+            texts[name] = read_file(member, limits.JSON_BYTES)
         elif name == CONFIG:
             raise ModelFileError(path, "the folder has no such file.", name)
     weights = os.path.join(path, WEIGHTS)  # may be missing: the config is read alone

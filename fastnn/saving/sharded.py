@@ -20,6 +20,7 @@ from fastnn.errors import ModelFileError, warn_user
 from fastnn.saving import atomic, limits
 from fastnn.saving.hdf5 import Hdf5Reader
 from fastnn.saving.limits import parse_json
+from fastnn.saving.opening import beside, open_file, read_file
 from fastnn.saving.reader import Reader
 from fastnn.saving.variables import Hdf5Group, named_variables, plain_array
 from fastnn.saving.windows import Window, new_hdf5
@@ -170,9 +171,7 @@ def _remove(folder: str, base: str, files: set[str]) -> None:
 
 
 def _index(path: str) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        text = file.read(limits.JSON_BYTES + 1)
-    found = parse_json(text, path, "")
+    found = parse_json(read_file(path, limits.JSON_BYTES), path, "")
     if not isinstance(found, dict) or not isinstance(found.get(_MAP), dict):
         raise ModelFileError(path, f"no list of weights files: it has no {_MAP}.")
     return found
@@ -200,8 +199,8 @@ class ShardedReader(Reader):
         path: of the list.
 
     Raises:
-        ModelFileError: for names that lead out of the folder, files that are missing,
-            and arrays that stand in two of them.
+        ModelFileError: for names and links that lead out of the folder, files that are
+            missing, and arrays that stand in two of them.
     """
 
     def __init__(self, handle: int, path: str) -> None:
@@ -210,16 +209,19 @@ class ShardedReader(Reader):
         self._shards: list[Hdf5Reader] = []
         with ExitStack() as stack:
             for name in _files_of(_index(path), path):
-                place = os.path.join(os.path.dirname(path), name)
-                self._shards.append(self._opened(stack, place))
+                place = beside(path, name)
+                if place is None:
+                    problem = "it is listed, and a link that leads out of the folder."
+                    raise self.fail(problem, name)
+                self._shards.append(self._opened(stack, place, name))
             self._open = stack.pop_all()
 
-    def _opened(self, stack: ExitStack, place: str) -> Hdf5Reader:
+    def _opened(self, stack: ExitStack, place: str, name: str) -> Hdf5Reader:
         try:
-            handle = os.open(place, os.O_RDONLY)
+            handle = open_file(place)
         except OSError as error:
             problem = f"it is listed and cannot be opened ({error.strerror})."
-            raise self.fail(problem, os.path.basename(place)) from None
+            raise self.fail(problem, name) from None
         stack.callback(os.close, handle)
         window = Window(handle, 0, os.fstat(handle).st_size)
         shard = stack.enter_context(Hdf5Reader(window, place))

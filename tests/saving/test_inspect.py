@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 
 import pytest
 from saving_cases import trained
@@ -105,3 +107,15 @@ def test_damaged_files_end_with_a_message(file, capsys):
         told = capsys.readouterr()
         assert bool(told.err) == bool(codes[-1])
     assert set(codes) <= {0, 1} and 1 in codes
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path):
+    save_arrays({f"{i}": [1.0] for i in range(20_000)}, tmp_path / "a.npz")
+    done = subprocess.run(
+        f"{sys.executable} -m fastnn.inspect {tmp_path / 'a.npz'} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{tmp_path / 'a.npz'}\n" and done.stderr == ""

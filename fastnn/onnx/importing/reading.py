@@ -18,6 +18,7 @@ from fastnn.errors import ModelFileError
 from fastnn.onnx.importing.wire import check_wire
 from fastnn.onnx.package import NAMES, onnx_package
 from fastnn.opset._dtypes import ITEMSIZE, know
+from fastnn.saving.opening import beside, read_file
 
 LARGEST = (1 << 31) - 1
 OPSETS = range(7, 29)
@@ -38,8 +39,7 @@ def read_model(path: str, external_data: bool | None) -> Any:
     size = os.stat(path).st_size
     if size > LARGEST:
         raise ModelFileError(path, f"{size} bytes, at most {LARGEST} are read.")
-    with open(path, "rb") as file:
-        data = file.read(LARGEST + 1)
+    data = read_file(path, LARGEST)
     check_wire(data, path)
     try:
         proto = onnx.ModelProto.FromString(data)
@@ -113,7 +113,7 @@ class _Folder:
     """
 
     def __init__(self, path: str) -> None:
-        self._folder = os.path.dirname(os.path.realpath(path))
+        self._path = path
         self._taken: dict[str, int] = {}
 
     def load(self, tensor: Any, size: int, fail: Any) -> None:
@@ -126,9 +126,8 @@ class _Folder:
         """
         entries = {e.key: e.value for e in tensor.external_data}
         location = entries.get("location", "")
-        place = os.path.realpath(os.path.join(self._folder, location))
-        inside = place.startswith(os.path.join(self._folder, ""))
-        if not location or os.path.isabs(location) or not inside:
+        place = beside(self._path, location)
+        if not location or os.path.isabs(location) or place is None:
             raise fail(f"data at {location!r}, outside of the model's folder.")
         try:
             offset = int(entries.get("offset", "0"))
