@@ -8,6 +8,13 @@ import warnings
 from types import FrameType
 
 
+def cut(text: str, most: int = 2000) -> str:
+    """A text for a message, without its middle where it is longer than `most`."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... {text[-most // 2 :]}"
+
+
 class FastnnError(Exception):
     """Mixed into every error fastnn raises on purpose."""
 
@@ -76,8 +83,8 @@ class ModelFileError(SerializationError):
         self.path = str(path)
         self.where = where
         self.failures: list[tuple[str, str]] = []
-        place = f"{self.path}: {where}" if where else self.path
-        super().__init__(f"[load] {place}: {problem}")
+        place = f"{self.path}: {cut(where)}" if where else self.path
+        super().__init__(f"[load] {place}: {cut(problem, 10_000)}")
 
 
 class ModelFileMissingError(ModelFileError, FileNotFoundError):

@@ -460,8 +460,10 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Optimizer:
         """Rebuilds the object from `get_config()`."""
-        rate = deserialize_keras_object(config["learning_rate"], custom_objects)
-        return cls(**{**config, "learning_rate": rate})
+        if "learning_rate" in config:  # without, the default of the class, as in Keras
+            rate = deserialize_keras_object(config["learning_rate"], custom_objects)
+            config = {**config, "learning_rate": rate}
+        return cls(**config)
 
 
 def _old_spellings(

@@ -49,6 +49,14 @@ def chain(count):
     return {"module": module, "class_name": "Functional", "config": config}
 
 
+def wrapped(levels, config):
+    """Layers around layers, the innermost of which rejects its config."""
+    layer = {"class_name": "Dense", "config": config}
+    for _ in range(levels):
+        layer = {"class_name": "TimeDistributed", "config": {"layer": layer}}
+    return stack(layer, 1)
+
+
 RELU = {"class_name": "ReLU", "config": {}}
 CONFIGS = {
     "lists": lambda: "[" + "[]," * 2_000_000 + "[]]",
@@ -72,6 +80,7 @@ FULL = {
             {"class_name": "Dense", "config": {f"a{i:x}": 0 for i in range(160_000)}}, 1
         )
     ),
+    "configs in configs": lambda: json.dumps(wrapped(40, {"": ["x" * 900_000] * 12})),
 }
 DENSE = {"class_name": "Dense", "config": {"units": 1}}
 SOUND = {
@@ -93,6 +102,7 @@ def test_configs(name, members, tmp_path):
     elif name in FULL:
         assert isinstance(outcome, ModelFileError)
         assert not any(text in str(outcome) for text in TOLD)
+        assert len(str(outcome)) < 11_000
     else:
         assert not isinstance(outcome, Exception), outcome
 

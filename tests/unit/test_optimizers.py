@@ -198,6 +198,13 @@ def test_learning_rate_is_a_settable_variable():
     assert optimizers.SGD(1).get_config()["learning_rate"] == 1.0
 
 
+def test_a_config_without_a_learning_rate_has_the_default_one():
+    """As in Keras: Adam.from_config({}) learns at 0.001."""
+    for name, rate in (("Adam", 0.001), ("SGD", 0.01), ("Ftrl", 0.001)):
+        made = optimizers.deserialize({"class_name": name, "config": {}})
+        assert float(made.learning_rate) == np.float32(rate)
+
+
 @pytest.mark.feature("1C-39")
 @pytest.mark.parametrize("planned", [False, True])
 def test_schedule_counts_updates(planned):

@@ -190,6 +190,12 @@ def test_custom_class_needs_its_name():
         s.deserialize_keras_object(config)
 
 
+def test_what_a_config_lacks_is_named():
+    for name in ("LossScaleOptimizer", "MultiOptimizer"):
+        with pytest.raises(TypeError, match=rf"{name} rejects .* no entry '\w+'"):
+            s.deserialize_keras_object({"class_name": name, "config": {}})
+
+
 def test_registered_objects():
     @s.register_keras_serializable("pkg")
     class Shift(Scale):
