@@ -392,9 +392,10 @@ def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:
     try:
         instance = cls.from_config(inner)
     except (TypeError, KeyError) as error:
-        text = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+        lacking = isinstance(error, KeyError)
+        text = cut(f"no entry {error}" if lacking else str(error))
         raise TypeError(
-            f"[deserialize_keras_object] {cls.__name__} rejects its config: {cut(text)}. "
+            f"[deserialize_keras_object] {cls.__name__} rejects its config: {text}. "
             "Objects inside get_config() must be deserialized in from_config(). "
             f"Config: {cut(_brief.repr(inner))}"
         ) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How files are opened for reading: only files, and beside them only what lies there."""
+"""How files are opened: files only, and of those beside them only what lies there."""
 
 from __future__ import annotations
 
