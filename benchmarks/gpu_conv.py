@@ -2,7 +2,8 @@
 """Each way to compute a convolution, for layers of ResNet-50: which should be chosen.
 
 `fastnn/backends/cuda/rules/conv_ways.py` decides by what is possible; the times here
-say where another way would have been faster.
+say where another way would have been faster, and where cuDNN is: torch calls it, images
+channels last, with the algorithm that it finds fastest by trying.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LAYERS = (
     ((32, 56, 56, 64), (1, 1), 256, (1, 1), (1, 1), (0, 0, 0, 0), 1),
     ((32, 28, 28, 128), (3, 3), 128, (1, 1), (1, 1), (1, 1, 1, 1), 1),
     ((32, 14, 14, 256), (3, 3), 256, (1, 1), (1, 1), (1, 1, 1, 1), 1),
-    ((32, 14, 14, 512), (3, 3), 512, (2, 2), (1, 1), (0, 1, 0, 1), 1),
+    ((32, 14, 14, 512), (3, 3), 512, (2, 2), (1, 1), (0, 0, 1, 1), 1),
 )
 
 
@@ -50,6 +51,8 @@ def convolutions(run: Run) -> dict[str, Any]:
         config.set_float32_matmul_precision("high" if kind == "TF32" else "highest")
         try:
             makers = _makers(run, name, TYPES[kind], case)
+            if run.peers:
+                makers["cudnn"] = _cudnn(run, name, kind, case)
             key = f"{name} {case[0]} {case[1]} {case[2]} {kind}"
             found[key] = in_turns(run, makers, SECONDS)
         finally:
@@ -85,3 +88,53 @@ def _makers(
             seen.add(bodies)
             makers[way] = maker(made)
     return makers
+
+
+def _cudnn(
+    run: Run, name: str, kind: str, case: tuple
+) -> Callable[[], Callable[[], float]]:
+    """The same layer and direction by torch."""
+
+    def prepare() -> Callable[[], float]:
+        import torch
+
+        from benchmarks.gpu_peers import exact_float32
+
+        exact_float32()
+        on_gpu = run.torch_device == "cuda"
+        (images, *size, inputs), window, outputs, strides, dilations, pads, groups = (
+            case
+        )
+        last, dtype = torch.channels_last, getattr(torch, TYPES[kind])
+
+        def made(*shape: int) -> Any:
+            x = torch.randn(shape, device=run.torch_device).to(dtype)
+            return x.to(memory_format=last)
+
+        x, w = made(images, inputs, *size), made(outputs, inputs // groups, *window)
+        half = len(pads) // 2  # torch pads both sides alike: as many outputs here
+        both = [max(pads[d], pads[d + half]) for d in range(half)]
+        how = strides, both, dilations
+        dy = made(*torch.nn.functional.conv2d(x, w, None, *how, groups).shape)
+        wanted = [name == "conv_grad_input", name == "conv_grad_kernel", False]
+        back = torch.ops.aten.convolution_backward
+
+        def call() -> Any:
+            if name == "conv":
+                return torch.nn.functional.conv2d(x, w, None, *how, groups)
+            return back(dy, x, w, None, *how, False, [0, 0], groups, wanted)
+
+        def turn() -> float:
+            backends = torch.backends.cudnn
+            before = backends.benchmark, backends.allow_tf32
+            backends.benchmark, backends.allow_tf32 = True, kind == "TF32"
+            try:
+                wait = torch.cuda.synchronize if on_gpu else None
+                return run.seconds(call, 3, wait)
+            finally:
+                backends.benchmark, backends.allow_tf32 = before
+
+        turn()
+        return turn
+
+    return prepare

@@ -216,7 +216,19 @@ def follow(product: Product) -> None:
     y = view(product.c)
     assert product.bias is not None
     z = y.astype("float32") + view(product.bias).astype("float32")
-    y[...] = np.maximum(z, 0) if product.then == "relu" else z
+    y[...] = EPILOGUES[product.then](z)
+
+
+def gelu_tanh(z: np.ndarray) -> np.ndarray:
+    """Hendrycks and Gimpel 2016, the approximation."""
+    return z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+
+
+EPILOGUES = {
+    "linear": lambda z: z,
+    "relu": lambda z: np.maximum(z, 0),
+    "gelu_tanh": gelu_tanh,
+}
 
 
 def matrix(factor: Factor, index: int, rows: int, columns: int) -> np.ndarray:

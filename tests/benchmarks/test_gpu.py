@@ -46,7 +46,8 @@ def test_every_part_gives_a_result(run, tmp_path) -> None:
     assert found["train"]["reg32"]["us per sample"]["fastnn"] > 0
     assert found["resnet"]["ms"]["fastnn"] > 0
     assert found["bandwidth"]["of the copy"]["chain of four"] > 0
-    assert len(found["epilogues"]) == 4
+    assert len(found["epilogues"]) == 6
+    assert max(times["apart"] for times in found["epilogues"].values()) < 0.04
     for part in (found["train"]["reg32"], found["resnet"]):
         assert part["failed"] == {}
     assert written["TF32"]["fastnn"] == "highest"
@@ -125,8 +126,12 @@ def test_other_frameworks_run_their_parts_on_a_cpu_and_train_alike(
     pytest.importorskip("torch")
     pytest.importorskip("jax")
     run.peers, run.torch_device = True, "cpu"
-    gpu.measure(run, ["gemm", "train", "resnet"], tmp_path / "gpu.json", {})
+    parts = ["gemm", "train", "resnet", "convolutions"]
+    gpu.measure(run, parts, tmp_path / "gpu.json", {})
     found = run.found
+    (layer,) = found["convolutions"].values()
+    assert layer["failed"] == {}
+    assert layer["median"]["cudnn"] > 0
     assert found["gemm"]["bfloat16"]["ratio"] > 0
     reg = found["train"]["reg32"]
     assert reg["failed"] == {}

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from cuda_emulated import EmulatedDevice, matrix, view
+from cuda_emulated import EPILOGUES, EmulatedDevice, matrix, view
 from cuda_fake_cublas import installed
 
 import fastnn
@@ -94,8 +94,8 @@ class Lt:
         to = matrix(Factor(d.value, kind, 0, leading, 0), 0, rows, columns)
         added = np.frombuffer(bias, to.dtype, rows).astype("float32")
         wide = left.astype("float32") @ right.astype("float32") + added[:, None]
-        assert said[7] in (4, 6)
-        to[...] = np.maximum(wide, 0) if said[7] == 6 else wide
+        names = {value: name for name, value in cublaslt.EPILOGUES.items()}
+        to[...] = EPILOGUES[names[said[7]]](wide)
         return 0
 
     def _stored(self, pointer, layout, transposed):
@@ -112,7 +112,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("then", ["linear", "relu"])
+@pytest.mark.parametrize("then", cublaslt.EPILOGUES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_library_is_asked_for_the_layer(layout, dtype, then) -> None:
@@ -134,7 +134,11 @@ def test_the_library_is_asked_for_the_layer(layout, dtype, then) -> None:
     run(99)
     wide = [view(o).astype("float64") for o in (x, w, bias)]
     expected = wide[0] @ wide[1] + wide[2]
-    expected = np.maximum(expected, 0) if then == "relu" else expected
+    if then == "relu":
+        expected = np.maximum(expected, 0)
+    elif then == "gelu_tanh":  # by the logistic function
+        slope = np.sqrt(8 / np.pi) * (expected + 0.044715 * expected**3)
+        expected = expected / (1 + np.exp(-slope))
     tolerance = 1e-6 if dtype == "float32" else 2**-8
     found = view(y).astype("float64")
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
@@ -184,6 +188,11 @@ def test_products_are_fused_where_the_table_or_the_user_says_so(monkeypatch) -> 
     monkeypatch.setenv("FASTNN_CUBLASLT", "1")
     assert len(tasks("linear", "bfloat16")) == 1
     assert len(tasks("tanh")) == 2, "cuBLASLt has no such epilogue"
+    assert len(tasks("gelu")) == 2
+    assert len(tasks("gelu_tanh")) == 2, "its numbers were not compared here"
+    compared = cublaslt.Shape("float32", 6, 3, 4, "gelu_tanh")
+    monkeypatch.setitem(cublaslt.table, compared, True)
+    assert len(tasks("gelu_tanh")) == 1
     assert len(tasks("relu", "float64")) == 2
     assert len(tasks("relu", bias_strides=(2,))) == 2
 
@@ -233,6 +242,8 @@ def test_numbers_are_those_of_the_header() -> None:
     assert value("EPILOGUE_BIAS") == cublaslt.EPILOGUES["linear"]
     both = value("EPILOGUE_RELU") | value("EPILOGUE_BIAS")
     assert both == cublaslt.EPILOGUES["relu"]
+    gelu = value("EPILOGUE_GELU") | value("EPILOGUE_BIAS")
+    assert gelu == cublaslt.EPILOGUES["gelu_tanh"]
     assert ctypes.sizeof(cublaslt.Heuristic) == 64 + 8 + 4 + 4 + 16
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products with what follows them in one call of cuBLASLt: bias, and ReLU.
+"""Products with what follows them in one call of cuBLASLt: bias, and ReLU or GELU.
 
 CuPy does not bind cuBLASLt; the dozen functions here come from the library that cuBLAS
 itself loads, by ctypes. They are called when a plan is made (descriptors, the
@@ -33,7 +33,10 @@ PREF_MAX_WORKSPACE_BYTES, PREF_REDUCTION_SCHEME_MASK = 1, 3
 # Partial sums that meet in the result by atomics would come in any order, and as 16-bit
 # floats they would be rounded on the way: only in the type of the sum (COMPUTE_TYPE).
 REDUCTION_SCHEMES = 2
-EPILOGUES = {"linear": 4, "relu": 6}  # BIAS, RELU_BIAS
+EPILOGUES = {"linear": 4, "relu": 6, "gelu_tanh": 36}  # BIAS, RELU_BIAS, GELU_BIAS
+# NVIDIA does not say which GELU it is (PyTorch and TensorRT-LLM take it for this one):
+# only where numbers were compared, as the measurement does.
+COMPARED = ("gelu_tanh",)
 DTYPES = ("float32", "bfloat16", "float16")
 REAL_32F = 0  # cudaDataType of the factors alpha and beta
 
@@ -224,11 +227,13 @@ def write_table(architecture: str) -> None:
 
 def takes(shape: Shape) -> bool:
     """Whether a product is computed with its epilogue in one call: FASTNN_CUBLASLT=1
-    says so for all that can be, =0 for none, else what was measured.
+    says so for all whose numbers are known, =0 for none, else what was measured.
     """
     if shape.then not in EPILOGUES or shape.dtype not in DTYPES:
         return False
     if min(shape.rows, shape.columns, shape.depth) == 0:
         return False
     said = os.environ.get("FASTNN_CUBLASLT")
-    return said == "1" if said in ("0", "1") else table.get(shape, False)
+    if said == "0" or (said == "1" and shape.then not in COMPARED):
+        return said == "1"
+    return table.get(shape, False)
