@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops, tree
+from fastnn._allowance import check_state
 from fastnn._registry import export
 from fastnn.autodiff.scopes import init_scope
 from fastnn.autodiff.tensor import Variable
@@ -17,7 +18,6 @@ from fastnn.layers._recurrent import DropoutMasks
 from fastnn.layers._tracking import Untracked
 from fastnn.layers.input_spec import format_shape
 from fastnn.layers.layer import Layer
-from fastnn.saving.allowance import check_state
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
 Shape = tuple[int | None, ...]

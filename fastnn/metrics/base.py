@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from fastnn import config as _config
 from fastnn import initializers, ops
+from fastnn._allowance import check_state
 from fastnn._names import auto_name
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
@@ -89,6 +91,7 @@ class Metric:
             )
         dtype = dtype or _config.floatx()
         shape = tuple(shape)
+        check_state(8 * math.prod(shape), f"metric '{self.name}'")
         if initializer in (None, "zeros"):
             value = np.zeros(shape, dtype)  # also while a function is traced
         else:

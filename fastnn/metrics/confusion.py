@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import ops
+from fastnn._allowance import check_state
 from fastnn.losses.base import align_weights, as_tensor, pair
 from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
 from fastnn.serialization import export
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _MODULE = "keras.metrics"
 _MINUS_INFINITY = -1e10
+_THRESHOLD = 64  # bytes of each in lists, beside the counts
 
 Thresholds = float | Sequence[float] | None
 
@@ -39,6 +41,7 @@ def threshold_list(thresholds: Thresholds, default: float = 0.5) -> list[float]:
 
 def even_thresholds(count: int) -> list[float]:
     """`count` thresholds evenly spread over [0, 1], ends included; [0.5] for one."""
+    check_state(_THRESHOLD * count, f"a list of {count} thresholds")
     return [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
 
 

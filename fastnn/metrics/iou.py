@@ -47,6 +47,10 @@ class IoU(Metric):
         axis: int = -1,
     ) -> None:
         super().__init__(dtype, name)
+        # First, as it says whether there may be so many classes.
+        self.total_cm = self.add_variable(
+            (num_classes, num_classes), dtype=ACCUMULATOR, name="total_confusion_matrix"
+        )
         if max(target_class_ids) >= num_classes:
             raise ValueError(
                 f"[IoU] target_class_ids {list(target_class_ids)} must be below "
@@ -58,9 +62,6 @@ class IoU(Metric):
         self.sparse_y_true = sparse_y_true
         self.sparse_y_pred = sparse_y_pred
         self.axis = axis
-        self.total_cm = self.add_variable(
-            (num_classes, num_classes), dtype=ACCUMULATOR, name="total_confusion_matrix"
-        )
 
     def _indices(self, y: Any, sparse: bool) -> Tensor:
         y = ops.convert_to_tensor(y)

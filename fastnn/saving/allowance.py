@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._allowance import states
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import SerializationError
 from fastnn.saving import limits
@@ -39,13 +40,19 @@ _state = _State()
 
 @contextmanager
 def weights_limited(total: int, place: str = "the file holds") -> Iterator[None]:
-    """In the block, layers of this thread make weights of `total` bytes at most."""
+    """In the block, layers of this thread make weights of `total` bytes at most.
+
+    And layers and metrics states of `limits.STATES`.
+    """
     before = _state.left, _state.place, _state.undrawn
+    states_before = states.left
     _state.left, _state.place, _state.undrawn = total, place, None
+    states.left = limits.STATES
     try:
         yield
     finally:
         _state.left, _state.place, _state.undrawn = before
+        states.left = states_before
 
 
 @contextmanager
@@ -104,16 +111,3 @@ def new_weight(
     if undrawn is not None:
         undrawn.append((variable, variable._array, draw))
     return variable
-
-
-def check_state(size: int, what: str) -> None:
-    """Refuses states of layers above `limits.STATES` bytes while a model is loaded.
-
-    Raises:
-        SerializationError: for more; files do not hold them.
-    """
-    if _state.left is not None and size > limits.STATES:
-        raise SerializationError(
-            f"{what} asks for {size} bytes of states; a file may ask for "
-            f"{limits.STATES}."
-        )

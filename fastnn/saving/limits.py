@@ -41,7 +41,7 @@ HDF5_PATHS = 16 << 20  # characters of all paths, and one for each byte of the f
 # New weights of a config without a file: drawn at once below, all of them at most.
 DRAWN_AT_ONCE = 64 << 20
 NEW_WEIGHTS = 4 << 30
-STATES = 64 << 20  # of a stateful layer, which no file holds
+STATES = 32 << 20  # of all stateful layers and metrics together, which no file holds
 HDF5_CHUNKS = 4096  # of a dataset, and one more for 256 bytes
 
 

@@ -14,6 +14,7 @@ import pytest
 from file_costs import measured
 from saving_cases import pack
 
+from fastnn import keras
 from fastnn.errors import ModelFileError
 from fastnn.models import load_model
 from fastnn.saving.formats import load_arrays, weights_of
@@ -209,3 +210,41 @@ def test_a_filter_is_applied_once(tmp_path):
         filtered_twice(file)
     with weights_of(str(path)) as reader:
         assert "more than once" in reader.datasets["a"].problem
+
+
+def metric(name, **config):
+    return {"module": "keras.metrics", "class_name": name, "config": config}
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [metric("MeanIoU", num_classes=20_000)],
+        [metric("OneHotMeanIoU", num_classes=10**9)],
+        [metric("IoU", num_classes=10**400, target_class_ids=[0])],
+        [metric("AUC", num_thresholds=30_000_000)],
+        [metric("AUC", multi_label=True, num_labels=10**8)],
+        [metric("PrecisionAtRecall", recall=0.5, num_thresholds=30_000_000)],
+        [metric("MeanIoU", num_classes=1500)] * 40,
+    ],
+    ids=lambda metrics: f"{len(metrics)} {metrics[0]['class_name']}",
+)
+def test_states_of_metrics(metrics, members, tmp_path):
+    """Which are made of a number in the config, before there is any data."""
+    config = json.loads(members["config.json"])
+    config["compile_config"]["metrics"] = metrics
+    path = pack(tmp_path / "m.keras", {**members, "config.json": json.dumps(config)})
+    outcome, seconds, grown = measured(lambda: load_model(path))
+    _check(path, seconds, grown)
+    assert isinstance(outcome, ModelFileError) and "bytes of states" in str(outcome)
+
+
+def test_states_of_metrics_that_models_have(members, tmp_path):
+    config = json.loads(members["config.json"])
+    config["compile_config"]["metrics"] = [
+        metric("MeanIoU", num_classes=1000),
+        metric("AUC", num_thresholds=20_000),
+    ]
+    path = pack(tmp_path / "m.keras", {**members, "config.json": json.dumps(config)})
+    load_model(path)
+    keras.metrics.MeanIoU(3000)  # nor is there a limit where no file asks

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many bytes of states, which no file holds, an object from a file may ask for.
+
+Metrics and stateful layers make them of numbers in their configs, before any data has
+been seen: `MeanIoU(20_000)` is a line of text and 3 GB. `fastnn.saving` sets the limit.
+"""
+
+from __future__ import annotations
+
+from _thread import _local
+
+from fastnn.errors import SerializationError
+
+
+class _States(_local):
+    left: int | None = None  # bytes; None where no file is being loaded
+
+
+states = _States()
+
+
+def check_state(size: int, what: str) -> None:
+    """Takes `size` bytes of what is left while a model is loaded; else nothing.
+
+    Raises:
+        SerializationError: when all states together would be larger than allowed.
+    """
+    if states.left is None:
+        return
+    if size > states.left:
+        raise SerializationError(
+            f"{what} asks for {size} bytes of states; a file may ask for "
+            f"{states.left} more."
+        )
+    states.left -= size
