@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastnn.autodiff._tape import state as trace_state
-from fastnn.layers import _call
+from fastnn.layers import _call, _tracking
 
 # Changes of any layer: whoever runs a model looks at it again when this has moved.
 count = 0
@@ -30,11 +30,17 @@ class ChangesMixin:
     _version = 0
     # Names of attributes that no plan depends on.
     _unplanned: ClassVar[frozenset[str]] = frozenset()
+    # Whether layers stand in the order in which they came; else as attributes do.
+    _orders = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = self.__dict__.get(name, _MISSING)
         super().__setattr__(name, value)
-        if name not in self._unplanned and not _same(old, value):
+        if _same(old, value):
+            return
+        if self._orders:
+            _tracking.note(self, name, value)
+        if name not in self._unplanned:
             self._changed()
 
     def __delattr__(self, name: str) -> None:

@@ -19,7 +19,7 @@ from fastnn.errors import ShapeError, SymbolicTensorError, warn_renamed
 from fastnn.layers import _call, _changes, _masks, _parts, _symbolic
 from fastnn.layers._old_spellings import OldSpellings
 from fastnn.layers._policy import PolicyMixin
-from fastnn.layers._tracking import Untracked, tracked
+from fastnn.layers._tracking import Untracked, clock, tracked
 from fastnn.layers._weights import WeightsMixin, no_attribute
 from fastnn.layers.input_spec import check_inputs, format_shape
 from fastnn.saving.allowance import new_weight
@@ -82,6 +82,7 @@ class Layer(PolicyMixin, WeightsMixin, OldSpellings, Operation, _changes.Changes
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         self = super(Operation, cls).__new__(cls)
+        self.__dict__["_born"] = clock()
         self._init_arguments = Untracked((args, kwargs))
         return self
 

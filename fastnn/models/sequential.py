@@ -44,6 +44,8 @@ class Sequential(Model):
         238510
     """
 
+    _orders = False  # `add` appends to one list
+
     def __init__(
         self,
         layers: Iterable[Layer | KerasTensor] | None = None,

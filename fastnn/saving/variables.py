@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -167,12 +168,30 @@ class StoredList(Store):
         return self._listed[key]
 
 
-def _store(reader: Reader, path: str) -> Store:
-    for candidate in _spellings(path):
-        place = f"{candidate}/vars" if candidate else "vars"
-        if place in reader.groups:
-            return Store(reader, place)
-    return Store(reader, None)
+class _Places:
+    """Where a file has the variables of objects; older ones have them elsewhere."""
+
+    def __init__(self, root: Any, reader: Reader) -> None:
+        self._root = root
+        self._reader = reader
+
+    @cached_property
+    def _older(self) -> dict[int, str]:
+        return {id(obj): path for path, obj in saveables(self._root, False).items()}
+
+    def store(self, obj: Any, path: str) -> Store:
+        """What the file has of an object."""
+        place = self._place(path)
+        if place is None:
+            place = self._place(self._older.get(id(obj), path))
+        return Store(self._reader, place)
+
+    def _place(self, path: str) -> str | None:
+        for candidate in _spellings(path):
+            place = f"{candidate}/vars" if candidate else "vars"
+            if place in self._reader.groups:
+                return place
+        return None
 
 
 def _spellings(path: str) -> Iterator[str]:
@@ -232,10 +251,11 @@ def read_variables(
     problems = Problems()
     skipped = {id(obj) for obj in skip}
     planned: list[tuple[str, Any, Store]] = []
+    places = _Places(root, reader)
     for path, obj in saveables(root).items():
         if id(obj) in skipped:
             continue
-        store = _store(reader, path)
+        store = places.store(obj, path)
         problem = _compare(obj, store)
         if problem:
             problems.note(path, obj, problem)

@@ -188,7 +188,7 @@ MISTAKES = {
     ),
     "validation inputs without targets": (
         lambda: fit(regression(), X, Y, validation_data=X),
-        r"validation_data must be \(x, y\)",
+        r"validation_data needs targets: it must be \(x, y\)",
     ),
     "a class of callbacks": (
         lambda: fit(regression(), X, Y, callbacks=[keras.callbacks.EarlyStopping]),

@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import functional_cases
 import h5py
 import numpy as np
 import pytest
+import subclassed_cases
 from layer_cases import CASES
 from saving_cases import X, Y, assert_same, trained
 
@@ -19,6 +21,7 @@ import fastnn
 from fastnn import keras, layers, ops, saving
 from fastnn.errors import ModelFileError, NotBuiltError, SerializationError
 from fastnn.models import load_model, model_from_json
+from fastnn.saving import paths, variables
 from fastnn.saving.keras_files import read_config
 
 SPEC = json.loads((Path(__file__).parent / "keras_layer_vars.json").read_text())
@@ -242,6 +245,42 @@ def test_subclassed_model_and_its_paths(tmp_path):
         load_model(tmp_path / "m.keras")
     with saving.custom_object_scope({"Blocks": Blocks}):
         assert load_model(tmp_path / "m.keras").units == 3
+
+
+def grown():
+    """A built model of all kinds of names, and its input."""
+    model = subclassed_cases.make(fastnn)["Subclassed"]()
+    model(X[:2])
+    return model
+
+
+def test_layers_after_the_name_layers_stand_there(tmp_path):
+    """As in files of Keras 3.15, one of which is among the golden files."""
+    model = grown()
+    model.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5") as file:
+        for name, place in subclassed_cases.PLACES.items():
+            kernel = subclassed_cases.found(model, name).kernel
+            np.testing.assert_array_equal(file[f"{place}/vars/0"], kernel.numpy())
+        assert not {"out", "ups", "stages", "tail", "_hidden"} & file.keys()
+
+
+@pytest.mark.parametrize("ending", ["weights.h5", "safetensors"])
+def test_layers_after_the_name_layers_are_found_under_their_own(
+    ending, tmp_path, monkeypatch
+):
+    """Keras 2.13 to 2.15 wrote `out/vars/0`."""
+    model, other = grown(), grown()
+    with monkeypatch.context() as patch:
+        plain = partial(paths.saveables, properties=False)
+        patch.setattr(variables, "saveables", plain)
+        model.save_weights(tmp_path / f"m.{ending}")
+    if ending == "weights.h5":
+        with h5py.File(tmp_path / "m.weights.h5") as file:
+            assert "out/vars/0" in file and "layers" not in file
+    other.load_weights(tmp_path / f"m.{ending}")
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_class_without_config_says_so_and_leaves_the_file(tmp_path):

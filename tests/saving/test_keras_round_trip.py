@@ -13,6 +13,7 @@ import random
 import functional_cases
 import numpy as np
 import pytest
+import subclassed_cases
 from layer_cases import CASES, Case, weight
 
 import fastnn
@@ -131,6 +132,39 @@ def test_functional(name, tmp_path):
         [v.numpy() for v in again.optimizer.variables],
         [v.numpy() for v in case.model.optimizer.variables],
     )
+
+
+def test_subclassed(tmp_path):
+    """Layers under all kinds of names, in lists, nested; the state of the optimizer."""
+    x = np.random.default_rng(1).normal(size=(8, 4)).astype("float32")
+    classes = {library: subclassed_cases.make(library) for library in (own, keras)}
+    mine = classes[own]["Subclassed"]()
+    mine.compile("adam", "mse")
+    mine.fit(x, x[:, :2], shuffle=False, verbose=0)
+    for ending in (".keras", ".weights.h5"):
+        first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
+        if ending == ".keras":
+            mine.save(first)
+            theirs = keras.models.load_model(first, classes[keras])
+            theirs.save(second)
+            again = load_model(second, classes[own])
+        else:
+            theirs, again = (
+                classes[library]["Subclassed"]() for library in (keras, own)
+            )
+            for model, path in ((theirs, first), (again, second)):
+                model(x)
+                model.compile("adam", "mse")
+                model.optimizer.build(model.trainable_variables)
+                (mine if model is theirs else theirs).save_weights(path)
+                model.load_weights(path)
+        for model in (theirs, again):
+            assert_equal(mine.get_weights(), model.get_weights())
+            assert_equal(
+                [v.numpy() for v in mine.optimizer.variables][2:],
+                [np.asarray(v) for v in model.optimizer.variables][2:],
+            )
+            assert_close(mine.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def vectors(draw, keras):

@@ -41,6 +41,30 @@ class TestFinding:
         holder.blocks.append(layers.Dense(2))
         assert [type(x).__name__ for x in holder._sublayers()] == ["Dense"]
 
+    def test_lists_that_grow_in_turns_stand_in_turns(self):
+        """As in Keras, whose optimizers keep their state in the order of weights."""
+        holder = Holder()
+        holder.first, holder.second = [], {}
+        holder.end = layers.Dense(1, name="end")
+        early = layers.Dense(1, name="early")
+        for i in range(2):
+            holder.second[i] = layers.Dense(1, name=f"second{i}")
+            holder.first.append(layers.Dense(1, name=f"first{i}"))
+        holder.last = early
+        names = [layer.name for layer in holder._sublayers()]
+        assert names == ["end", "second0", "first0", "second1", "first1", "early"]
+        holder.first.append(layers.Dense(1, name="first2"))
+        assert [layer.name for layer in holder._sublayers()][-1] == "first2"
+        holder.first.pop(0)
+        assert "first0" not in [layer.name for layer in holder._sublayers()]
+
+    def test_a_list_stands_in_its_order(self):
+        holder = Holder()
+        early = layers.Dense(1, name="early")
+        holder.blocks = []
+        holder.blocks += [layers.Dense(1, name="late"), early]
+        assert [layer.name for layer in holder._sublayers()] == ["late", "early"]
+
     def test_deleted_and_replaced_attributes_are_forgotten(self):
         holder = Holder()
         holder.w = variable(1)
