@@ -73,6 +73,7 @@ test-isas: $(VENV)/.package $(VENV)/.test
 test-keras: .venv-keras/.package
 	KERAS_BACKEND=jax PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
 		tests/saving/test_keras_round_trip.py tests/models/test_applications_parity.py \
+		tests/unit/test_summary_parity.py \
 		$(TEST_ARGS)
 	KERAS_BACKEND=torch PYTHONSAFEPATH=1 .venv-keras/bin/python -m pytest -q -m parity \
 		tests/layers/test_beside_keras.py $(TEST_ARGS)

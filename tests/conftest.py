@@ -15,6 +15,14 @@ def _verified_graphs():
     spec.CHECK = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _terminal_of_80_columns():
+    """Tables and bars are as long as the terminal allows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        yield
+
+
 # Gradients compared with differences: one number for each order of each case.
 GRADIENT_CASES = 5_000
 _compared = pytest.StashKey[dict[int, int]]()

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,20 +18,10 @@ from fastnn.layers import _call
 from fastnn.layers.input_spec import format_shape
 from fastnn.layers.layer import Layer
 
-# By (with connections, with the column of what is trained).
-_WIDTHS = {
-    (False, False): (33, 24, 15),
-    (False, True): (29, 23, 12, 7),
-    (True, False): (31, 26, 17, 28),
-    (True, True): (29, 23, 12, 25, 7),
-}
-_POSITIONS = {
-    (False, False): (0.45, 0.80, 1.0),
-    (False, True): (0.39, 0.70, 0.87, 1.0),
-    (True, False): (0.30, 0.56, 0.74, 1.0),
-    (True, True): (0.27, 0.50, 0.67, 0.90, 1.0),
-}
-_HEADERS = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Train")
+# Lengths of lines, and where columns end: without and with connections.
+_LENGTHS = (88, 108)
+_POSITIONS = ((0.45, 0.80, 1.0), (0.30, 0.56, 0.74, 1.0))
+_HEADERS = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable")
 _ALIGN = ("<", "<", ">", "<", "^")
 # Box characters, and what stands for them on a stream that has none.
 _BOXES = "┏━┳┓┃┡╇┩│├─┼┤└┴┘"
@@ -182,57 +175,74 @@ def _select(model: Any, rows: list[list[str]], layer_range: Any) -> list[list[st
 
 
 def _widths(
-    rows: list[list[str]],
-    kind: tuple[bool, bool],
+    columns: int,
+    connected: bool,
+    trainable: bool,
     line_length: int | None,
     positions: Sequence[float] | None,
 ) -> list[int]:
-    default = _WIDTHS[kind]
-    columns = len(default)
-    if line_length is None and positions is None:
-        longest = [max(len(row[i]) for row in rows) for i in range(columns)]
-        if kind[0]:
-            longest[3] = 0  # connections are wrapped
-        return [max(w, n + 2) for w, n in zip(default, longest, strict=True)]
-    total = line_length or sum(default) + columns + 1
-    shares = positions or _POSITIONS[kind]
-    if len(shares) != columns:
+    """Widths of the columns, as Keras has them of the package rich.
+
+    Each is wished with room for a space on both sides beside it. What the line lacks is
+    taken from all alike; what it has left is given in proportion.
+    """
+    length = line_length
+    if length is None:
+        length = _LENGTHS[connected] + 12 * trainable
+        length = min(length, shutil.get_terminal_size().columns - 4)
+    ends = list(positions or _POSITIONS[connected])
+    if ends[-1] > 1:
+        ends = [end / ends[-1] for end in ends]
+    if trainable:
+        ends = [*(0.9 * end for end in ends), 1.0]
+    if len(ends) < columns:
         raise ValueError(
-            f"[summary] positions must have {columns} values, received {positions!r}."
+            f"[summary] positions must have {columns - trainable} values, received "
+            f"{positions!r}."
         )
-    scale = total if shares[-1] <= 1 else total / shares[-1]
-    ends = [int(share * scale) for share in shares]
-    ends[-1] = total
-    starts = [0, *ends[:-1]]
-    widths = [max(e - s - 1, 7) for s, e in zip(starts, ends, strict=True)]
-    squeezed = 2 if kind[0] else 1
-    widths[squeezed] = max(widths[squeezed] - 1, 7)
+    places = [0, *(int(end * length) for end in ends[:columns])]
+    widths = [end - start + 2 for start, end in pairwise(places)]
+    if min(widths) < 6:
+        raise ValueError(
+            f"[summary] {columns} columns do not fit into {length} characters: widen "
+            "the terminal, or give line_length."
+        )
+    spare = length - (columns + 1) - sum(widths)
+    wished = sum(widths)
+    for i, width in enumerate(widths):
+        if spare < 0:
+            share = round(spare / (columns - i))
+        else:
+            share = ceil(width * spare / wished)
+        widths[i] += share
+        spare, wished = spare - share, wished - width
     return widths
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    """The cell in lines of `width`; a part that is too long ends with an ellipsis."""
-    if len(cell) <= width:
-        return [cell]
-    if ", " in cell and "(" not in cell:
-        return textwrap.wrap(cell, width)  # connections
-    head, _, tail = cell.rpartition(" ")
-    lines = [head, tail] if head else [cell]
-    return [
-        line if len(line) <= width else line[: width - 1] + "…"
-        for line in lines
-        if line
-    ]
+    """The cell in lines of `width`; a word that is too long ends with an ellipsis."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+\s*", cell) or [""]:
+        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    cut = (line.rstrip() for line in lines)
+    return [line if len(line) <= width else line[: width - 1] + "…" for line in cut]
 
 
 def _draw(
     row: Sequence[str], widths: Sequence[int], align: Sequence[str], edge: str
 ) -> list[str]:
-    cells = [_wrap(cell, width - 2) for cell, width in zip(row, widths, strict=False)]
+    """A row in lines; cells begin at the top, those of the header end at the bottom."""
+    cells = [_wrap(cell, width - 2) for cell, width in zip(row, widths, strict=True)]
+    height = max(map(len, cells))
+    for cell in cells:
+        rest = [""] * (height - len(cell))
+        cell[:] = rest + cell if edge == "┃" else cell + rest
     lines = []
-    for i in range(max(map(len, cells))):
+    for i in range(height):
         parts = [
-            f" {cell[i] if i < len(cell) else '':{side}{width - 2}} "
+            f" {cell[i]:{side}{width - 2}} "
             for cell, width, side in zip(cells, widths, align, strict=True)
         ]
         lines.append(edge + edge.join(parts) + edge)
@@ -252,17 +262,20 @@ def summary_lines(
     layer_range: Sequence[str] | None = None,
 ) -> list[str]:
     """The lines of `Model.summary`, which explains the arguments."""
-    kind = _branches(model), show_trainable
-    chosen = [0, 1, 2, *([3] if kind[0] else []), *([4] if kind[1] else [])]
+    connected = _branches(model)
+    chosen = [0, 1, 2, *([3] if connected else []), *([4] if show_trainable else [])]
 
     def pick(row: Sequence[str]) -> list[str]:
         return [row[i] for i in chosen]
 
     rows = [pick(r) for r in _select(model, _rows(model, expand_nested), layer_range)]
     header, align = pick(_HEADERS), pick(_ALIGN)
-    widths = _widths(rows or [header], kind, line_length, positions)
-    if show_trainable and widths[-1] > len("Trainable") + 1:
-        header[-1] = "Trainable"
+    widths = _widths(len(chosen), connected, show_trainable, line_length, positions)
+    if line_length is None and positions is None:
+        # Unlike Keras, which cuts long names: two of them may be alike where they end.
+        for i, column in enumerate(zip(*rows, strict=True)):
+            longest = max(len(word) for cell in column for word in cell.split() or [""])
+            widths[i] = max(widths[i], longest + 2)
     lines = [f'Model: "{model.name}"', _rule("┏", "━", "┳", "┓", widths)]
     lines += _draw(header, widths, align, "┃")
     lines.append(_rule("┡", "━", "╇", "┩", widths))

@@ -96,7 +96,19 @@ def test_line_length_and_long_names():
 
 def test_without_a_line_length_no_name_is_cut():
     model = Sequential([layers.Input((4,)), layers.Dense(1, name="n" * 60)])
-    assert any("n" * 60 + " (Dense)" in line for line in summary_lines(model))
+    assert any("n" * 60 in line for line in summary_lines(model))
+
+
+def test_a_line_is_as_long_as_the_terminal_and_positions_allow(monkeypatch):
+    for columns, length in (("60", 56), ("80", 76), ("300", 88)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert {len(line) for line in summary_lines(mlp())[1:-3]} == {length}
+    rule = summary_lines(mlp(), 76, [0.3, 0.6, 0.8, 1.0])[1]
+    assert [len(part) for part in rule[1:-1].split("┳")] == [27, 27, 18]
+    with pytest.raises(ValueError, match="positions must have 3 values"):
+        summary_lines(mlp(), positions=[0.5, 1.0])
+    with pytest.raises(ValueError, match="widen the terminal"):
+        summary_lines(mlp(), line_length=10)
 
 
 @pytest.mark.feature("4C-22")
