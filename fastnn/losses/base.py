@@ -74,6 +74,21 @@ def pair(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     return y_true, y_pred
 
 
+def same_rank(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with or without a last axis of size 1 that only one of them has.
+
+    (n,) becomes (n, 1); of more axes, (..., 1) becomes (...). What else differs stays.
+    """
+    true_shape, pred_shape = tuple(y_true.shape), tuple(y_pred.shape)
+    if pred_shape[:-1] == true_shape and pred_shape[-1:] == (1,):
+        if len(true_shape) == 1:
+            return ops.reshape(y_true, pred_shape), y_pred
+        return y_true, ops.reshape(y_pred, true_shape)
+    if true_shape[:-1] == pred_shape and true_shape[-1:] == (1,):
+        y_pred, y_true = same_rank(y_pred, y_true)
+    return y_true, y_pred
+
+
 def _fix(true_shape: tuple[int, ...], pred_shape: tuple[int, ...]) -> str:
     if pred_shape == (*true_shape, 1):
         return "y = y[..., None]           # right: one column per output"

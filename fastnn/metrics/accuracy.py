@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import config, ops
 from fastnn.errors import SPARSE_LABELS, ShapeError
-from fastnn.losses.base import as_float, pair
+from fastnn.losses.base import as_float
+from fastnn.metrics.base import matching
 from fastnn.metrics.mean import FunctionMetric
 from fastnn.serialization import export
 
@@ -23,14 +24,14 @@ def _hits(matches: Tensor) -> Tensor:
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where `y_pred` equals `y_true`, else 0."""
-    y_true, y_pred = pair("accuracy", y_true, y_pred)
+    y_true, y_pred = matching("accuracy", y_true, y_pred)
     return _hits(ops.equal(y_true, y_pred))
 
 
 @export(_MODULE)
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """1 where `y_pred > threshold` agrees with the label 0 or 1."""
-    y_true, y_pred = pair("binary_accuracy", y_true, y_pred)
+    y_true, y_pred = matching("binary_accuracy", y_true, y_pred)
     predicted = ops.cast(ops.greater(y_pred, threshold), y_true.dtype)
     return _hits(ops.equal(y_true, predicted))
 
@@ -38,7 +39,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
 @export(_MODULE)
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the largest prediction is that of the label, one-hot `(..., classes)`."""
-    y_true, y_pred = pair("categorical_accuracy", y_true, y_pred)
+    y_true, y_pred = matching("categorical_accuracy", y_true, y_pred)
     return _hits(ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)))
 
 
@@ -83,7 +84,7 @@ def _within_top(y_true: Tensor, y_pred: Tensor, k: int) -> Tensor:
 @export(_MODULE)
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """1 where the one-hot label is among the `k` largest predictions (ties count)."""
-    y_true, y_pred = pair("top_k_categorical_accuracy", y_true, y_pred)
+    y_true, y_pred = matching("top_k_categorical_accuracy", y_true, y_pred)
     return _within_top(ops.cast(ops.argmax(y_true, axis=-1), "int32"), y_pred, k)
 
 

@@ -16,6 +16,7 @@ from fastnn._names import auto_name
 from fastnn.autodiff._tape import state
 from fastnn.autodiff.tensor import Tensor, Variable
 from fastnn.errors import warn_renamed
+from fastnn.losses.base import pair, same_rank
 from fastnn.opset._dtypes import FLOATS
 from fastnn.serialization import export
 
@@ -184,6 +185,18 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def matching(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """`pair` for metrics: columns count as vectors, (n, 1) as (n,), as in Keras.
+
+    Losses refuse these. Nothing is broadcast here, so no result can be wrong.
+
+    Raises:
+        ShapeError: when the shapes differ otherwise.
+    """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    return pair(name, *same_rank(y_true, y_pred))
 
 
 def safe_divide(a: Any, b: Any) -> Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 
 from fastnn import ops
 from fastnn._allowance import check_state
-from fastnn.losses.base import align_weights, as_tensor, pair
-from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
+from fastnn.losses.base import align_weights, as_tensor
+from fastnn.metrics.base import ACCUMULATOR, Metric, matching, safe_divide
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def confusion(
         by_label: keep the last axis apart: counts are `(T, labels)`, else `(T,)`.
         label_weights: weights of the last axis.
     """
-    y_true, y_pred = pair(name, y_true, y_pred)
+    y_true, y_pred = matching(name, y_true, y_pred)
     weights = as_tensor(1.0 if sample_weight is None else sample_weight, ACCUMULATOR)
     weights = ops.broadcast_to(align_weights(name, weights, y_pred), y_pred.shape)
     if label_weights is not None:
@@ -190,6 +190,10 @@ class _Count(ConfusionMetric):
     ) -> None:
         super().__init__(threshold_list(thresholds), name, dtype)
         self.init_thresholds = thresholds
+
+    def _counter(self, count: str) -> Any:
+        shape = (len(self.thresholds),)
+        return self.add_variable(shape, dtype=ACCUMULATOR, name="accumulator")
 
     def result(self) -> Tensor:
         return self._per_threshold(getattr(self, self._counts[0]).value)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import config as _config
 from fastnn import ops
-from fastnn.losses.base import align_weights, as_tensor, pair
-from fastnn.metrics.base import ACCUMULATOR, Metric, safe_divide
+from fastnn.losses.base import align_weights, as_tensor
+from fastnn.metrics.base import ACCUMULATOR, Metric, matching, safe_divide
 from fastnn.serialization import export
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch `(batch, classes)` of 0/1 labels and scores."""
-        y_true, y_pred = pair(self.name, y_true, y_pred)
+        y_true, y_pred = matching(self.name, y_true, y_pred)
         if len(y_pred.shape) != 2:
             raise ValueError(
                 f"[{self.name}] needs (batch, classes), got {tuple(y_pred.shape)}."

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.losses.base import align_weights, as_tensor
+from fastnn.losses.base import align_weights, as_tensor, same_rank
 from fastnn.metrics.base import ACCUMULATOR, Metric, quotient
 from fastnn.serialization import (
     deserialize_keras_object,
@@ -152,14 +152,15 @@ class MeanMetricWrapper(Mean):
         Places that the mask of `y_pred` leaves out count nothing.
         """
         mask = getattr(y_pred, "_keras_mask", None)
-        values = self._fn(
-            ops.convert_to_tensor(y_true),
-            ops.convert_to_tensor(y_pred),
-            **self._fn_kwargs,
-        )
+        given = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        values = self._fn(*self._arranged(*given), **self._fn_kwargs)
         if mask is not None:
             sample_weight = _masked(mask, sample_weight, self.dtype)
         super().update_state(values, sample_weight)
+
+    def _arranged(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        """What the function is called with."""
+        return y_true, y_pred
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -185,6 +186,9 @@ class FunctionMetric(MeanMetricWrapper):
         super().__init__(type(self)._function, name, dtype, **options)
         for option in self._options:
             setattr(self, option, options[option])
+
+    def _arranged(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        return same_rank(y_true, y_pred)  # as the functions of Keras do
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, **self._fn_kwargs}

@@ -7,9 +7,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastnn import config, losses, ops
-from fastnn.losses.base import align_weights, as_tensor, pair
+from fastnn.losses.base import align_weights, as_tensor
 from fastnn.losses.regression import unit
-from fastnn.metrics.base import ACCUMULATOR, Metric
+from fastnn.metrics.base import ACCUMULATOR, Metric, matching
 from fastnn.metrics.mean import FunctionMetric, Mean
 from fastnn.serialization import export
 
@@ -21,14 +21,14 @@ _MODULE = "keras.metrics"
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """Cosine of the angle between labels and predictions: 1 when parallel."""
-    y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
+    y_true, y_pred = matching("cosine_similarity", y_true, y_pred)
     return ops.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)
 
 
 @export(_MODULE)
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """`cov(y_true, y_pred) / (std(y_true) * std(y_pred))` along `axis`."""
-    y_true, y_pred = pair("pearson_correlation", y_true, y_pred)
+    y_true, y_pred = matching("pearson_correlation", y_true, y_pred)
     a, b = _centred(y_true, axis), _centred(y_pred, axis)
     spread = ops.sqrt(
         ops.mean(ops.square(a), axis=axis) * ops.mean(ops.square(b), axis=axis)
@@ -39,7 +39,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 @export(_MODULE)
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """`2 * cov / (var(y_true) + var(y_pred) + (mean difference)**2)` along `axis`."""
-    y_true, y_pred = pair("concordance_correlation", y_true, y_pred)
+    y_true, y_pred = matching("concordance_correlation", y_true, y_pred)
     a, b = _centred(y_true, axis), _centred(y_pred, axis)
     shift = ops.square(ops.mean(y_true, axis=axis) - ops.mean(y_pred, axis=axis))
     spread = ops.mean(ops.square(a), axis=axis) + ops.mean(ops.square(b), axis=axis)
@@ -121,7 +121,7 @@ class RootMeanSquaredError(Mean):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Adds a batch of labels and predictions of the same shape."""
-        y_true, y_pred = pair(self.name, y_true, y_pred)
+        y_true, y_pred = matching(self.name, y_true, y_pred)
         super().update_state(ops.square(y_pred - y_true), sample_weight)
 
     def result(self) -> Tensor:
@@ -232,15 +232,16 @@ class R2Score(Metric):
         self._built = False
 
     def _build(self, outputs: int) -> None:
-        for name in ("squared_sum", "sum", "total_mse", "count"):
-            variable = self.add_variable((outputs,), dtype=ACCUMULATOR, name=name)
-            setattr(self, name, variable)
         self.num_samples = self.add_variable(dtype=ACCUMULATOR, name="num_samples")
+        for attribute in ("squared_sum", "sum", "total_mse", "count"):
+            name = "residual" if attribute == "total_mse" else attribute
+            variable = self.add_variable((outputs,), dtype=ACCUMULATOR, name=name)
+            setattr(self, attribute, variable)
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch `(batch, outputs)`; weights are one per instance or value."""
-        y_true, y_pred = pair(self.name, y_true, y_pred)
+        y_true, y_pred = matching(self.name, y_true, y_pred)
         if len(y_pred.shape) != 2:
             raise ValueError(
                 f"[R2Score] needs (batch, outputs), got shape {tuple(y_pred.shape)}."

@@ -190,10 +190,39 @@ def test_counts_stay_exact_beyond_float32():
     assert hits.true_positives.numpy()[0] == 2**24 + 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    "AUC BinaryAccuracy BinaryCrossentropy CosineSimilarity Hinge LogCoshError "
+    "MeanAbsoluteError MeanSquaredError Precision R2Score RootMeanSquaredError "
+    "TruePositives".split(),
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columns_count_as_vectors(name, weighted):
+    """(n,) beside (n, 1) is what two columns give; nothing is broadcast."""
+    rng = np.random.default_rng(3)
+    y, p = (rng.random(9) > 0.5).astype("float32"), rng.random(9).astype("float32")
+    weights = {"sample_weight": rng.random(9)} if weighted else {}
+    found = []
+    for a, b in [(y[:, None], p[:, None]), (y, p[:, None]), (y[:, None], p)]:
+        metric = getattr(metrics, name)()
+        metric.update_state(a, b, **weights)
+        found.append(float(metric.result()))
+    assert found[1:] == [found[0]] * 2
+
+
+def test_columns_of_steps_count_as_vectors():
+    y, p = np.float32([[0, 1, 1], [1, 1, 0]]), np.float32([[0, 1, 0], [1, 0, 0]])
+    for a, b in [(y, p[..., None]), (y[..., None], p)]:
+        for make in (metrics.BinaryAccuracy, metrics.Accuracy):
+            assert float(make()(a, b)) == pytest.approx(4 / 6)
+
+
 def test_shapes_are_never_broadcast():
     for metric in (metrics.BinaryAccuracy(), metrics.Precision(), metrics.AUC()):
         with pytest.raises(ShapeError, match="same shape"):
-            metric.update_state(np.ones(3), np.ones((3, 1)))
+            metric.update_state(np.ones(3), np.ones((3, 3)))
+        with pytest.raises(ShapeError, match="same shape"):
+            metric.update_state(np.ones((1, 3)), np.ones((3, 1)))
 
 
 @pytest.mark.parametrize(
