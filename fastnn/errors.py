@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from types import FrameType
@@ -111,6 +112,10 @@ NOT_BUILT = """[{method}] {name} has no weights yet: its input shape is unknown.
 
 `model.build((None, 784))`, or calling the model on data once, does it as well."""
 
+EMBEDDING_INDEX = """[Embedding] layer {layer}: {index} at position {place} of the \
+input is out of range for input_dim={rows}: indices must be in 0 .. {last}.
+Give the layer input_dim=largest index + 1, or clip the indices first."""
+
 LOSS_SHAPES = """[{name}] y_true and y_pred must have the same shape.
 Received y_true {y_true} and y_pred {y_pred}.
 
@@ -129,6 +134,30 @@ Received y_true {y_true} with y_pred {y_pred}.
     loss="categorical_crossentropy"          # one row of probabilities: [0, 0, 0, 1]
 
 {fix}"""
+
+_OUT_OF_RANGE = re.compile(
+    r"\[take\] (index -?\d+) at position (\(.*\)) is out of range for .* size (\d+)$"
+)
+
+
+def out_of_table(error: Exception, tables: dict[str, int]) -> Exception:
+    """The error of an index, named after the Embedding whose table it left.
+
+    Args:
+        error: any error; others than that of `take` are returned as they are.
+        tables: number of rows, by the name of the layer.
+    """
+    found = _OUT_OF_RANGE.match(str(error))
+    if found is None:
+        return error
+    index, place, rows = found.groups()
+    names = " or ".join(f"'{name}'" for name, n in tables.items() if n == int(rows))
+    if not names:
+        return error
+    message = EMBEDDING_INDEX.format(
+        layer=names, index=index, place=place, rows=rows, last=int(rows) - 1
+    )
+    return type(error)(message)
 
 
 _own_files: dict[str, bool] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import _core, _threadpools
 from fastnn.autodiff._launch import encode_attrs
+from fastnn.errors import out_of_table
 from fastnn.graph import memory
 from fastnn.graph.chains import chain
 from fastnn.graph.groups import group
@@ -222,7 +223,10 @@ class Plan:
         """
         with self._lock:
             self._bind_all(inputs)
-            self._native.run(steps, self.threads(steps))
+            try:
+                self._native.run(steps, self.threads(steps))
+            except ValueError as error:
+                raise self._explained(error) from None
             return [self._read(o) for o in self._outputs]
 
     def writes(self, variables: list[Variable]) -> bool:
@@ -241,8 +245,21 @@ class Plan:
             bound, first = self._bound, 2 + len(self._variables)
             for slot in range(first, first + len(arrays)):
                 bound.pop(slot, None)
-            self._native.run_on(first, arrays, self._worth_once, self._worth)
+            try:
+                self._native.run_on(first, arrays, self._worth_once, self._worth)
+            except ValueError as error:
+                raise self._explained(error) from None
             return [self._read(o) for o in self._outputs]
+
+    def _explained(self, error: ValueError) -> Exception:
+        """The error of a kernel, with the layer's name where an index is the reason."""
+        end = "/embeddings"
+        tables = {
+            var.path.removesuffix(end).rpartition("/")[2]: var.shape[0]
+            for var, _ in self.graph.variables.values()
+            if var.path.endswith(end)
+        }
+        return out_of_table(error, tables)
 
     @property
     def may_run_on(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastnn import ops
 from fastnn._registry import export
+from fastnn.errors import out_of_table
 from fastnn.layers import _parts
 from fastnn.layers.layer import Layer
 
@@ -86,7 +87,10 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         if inputs.dtype not in ("int32", "int64"):
             inputs = ops.cast(inputs, "int32")
-        return ops.take(self.embeddings, inputs, axis=0)
+        try:
+            return ops.take(self.embeddings, inputs, axis=0)
+        except IndexError as error:
+            raise out_of_table(error, {self.name: self.input_dim}) from None
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None

@@ -57,7 +57,12 @@ def two_inputs():
 
 def embedding():
     return keras.Sequential(
-        [keras.Input((2,), dtype="int32"), L.Embedding(5, 2), L.Flatten(), L.Dense(1)]
+        [
+            keras.Input((2,), dtype="int32"),
+            L.Embedding(5, 2, name="words"),
+            L.Flatten(),
+            L.Dense(1),
+        ]
     )
 
 
@@ -196,7 +201,12 @@ MISTAKES = {
     ),
     "an index outside an embedding": (
         lambda: embedding().predict(np.array([[1, 7]]), verbose=0),
-        r"index 7 at position \(0, 1\) is out of range for an axis of size 5",
+        r"\[Embedding\] layer 'words': index 7 at position \(0, 1\) of the input is "
+        r"out of range for input_dim=5(?s:.*)Give the layer input_dim=largest index \+ 1",
+    ),
+    "an index outside an embedding, called": (
+        lambda: embedding()(np.array([[-6, 1]])),
+        r"\[Embedding\] layer 'words': index -6 at position \(0, 0\)",
     ),
     "an optimizer's name mistyped": (
         lambda: regression().compile("adm", "mse"),
@@ -280,7 +290,7 @@ WARNED = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_an_error_says_what_to_do(name) -> None:
     write, message = MISTAKES[name]
-    expected = (ValueError, TypeError, RuntimeError, AttributeError)
+    expected = (ValueError, TypeError, RuntimeError, AttributeError, IndexError)
     with pytest.raises(expected, match=message):
         write()
 
