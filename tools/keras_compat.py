@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 from fastnn._absent import absent
 
 ROOT = Path(__file__).resolve().parents[1]
+# What no signature shows.
+DIFFERENCES = ROOT / "tools/keras_differences.md"
 UNKNOWN = "?"
 
 NOT_YET = "not yet"
@@ -189,7 +191,7 @@ def document() -> str:
     lines = [
         "# Keras 3.15's public names in fastnn",
         "",
-        "Written by tools/gen_stubs.py; do not edit. A signature is Keras's when every",
+        "Written by tools/gen_stubs.py, with tools/keras_differences.md; do not edit. A signature is Keras's when every",
         "argument has its name, place and default; fastnn may add some.",
         "",
         "| module | names | there | with Keras's signature |",
@@ -201,6 +203,7 @@ def document() -> str:
             f"| {module} | {total} | {there} ({100 * there / total:.0f} %) "
             f"| {equal} ({100 * equal / total:.0f} %) |"
         )
+    lines += ["", DIFFERENCES.read_text(encoding="utf-8").rstrip()]
     for module in counts:
         own = [row for row in found if row.module == module]
         lines += ["", f"## {module}", ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn import ops
 from fastnn.errors import warn_user
 
 # Attributes that `fit` sets.
@@ -205,6 +206,13 @@ class MonitorMixin:
             if metric.name == name and metric._direction is not None:
                 self.mode = "max" if metric._direction == "up" else "min"
                 self._known = True
+
+    @property
+    def monitor_op(self) -> Any:
+        """`ops.less` or `ops.greater`; None while the direction is not known."""
+        if self._auto and not self._known:
+            return None
+        return ops.less if self.mode == "min" else ops.greater
 
     def _worst(self) -> float:
         return float("inf") if self.mode == "min" else float("-inf")

@@ -260,7 +260,7 @@ def adapt(
     if x is None:
         raise ValueError(f"[{where}] x is missing.")
     if isinstance(x, str | bytes):
-        raise TypeError(f"[{where}] x must hold numbers, received {x!r}.")
+        raise ValueError(f"[{where}] x must hold numbers, received {x!r}.")
     if not is_arrays(x):
         if y is not None or sample_weight is not None:
             raise ValueError(

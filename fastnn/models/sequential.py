@@ -77,8 +77,7 @@ class Sequential(Model):
         The first may be what `Input` gives.
 
         Raises:
-            TypeError: for what is no layer.
-            ValueError: for a second input, or a name that is taken.
+            ValueError: for what is no layer, a second input, or a name that is taken.
             ShapeError: when the layer does not fit the output below it.
         """
         self._add(layer, {other.name for other in self._layers})
@@ -119,7 +118,7 @@ class Sequential(Model):
             hint = ""
             if isinstance(layer, type) and issubclass(layer, Layer):
                 hint = f" Make an instance: {layer.__name__}(...)."
-            raise TypeError(
+            raise ValueError(
                 "[Sequential.add] only layers can be added, received "
                 f"{layer!r} ({type(layer).__name__}).{hint}"
             )

@@ -163,16 +163,12 @@ class UpdatesMixin:
         var_list: Sequence[Variable] | None = None,
         var_names: Sequence[str] | None = None,
     ) -> None:
-        """Leaves variables out of the weight decay, before the optimizer is built.
+        """Leaves variables out of the weight decay; another call replaces the choice.
 
         Args:
             var_list: variables.
             var_names: regular expressions searched in the names of variables.
         """
-        if self.built:
-            raise ValueError(
-                f"[{self.name}] exclude_from_weight_decay must come before build."
-            )
         self._undecayed = set(var_list or ())
         self._undecayed_names = "|".join(var_names) if var_names else None
 

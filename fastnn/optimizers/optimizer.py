@@ -480,7 +480,7 @@ def _old_spellings(
             f"learning_rate=schedules.InverseTimeDecay(learning_rate, 1, {decay})",
         )
     if kwargs:
-        raise TypeError(f"[{name}] unknown arguments {sorted(kwargs)}.")
+        raise ValueError(f"[{name}] unknown arguments {sorted(kwargs)}.")
     if not callable(learning_rate):
         learning_rate = _number(name, learning_rate)
         if decay:

@@ -195,6 +195,17 @@ class TestOptimizer:
         for a, b in zip(before, model.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-8)
 
+    def test_weights_left_out_of_the_decay_after_fit(self, eager):
+        model = make(eager, SGD(0.1, weight_decay=0.5))
+        model.fit(X, Y, batch_size=64, verbose=0)
+        model.optimizer.exclude_from_weight_decay(model.weights)
+        other = make(eager, SGD(0.1))
+        other.set_weights(model.get_weights())
+        for each in (model, other):
+            each.fit(X, Y, batch_size=64, verbose=0)
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
     @pytest.mark.parametrize(
         ("make_optimizer", "option", "value"),
         [

@@ -148,7 +148,7 @@ class TestRejected:
     )
     def test_what_is_no_layer(self, bad, message):
         model = Sequential([layers.Dense(1)])
-        with pytest.raises(TypeError, match=message):
+        with pytest.raises(ValueError, match=message):
             model.add(bad)
         assert len(model.layers) == 1
 

@@ -175,13 +175,16 @@ class TestEarlyStopping:
         [("val_accuracy", "max"), ("acc", "max"), ("val_loss", "min"), ("mae", "min")],
     )
     def test_mode_follows_from_the_name(self, monitor, mode):
-        assert cb.EarlyStopping(monitor).mode == mode
+        stopper = cb.EarlyStopping(monitor)
+        assert stopper.mode == mode
+        assert bool(stopper.monitor_op(1.0, 2.0)) == (mode == "min")
 
     def test_mode_follows_from_the_metric_itself(self):
         metric = types.SimpleNamespace(name="gain", _direction="up")
         model = FakeModel()
         model.metrics = [metric]
         stopper = cb.EarlyStopping("val_gain", patience=1)
+        assert stopper.monitor_op is None  # not known yet
         assert train(model, stopper, [1, 2, 3, 2, 9], "val_gain") == 4
 
     @pytest.mark.parametrize("monitor", ["nope", "val_brier_score"])

@@ -175,8 +175,9 @@ def test_weight_decay_can_leave_variables_out():
     zeros = [[np.zeros_like(w) for w in START]]
     a, b = train(optimizer, ws, zeros)
     assert_close([a, b], [START[0] * 0.95, START[1]])
-    with pytest.raises(ValueError, match="before build"):
-        optimizer.exclude_from_weight_decay(var_list=ws)
+    optimizer.exclude_from_weight_decay(var_list=ws[:1])  # another choice
+    a, b = train(optimizer, ws, zeros)
+    assert_close([a, b], [START[0] * 0.95, START[1] * 0.95])
 
 
 @pytest.mark.feature("4G-78")
@@ -246,7 +247,7 @@ def test_old_spellings(cls):
     with pytest.warns(FutureWarning, match="learning_rate"):
         optimizer.lr = 0.25
     assert float(optimizer.learning_rate) == 0.25
-    with pytest.raises(TypeError, match="rate"):
+    with pytest.raises(ValueError, match="rate"):
         cls(rate=0.5)
 
 
