@@ -191,8 +191,9 @@ def document() -> str:
     lines = [
         "# Keras 3.15's public names in fastnn",
         "",
-        "Written by tools/gen_stubs.py, with tools/keras_differences.md; do not edit. A signature is Keras's when every",
-        "argument has its name, place and default; fastnn may add some.",
+        "Written by tools/gen_stubs.py, with tools/keras_differences.md; do not edit.",
+        "A signature is Keras's when every argument has its name, place and default;",
+        "fastnn may add some.",
         "",
         "| module | names | there | with Keras's signature |",
         "|---|---|---|---|",

@@ -202,7 +202,7 @@ MISTAKES = {
     "an index outside an embedding": (
         lambda: embedding().predict(np.array([[1, 7]]), verbose=0),
         r"\[Embedding\] layer 'words': index 7 at position \(0, 1\) of the input is "
-        r"out of range for input_dim=5(?s:.*)Give the layer input_dim=largest index \+ 1",
+        r"out of range for input_dim=5(?s:.*)Give the layer input_dim=largest index",
     ),
     "an index outside an embedding, called": (
         lambda: embedding()(np.array([[-6, 1]])),
