@@ -90,6 +90,7 @@ class EmulatedDevice:
 
     def __init__(self, index: int = 0) -> None:
         self.index = index
+        self.shared_bytes = 227 << 10  # of sm_90
         self.uploads: list[int] = []  # bytes of each transfer
         self.downloads: list[int] = []
         self.sent: list[int] = []

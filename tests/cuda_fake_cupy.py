@@ -39,6 +39,10 @@ class CUDARuntimeError(RuntimeError):
     """As cupy.cuda.runtime has it."""
 
 
+class CUDADriverError(RuntimeError):
+    """As cupy.cuda.driver has it."""
+
+
 class OutOfMemoryError(MemoryError):
     """As cupy.cuda.memory has it."""
 
@@ -150,7 +154,10 @@ class Function:
     @staticmethod
     def set_attribute(pointer: int, attribute: int, value: int) -> None:
         assert attribute == 8
-        Function.by_pointer[pointer].most_shared = value
+        function = Function.by_pointer[pointer]
+        if value > function.machine.block_shared:
+            raise CUDADriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+        function.most_shared = value
 
     def __call__(self, grid: tuple, block: tuple, args, shared_mem=0, stream=None):
         assert shared_mem <= self.most_shared, "a kernel asks for more than 48 KiB"
@@ -239,6 +246,7 @@ class Machine:
         self.devices, self.memory, self.driver = devices, memory, driver
         self.hasty = False
         self.waits = self.captures = 0
+        self.block_shared = 227 << 10
         self.lockable = 1 << 40  # bytes of the host
         self.numbers = itertools.count(1000)
         self.streams: dict[int, Stream] = {}
@@ -275,6 +283,10 @@ class Machine:
         block = np.full(size, 0x5A, np.uint8)
         self.pinned.append(block)
         return memoryview(block)
+
+    def attribute(self, which: int, index: int) -> int:
+        assert which == 97
+        return self.block_shared
 
     def get_device_count(self) -> int:
         if self.driver:
@@ -326,6 +338,8 @@ class Machine:
             CUDARuntimeError=CUDARuntimeError,
             getDeviceCount=self.get_device_count,
             runtimeGetVersion=lambda: 13020,
+            cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+            deviceGetAttribute=self.attribute,
             memcpyAsync=self.memcpy_async,
             memcpyHostToDevice="up",
             memcpyDeviceToHost="down",

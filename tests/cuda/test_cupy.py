@@ -116,3 +116,19 @@ def test_an_error_that_breaks_the_capture_is_the_one_that_is_told(machine) -> No
     program._calls, program._warm = [synchronizes], devices.WARM_UPS
     with pytest.raises(CUDARuntimeError, match="CaptureUnsupported"):
         program.run(1)
+
+
+@pytest.mark.parametrize("kib", [227, 99, 64])
+def test_kernels_fit_the_shared_memory_that_the_gpu_has(kib, machine) -> None:
+    """The stand-in refuses the attribute above it, as CUDA does."""
+    machine.block_shared = kib << 10
+    device = devices.device()
+    assert device.shared_bytes == kib << 10
+    fastnn.utils.set_random_seed(1)
+    units = [fastnn.layers.Dense(n, "relu") for n in (48, 48, 8)]
+    model = fastnn.Sequential([fastnn.Input((8,)), *units])
+    model.compile("adam", "mse")
+    x = np.ones((8, 8), "float32")
+    model.fit(x, x, 8, 1, verbose=0)
+    launched = "one_block" in model.plan().summary() or "one_block" in str(machine.log)
+    assert launched == (kib == 227)

@@ -148,3 +148,15 @@ def test_what_is_too_large_for_one_block_is_launched(limit, monkeypatch) -> None
     _, device = on_device("reg32, SGD", monkeypatch)
     assert device.ran
     assert not any(body.startswith("one_block") for body in device.ran)
+
+
+def test_a_block_asks_for_no_more_shared_memory_than_the_device_has() -> None:
+    """Beside what its functions declare; to the byte."""
+    device = Watched()
+    memory = [device.allocate(256) for _ in range(2)]
+    y, x = (dense(block.address, "float32", (64,)) for block in memory)
+    add = chain_launch((y, x), [Link(get_op("add"), (), (0, 1), "float32")], [(0, y)])
+    needed = one_block._Table([add], memory).shared + one_block.DECLARED_BYTES
+    for bytes_of_block, fits in ((needed, True), (needed - 1, False)):
+        device.shared_bytes = bytes_of_block
+        assert (one_block.program(device, [add], memory) is not None) == fits

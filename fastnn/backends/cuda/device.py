@@ -111,6 +111,9 @@ class CudaDevice:
             )
         self.index = index
         self._device = cupy.cuda.Device(index)
+        runtime = cupy.cuda.runtime
+        most = runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin
+        self.shared_bytes = int(runtime.deviceGetAttribute(most, index))
         self._sent_along: list[np.ndarray] = []  # what the stream may still read
         self._functions: dict[str, Any] = {}  # compiled kernels by symbol
         self._most_shared: dict[str, int] = {}  # bytes that they may ask for

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from fastnn.backends.cuda.protocol import Device, Memory
 
 # Not measured on a device: where one multiprocessor is as fast as all of them.
-MOST_BYTES = (
-    96 << 10
-)  # sm_80 has 163 KiB for a block, and kernels have arrays of theirs
+MOST_BYTES = 96 << 10
+# For the arrays that the functions declare; nobody knows how many before they compile.
+# A block has 227 KiB on sm_90, 163 on sm_80, 99 on sm_86, 89 and 120.
+DECLARED_BYTES = 40 << 10
 MOST_BLOCKS = 64  # of a launch of the plan, which one block does in turn
 MOST_PRODUCTS = 1 << 21  # multiplications of one product
 MOST_TASKS = 96  # the text of all of them is one kernel
@@ -53,7 +54,7 @@ def program(
     if not launches or len(launches) > MOST_TASKS or None in launches:
         return None
     made = _Table([t for t in launches if t is not None], blocks)
-    if made.shared > MOST_BYTES:
+    if made.shared > min(MOST_BYTES, device.shared_bytes - DECLARED_BYTES):
         return None
     memory = device.allocate(made.table.nbytes)
     device.upload(memory, 0, made.table)

@@ -34,9 +34,11 @@ class Device(Protocol):
 
     Attributes:
         index: the number in "gpu:0".
+        shared_bytes: shared memory that one block may have.
     """
 
     index: int
+    shared_bytes: int
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory of undefined contents."""
