@@ -355,8 +355,21 @@ def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
             f"[deserialize_keras_object] a function's config is its name, got {name!r}."
         )
     found = get_registered_object(name, module_objects=table)
-    found = find_exported(config.get("module"), name) if found is None else found
-    return _lazy.activation_of_ops(name) if found is None else found
+    if found is None:
+        found = find_exported(config.get("module"), name)
+        found = found if _is_of_models(found) else _lazy.activation_of_ops(name)
+    return found
+
+
+# Where functions are defined that files may name. Others draw, copy models or write
+# files: as the function of a Lambda `plot_image_gallery(x, path=...)` wrote any file.
+_FUNCTIONS = {"keras.activations", "keras.losses", "keras.metrics"}
+
+
+def _is_of_models(found: Any) -> bool:
+    """Whether one of fastnn's own names is a function that models consist of."""
+    public = None if isinstance(found, type) else exported_name(found)
+    return public is not None and public[0] in _FUNCTIONS
 
 
 def _find_class(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
@@ -374,7 +387,11 @@ def _class_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
         found = get_registered_object(class_name)
     if found is None and not module:
         found = table.get(class_name)
-    return find_exported(module, class_name) if found is None else found
+    if found is None:
+        found = find_exported(module, class_name)
+        if not (isinstance(found, type) or _is_of_models(found)):
+            return None
+    return found
 
 
 def _build(cls: Any, config: dict[str, Any], inner: Any) -> Any:

@@ -82,3 +82,13 @@ def refused(path, text=""):
         load_model(path)
     assert str(path) in str(info.value)
     return info.value
+
+
+def function(module, name):
+    """A function as configs name it."""
+    return {
+        "module": module,
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }

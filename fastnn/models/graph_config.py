@@ -21,7 +21,7 @@ from fastnn.symbolic.operation import (
     is_operation_config,
     operation_from_config,
 )
-from fastnn.symbolic.tensor import KerasTensor
+from fastnn.symbolic.tensor import KerasTensor, symbolic_leaves
 
 Address = tuple[str, int, int]  # name of an operation, number of its call, of an output
 
@@ -185,6 +185,10 @@ def _call_ready(
             del kwargs["mask"]
         if _is_indexing(operation) and isinstance(args[1], list):
             args[1] = tuple(args[1])  # JSON has no tuples; a list would be an array
+        if not symbolic_leaves(args, kwargs):  # it would be computed here, at any cost
+            raise SerializationError(
+                f"[from_config] a call of {name} takes no result of another layer."
+            )
         outputs = operation(*args, **kwargs)
         results[name].append(tree.flatten(outputs))
         nodes.pop(0)

@@ -21,7 +21,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 import pytest
-from saving_cases import pack, refused, with_config, with_weights
+from saving_cases import function, pack, refused, with_config, with_weights
 
 from fastnn import _lazy, keras, layers, models
 from fastnn import config as settings
@@ -83,11 +83,6 @@ def alone():
             assert [event for event in seen if event not in allowed] == []
 
     return call
-
-
-def function(module, name):
-    described = {"module": module, "class_name": "function"}
-    return {**described, "config": name, "registered_name": name}
 
 
 def layer(name, config, module="keras.layers"):

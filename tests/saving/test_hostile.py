@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from saving_cases import pack, refused, with_config
+from saving_cases import function, pack, refused, with_config
 
 import fastnn
 from fastnn import config as settings
@@ -42,15 +42,6 @@ def layer(class_name, config, module="keras.layers", **more):
     return {"module": module, "class_name": class_name, "config": config, **more}
 
 
-def function(module, name):
-    return {
-        "module": module,
-        "class_name": "function",
-        "config": name,
-        "registered_name": name,
-    }
-
-
 GADGETS = {
     # CVE-2024-3660, CVE-2025-9905: bytecode in a Lambda
     "lambda": (layer("Lambda", {"function": LAMBDA}), "code"),
@@ -72,6 +63,33 @@ GADGETS = {
     "load_model in a config": (
         layer("Lambda", {"function": function("keras.models", "load_model")}),
         "unknown function 'load_model'",
+    ),
+    # It wrote the file that its argument names, when the model was used.
+    "a function that writes": (
+        layer(
+            "Lambda",
+            {
+                "function": function("keras.visualization", "plot_image_gallery"),
+                "arguments": {"path": "/tmp/evil.png"},
+            },
+        ),
+        "unknown function 'plot_image_gallery'",
+    ),
+    "a metric that writes": (
+        layer(
+            "MeanMetricWrapper",
+            {"fn": function(None, "plot_image_gallery"), "path": "/tmp/evil.png"},
+            "keras.metrics",
+        ),
+        "unknown function 'plot_image_gallery'",
+    ),
+    "a function in place of a class": (
+        layer("clone_model", {}, "keras.models"),
+        "unknown class 'clone_model'",
+    ),
+    "a class in place of a function": (
+        layer("Lambda", {"function": function("keras.utils", "Progbar")}),
+        "unknown function 'Progbar'",
     ),
     # CVE-2025-9906: the switch turned off from within
     "enable_unsafe_deserialization": (
