@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way to compute a convolution, for layers of ResNet-50: which should be chosen.
 
-`fastnn/backends/cuda/rules/conv_ways.py` decides by what is possible; the times here
-say where another way would have been faster, and where cuDNN is: torch calls it, images
-channels last, with the algorithm that it finds fastest by trying.
+The fastest is kept for `fastnn/backends/cuda/rules/conv_ways.py` of later processes of
+this machine; cuDNN is one of them where it is installed. Beside them torch, whose cuDNN
+has images channels last and the algorithm that it finds fastest by trying.
 """
 
 from __future__ import annotations
@@ -50,20 +50,28 @@ def convolutions(run: Run) -> dict[str, Any]:
     for case, kind, name in product(cases, kinds, names):
         config.set_float32_matmul_precision("high" if kind == "TF32" else "highest")
         try:
-            makers = _makers(run, name, TYPES[kind], case)
+            makers, shape = _makers(run, name, TYPES[kind], case)
+            ways = list(makers)
             if run.peers:
-                makers["cudnn"] = _cudnn(run, name, kind, case)
+                makers["torch"] = _torch(run, name, kind, case)
             key = f"{name} {case[0]} {case[1]} {case[2]} {kind}"
-            found[key] = in_turns(run, makers, SECONDS)
+            result = found[key] = in_turns(run, makers, SECONDS)
+            times = {way: t for way, t in result["median"].items() if way in ways}
+            if times and not run.small:
+                conv_ways.table[shape] = min(times, key=lambda way: times[way])
         finally:
             config.set_float32_matmul_precision(before)
+    if not run.small:
+        conv_ways.write_table(run.device.architecture)
     return found
 
 
 def _makers(
     run: Run, name: str, dtype: str, case: tuple
-) -> dict[str, Callable[[], Callable[[], float]]]:
-    """By way, what prepares its tasks; of ways that give the same tasks the first."""
+) -> tuple[dict[str, Callable[[], Callable[[], float]]], conv_ways.Shape]:
+    """By way, what prepares its tasks; of ways that give the same tasks the first. And
+    what the choice depends on.
+    """
     import cuda_parity
     import op_cases
 
@@ -81,16 +89,16 @@ def _makers(
 
     makers, seen = {}, set()
     for way in conv_ways.WAYS:
-        with conv_ways.prefer(way):
+        with conv_ways.prefer(way) as asked:
             made = cuda_parity.make(name, dtype, sample, run.device)
-        bodies = tuple(getattr(task, "body", "product") for task in made.tasks)
+        bodies = tuple(getattr(t, "body", type(t).__name__) for t in made.tasks)
         if bodies not in seen:
             seen.add(bodies)
             makers[way] = maker(made)
-    return makers
+    return makers, asked[0]
 
 
-def _cudnn(
+def _torch(
     run: Run, name: str, kind: str, case: tuple
 ) -> Callable[[], Callable[[], float]]:
     """The same layer and direction by torch."""

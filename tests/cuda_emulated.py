@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.backends.cuda import source
 from fastnn.backends.cuda.beside import merged
 from fastnn.backends.cuda.cublas import COMPUTE_64F, DATA_TYPES, library_call
-from fastnn.backends.cuda.launches import Launch, Operand, Product
+from fastnn.backends.cuda.launches import Convolution, Launch, Operand, Product, Task
 from fastnn.backends.cuda.protocol import Memory
 from fastnn.opset._dtypes import know
 
@@ -160,7 +160,7 @@ class EmulatedDevice:
         operand = Operand(place, array.dtype.name, array.shape, strides)
         return Memory(place, size, memory), operand
 
-    def program(self, tasks: Sequence[Launch | Product]) -> Callable[[int], None]:
+    def program(self, tasks: Sequence[Task]) -> Callable[[int], None]:
         tasks = merged(tasks)
         self.prepare([t for t in tasks if isinstance(t, Launch)])
 
@@ -171,15 +171,18 @@ class EmulatedDevice:
 
         return run
 
-    def execute(self, tasks: Sequence[Launch | Product]) -> None:
+    def execute(self, tasks: Sequence[Task]) -> None:
         self.program(tasks)(1)
 
-    def run(self, task: Launch | Product) -> None:
+    def run(self, task: Task) -> None:
         """Executes one task."""
         if isinstance(task, Product):
             multiply(library_call(task))
             if task.bias is not None:
                 follow(task)
+            return
+        if isinstance(task, Convolution):
+            convolve(task)
             return
         arguments = task.arguments()
         self._functions[task.symbol](
@@ -210,6 +213,36 @@ def multiply(gemm: Gemm) -> None:
         wide = np.float64 if gemm.compute == COMPUTE_64F else np.float32
         to = matrix(c, i, gemm.rows, gemm.columns)
         to[...] = np.matmul(a.astype(wide), b.astype(wide)).astype(to.dtype)
+
+
+def convolve(task: Convolution) -> None:
+    """What cuDNN does for a task, tap by tap, summed in float64."""
+    x, w, y = (view(end).astype("float64") for end in task[:3])
+    groups = x.shape[-1] // w.shape[-1]
+    edges = [(0, 0), *zip(task.before, task.after, strict=True), (0, 0)]
+    wide = np.pad(x, edges)
+    xs = wide.reshape(*wide.shape[:-1], groups, -1)
+    ws = w.reshape(groups, -1, *w.shape[1:])
+    ys = y.reshape(*y.shape[:-1], groups, -1)
+    written = {"x": xs, "w": ws, "y": ys}[task.written]
+    written[...] = 0
+    for tap in np.ndindex(*w.shape[1:-1]):
+        steps = zip(tap, task.dilations, task.strides, y.shape[1:-1], strict=True)
+        under = (slice(None), *(slice(t * d, t * d + s * n, s) for t, d, s, n in steps))
+        of_x, of_w = xs[under], ws[(slice(None), slice(None), *tap)]
+        if task.written == "y":
+            ys += np.einsum("...gc,gkc->...gk", of_x, of_w)
+        elif task.written == "x":
+            of_x += np.einsum("...gk,gkc->...gc", ys, of_w)
+        else:
+            pixels = (a.reshape(-1, *a.shape[-2:]) for a in (of_x, ys))
+            of_w += np.einsum("pgc,pgk->gkc", *pixels)
+    inner = tuple(
+        slice(b, b + n) for b, n in zip(task.before, x.shape[1:-1], strict=True)
+    )
+    found = {"x": wide[(slice(None), *inner)], "w": ws, "y": ys}[task.written]
+    to = view({"x": task.x, "w": task.w, "y": task.y}[task.written])
+    to[...] = found.reshape(to.shape).astype(to.dtype)
 
 
 def follow(product: Product) -> None:

@@ -16,7 +16,7 @@ from fastnn.autodiff.on_device import Resident, resident
 from fastnn.backends.cuda import one_block, rules
 from fastnn.backends.cuda.arrays import DeviceArray, broadcast
 from fastnn.backends.cuda.faults import Faults
-from fastnn.backends.cuda.launches import RELATIVE, Launch, Operand, placed
+from fastnn.backends.cuda.launches import RELATIVE, Operand, described, placed
 from fastnn.errors import BackendError
 from fastnn.graph import memory
 from fastnn.graph.device_groups import grouped, is_link
@@ -246,10 +246,5 @@ class DevicePlan:
             f"{self.arena_bytes} bytes"
         ]
         for i, task in enumerate(self.tasks):
-            if isinstance(task, Launch):
-                lines.append(f"{i:4d} {task.body} <<<{task.blocks}, {task.threads}>>>")
-            else:
-                shapes = " ".join(str(o.shape) for o in task[:3])
-                after = "" if task.bias is None else f" + bias, {task.then}"
-                lines.append(f"{i:4d} product {shapes}{after}")
+            lines.append(f"{i:4d} {described(task)}")
         return "".join(f"{line}\n" for line in lines)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from op_cases import DTYPES, OPS, assert_close, reference, widens
 
+from fastnn.backends.cuda import cudnn
 from fastnn.backends.cuda.device import CudaDevice, device
+from fastnn.backends.cuda.rules import conv_ways
 from fastnn.errors import BackendError
 
 pytestmark = pytest.mark.gpu
@@ -47,6 +49,26 @@ def test_16_bit_floats_are_the_rounded_results_of_float32(name, dtype) -> None:
             wide = a.astype("float64"), np.asarray(e, "float64")
             np.testing.assert_allclose(
                 *wide, rtol=2 * tolerance, atol=tolerance, err_msg=case.message
+            )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "name", ["conv", "conv_transpose", "conv_grad_input", "conv_grad_kernel"]
+)
+def test_convolutions_by_cudnn_where_it_is_installed(name, dtype) -> None:
+    if not cudnn.installed():
+        pytest.skip("needs cuDNN")
+    with conv_ways.prefer(conv_ways.CUDNN):
+        found = parity.prepared(name, dtype, gpu())
+    one_each = {np.shape(case.sample.inputs[0]): case for case in found}
+    unit = 2**-7 if dtype == "bfloat16" else 1e-5
+    for case in one_each.values():
+        expected = reference(OPS[name], parity.widened(case.sample))
+        for a, e in zip(case.run(gpu()), expected, strict=True):
+            wide = a.astype("float64"), np.asarray(e, "float64")
+            np.testing.assert_allclose(
+                *wide, rtol=2 * unit, atol=4 * unit, err_msg=case.message
             )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn.backends.cuda.launches import Launch, Operand
+from fastnn.backends.cuda.launches import Launch, Operand, operands
 from fastnn.opset._dtypes import ITEMSIZE
 
 if TYPE_CHECKING:
@@ -97,15 +97,13 @@ def _fit(first: Launch, task: Launch) -> bool:
 
 def _spans(task: Task) -> tuple[list[Span], list[Span]]:
     """Addresses that a task reads and those that it writes."""
-    if isinstance(task, Launch):
-        return _of(task.ins), _of(task.outs)
-    bias = () if task.bias is None else (task.bias,)
-    return _of((task.a, task.b, *bias)), _of((task.c,))
+    reads, writes = operands(task)
+    return _of(reads), _of(writes)
 
 
-def _of(operands: Iterable[Operand]) -> list[Span]:
+def _of(given: Iterable[Operand]) -> list[Span]:
     found = []
-    for x in operands:
+    for x in given:
         if not x.size:
             continue
         steps = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]

@@ -9,24 +9,23 @@ algorithm) and once per launch or capture. Which products take this way says `ta
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 from ctypes import byref, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastnn.backends.cuda.compiler import cache_folder
+from fastnn.backends.cuda import measured
 from fastnn.backends.cuda.cublas import library_call
 from fastnn.backends.cuda.libraries import WORKSPACE, Library
 from fastnn.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from fastnn.backends.cuda.cublas import Factor, Gemm
     from fastnn.backends.cuda.launches import Product
 
 NAME = "libcublasLt"
+TABLE = "epilogues"
 # cublasLt.h of CUDA 13; tests compare them with the header.
 DESC_TRANSA, DESC_TRANSB, DESC_EPILOGUE, DESC_BIAS_POINTER = 3, 4, 7, 8
 PREF_MAX_WORKSPACE_BYTES, PREF_REDUCTION_SCHEME_MASK = 1, 3
@@ -198,31 +197,20 @@ class Shape(NamedTuple):
 
 
 # Filled by measurement (`python -m benchmarks.gpu --only epilogues`), for a fused call
-# is not always the faster one: llm.c turned its GELU epilogue off again. Nothing is
-# timed while a model is made: the way a product is computed, and with it the last bits
-# of what it gives, would depend on what else the device did then.
+# is not always the faster one: llm.c turned its GELU epilogue off again.
 table: dict[Shape, bool] = {}
-
-
-def table_path(architecture: str) -> Path:
-    """Where what was measured on such devices is kept."""
-    return cache_folder() / f"epilogues-{architecture}.json"
 
 
 def read_table(architecture: str) -> None:
     """Takes what was measured, if anything was."""
-    try:
-        rows = json.loads(table_path(architecture).read_text("utf-8"))
-    except OSError:
-        return
+    rows = measured.read(TABLE, architecture)
     table.update({Shape(*shape): bool(fused) for shape, fused in rows})
 
 
 def write_table(architecture: str) -> None:
     """Keeps what was measured."""
-    path = table_path(architecture)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([[list(k), v] for k, v in table.items()]), "utf-8")
+    rows = [[list(shape), fused] for shape, fused in table.items()]
+    measured.write(TABLE, architecture, rows)
 
 
 def takes(shape: Shape) -> bool:

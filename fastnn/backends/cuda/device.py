@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import config
-from fastnn.backends.cuda import cublas, cublaslt, libraries
+from fastnn.backends.cuda import cublas, cublaslt, cudnn, libraries
 from fastnn.backends.cuda.beside import merged
 from fastnn.backends.cuda.compiler import (
     Compiler,
     built_with_the_package,
     cache_folder,
 )
-from fastnn.backends.cuda.launches import Launch, Operand, Product
+from fastnn.backends.cuda.launches import Convolution, Launch, Operand, Product
 from fastnn.backends.cuda.protocol import Memory
+from fastnn.backends.cuda.rules import conv_ways
 from fastnn.errors import BackendError
 from fastnn.opset._dtypes import ITEMSIZE, know
 
@@ -120,6 +121,7 @@ class CudaDevice:
         architecture = f"sm_{self._device.compute_capability}"
         self.architecture = architecture
         cublaslt.read_table(architecture)
+        conv_ways.read_table(architecture)
         self._compiler = Compiler(
             cupy.cuda.nvrtc, architecture, cache_folder(), built_with_the_package()
         )
@@ -128,6 +130,7 @@ class CudaDevice:
         self._workspace: Memory | None = None  # of the libraries
         self._blas: cublas.Blas | None = None
         self._lt: cublaslt.BlasLt | None = None
+        self._dnn: cudnn.Dnn | None = None
         self._copies: Any = None  # a stream for data that are sent beside the work
 
     # -- memory ----------------------------------------------------------------------
@@ -299,7 +302,7 @@ class CudaDevice:
             return [
                 self._launch(self._functions[t.symbol], t)
                 if isinstance(t, Launch)
-                else self._product(t)
+                else self._library_call(t)
                 for t in tasks
             ]
 
@@ -329,19 +332,28 @@ class CudaDevice:
             driver.funcSetAttribute(function.ptr, most, shared)
         return lambda: function(grid, block, args, shared)
 
-    def _product(self, product: Product) -> Call:
-        """A call of cuBLAS or cuBLASLt on the current stream."""
+    def _library_call(self, task: Product | Convolution) -> Call:
+        """A call of a library on the current stream."""
+        if isinstance(task, Product):
+            run = self._product(task)
+        else:
+            if self._dnn is None:
+                self._dnn = cudnn.Dnn(cudnn.load(), self.allocate)
+            run = self._dnn.prepare(task)
+        current = self._cupy.cuda.get_current_stream
+        return lambda: run(current().ptr)
+
+    def _product(self, product: Product) -> Callable[[int], None]:
+        """By cuBLAS or cuBLASLt."""
         rounded = config.float32_matmul_precision() == "high"
         if product.bias is None:
             if self._blas is None:
                 self._blas = cublas.Blas(*self._library(cublas.NAME))
-            multiply = self._blas.prepare(cublas.library_call(product, tf32=rounded))
-        else:
-            if self._lt is None:
-                self._lt = cublaslt.BlasLt(*self._library(cublaslt.NAME))
-            multiply = self._lt.prepare(cublaslt.fused_call(product, tf32=rounded))
-        current = self._cupy.cuda.get_current_stream
-        return lambda: multiply(current().ptr)
+            call = cublas.library_call(product, tf32=rounded)
+            return self._blas.prepare(call)
+        if self._lt is None:
+            self._lt = cublaslt.BlasLt(*self._library(cublaslt.NAME))
+        return self._lt.prepare(cublaslt.fused_call(product, tf32=rounded))
 
     def _library(self, name: str) -> tuple[Any, int]:
         """A library, and the workspace of all."""

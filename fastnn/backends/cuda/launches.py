@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -222,7 +222,43 @@ class Product(NamedTuple):
     then: str = "linear"
 
 
-Task = Launch | Product
+class Convolution(NamedTuple):
+    """A convolution or one of its gradients, for a library.
+
+    Attributes:
+        x: (images, places..., inputs), dense, as all three.
+        w: (outputs, window..., inputs of a group).
+        y: (images, places..., outputs).
+        written: which of them is computed from the others: "x", "w" or "y".
+        strides, dilations: of the window along each axis of places.
+        before, after: zeros around x.
+        rounded: whether float32 factors may be rounded to TF32.
+    """
+
+    x: Operand
+    w: Operand
+    y: Operand
+    written: str
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    rounded: bool
+
+
+Task = Launch | Product | Convolution
+
+
+def operands(task: Task) -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
+    """What a task reads, and what it writes."""
+    if isinstance(task, Launch):
+        return task.ins, task.outs
+    if isinstance(task, Product):
+        bias = () if task.bias is None else (task.bias,)
+        return (task.a, task.b, *bias), (task.c,)
+    ends = {"x": task.x, "w": task.w, "y": task.y}
+    written = ends.pop(task.written)
+    return tuple(ends.values()), (written,)
 
 
 def placed(task: Task, base: int) -> Task:
@@ -233,10 +269,21 @@ def placed(task: Task, base: int) -> Task:
             return operand
         return operand._replace(address=operand.address - RELATIVE + base)
 
+    if isinstance(task, Launch):
+        ins, outs = (tuple(map(moved, x)) for x in (task.ins, task.outs))
+        return task._replace(ins=ins, outs=outs)
+    fields: dict[str, Any] = task._asdict()
+    ends = {k: moved(v) for k, v in fields.items() if isinstance(v, Operand)}
+    return type(task)(**{**fields, **ends})
+
+
+def described(task: Task) -> str:
+    """A line of a plan's summary."""
+    if isinstance(task, Launch):
+        return f"{task.body} <<<{task.blocks}, {task.threads}>>>"
     if isinstance(task, Product):
-        bias = None if task.bias is None else moved(task.bias)
-        a, b, c = map(moved, task[:3])
-        return Product(a, b, c, bias, task.then)
-    return task._replace(
-        ins=tuple(map(moved, task.ins)), outs=tuple(map(moved, task.outs))
-    )
+        shapes = " ".join(str(o.shape) for o in task[:3])
+        after = "" if task.bias is None else f" + bias, {task.then}"
+        return f"product {shapes}{after}"
+    shapes = " ".join(str(o.shape) for o in task[:3])
+    return f"convolution of {task.written} {shapes}"

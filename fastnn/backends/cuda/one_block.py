@@ -81,6 +81,8 @@ def _as_launch(task: Task) -> Launch | None:
         batches = int(np.prod(c.shape[:-2], dtype=np.int64))
         body = f"tiled_product<{c.c_type}>"
         return Launch("gemm.cuh", body, (a, b), (c,), (batches,), 1, THREADS)
+    if not isinstance(task, Launch):
+        return None
     if task.blocks > MOST_BLOCKS or task.header not in FILES:
         return None
     # Functions take any number of warps; a row longer than one may be summed in another

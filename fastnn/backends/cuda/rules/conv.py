@@ -7,8 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from fastnn.backends.cuda.launches import C_TYPES, Launch, Operand, Task, dense
-from fastnn.backends.cuda.rules import MAX_BLOCKS, rule, tiled, unfolded
-from fastnn.backends.cuda.rules.conv_ways import TILED, UNFOLDED, way
+from fastnn.backends.cuda.rules import MAX_BLOCKS, by_cudnn, rule, tiled, unfolded
+from fastnn.backends.cuda.rules.conv_ways import CUDNN, TILED, UNFOLDED, way
 from fastnn.backends.cuda.rules.gemm import activation_row, product
 from fastnn.backends.cuda.rules.rows import dense_copy
 from fastnn.opset._dtypes import ITEMSIZE
@@ -80,7 +80,12 @@ def _biased(
     (x, w, bias), y = call.ins, call.outs[0]
     pixels, depth = prod(y.shape[:-1]), prod(w.shape[:-2]) * x.shape[-1]
     images = image(x), filters(w)
-    chosen = way((x, w), numbers, pixels, depth)
+    chosen = way(problem, (x, w), numbers, pixels, depth)
+    if chosen == CUDNN:
+        factors = x, w
+        return by_cudnn.biased(
+            problem, factors, bias, y, numbers, activation, call.scratch
+        )
     if chosen == TILED:
         return tiled.biased(problem, images, bias, y, numbers, activation, call.scratch)
     if chosen == UNFOLDED:
@@ -143,7 +148,10 @@ def conv_grad_input(call: Call) -> list[Task]:
     numbers = _numbers(dx.shape, w.shape, dy.shape, call.attrs[:4])
     pixels, depth = prod(dx.shape[:-1]), prod(w.shape[:-2]) * dy.shape[-1]
     images = image(dy), filters(w)
-    chosen = way((dy, w, y), numbers, pixels, depth)
+    chosen = way("InputGradient", (dy, w, y), numbers, pixels, depth)
+    if chosen == CUDNN:
+        activation = call.attrs[4:6]
+        return by_cudnn.back((dy, w), y, dx, numbers, activation, call.scratch)
     if chosen == TILED:
         return tiled.back(images, y, dx, numbers, call.attrs[4:6], call.scratch)
     if chosen == UNFOLDED:
@@ -177,7 +185,9 @@ def conv_grad_kernel(call: Call) -> list[Task]:
     groups, inputs, outputs = numbers[18:21]
     depth = prod(dy.shape[:-1])
     rows = prod(dw.shape[:-2]) * inputs
-    chosen = way((x, dy), numbers, depth, rows)
+    chosen = way("FilterGradient", (x, dy), numbers, depth, rows)
+    if chosen == CUDNN:
+        return by_cudnn.filter_gradient(x, dy, dw, numbers, call.scratch)
     if chosen == UNFOLDED:
         images, sizes = (image(x), filters(dw)), (depth, rows)
         left, made = unfolded.rows_of("Forward", *images, numbers, sizes, call.scratch)
