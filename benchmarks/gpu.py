@@ -6,9 +6,10 @@
 Checks: every op against its reference, captured programs against single launches,
 losses of 100 steps against the CPU's, memory given back. Then (gpu_speed.py) the
 bandwidth of pointwise ops beside a copy's, a 8192^3 product in bfloat16, products with
-their epilogue in one call (kept for the backend to choose by), training of mlp32, reg32
-and cnn32 beside torch's compiled steps in CUDA graphs and JAX's scan, a training step
-of ResNet-50. A part that fails leaves its error in the results and the others run.
+their epilogue in one call and convolutions in every way (both kept for the backend to
+choose by), training of mlp32, reg32 and cnn32 beside torch's compiled steps in CUDA
+graphs and JAX's scan, a training step of ResNet-50. A part that fails leaves its error
+in the results and the others run.
 Writes gpu-NAME.json to the folder (`$OUT`, else benchmarks/results) after every part.
 """
 
@@ -208,9 +209,9 @@ PARTS = {
         bandwidth,
         gemm,
         epilogues,
+        convolutions,  # before what takes the ways that it finds
         train,
         resnet,
-        convolutions,
     )
 }
 
@@ -258,7 +259,7 @@ def main(argv: list[str] | None = None) -> None:
     cupy = devices.import_cupy()
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     sheet = {
-        "machine": machine_sheet(),
+        "machine": machine_sheet(os.cpu_count() or 1),
         "device": name,
         "driver": cupy.cuda.runtime.driverGetVersion(),
         "cupy": cupy.__version__,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cuda_emulated import EmulatedDevice
+from cuda_fake_cupy import Machine
 
 from fastnn import config
 from fastnn.backends.cuda import cublaslt
@@ -51,6 +52,23 @@ def test_every_part_gives_a_result(run, tmp_path) -> None:
     for part in (found["train"]["reg32"], found["resnet"]):
         assert part["failed"] == {}
     assert written["TF32"]["fastnn"] == "highest"
+
+
+def test_the_command_writes_of_which_device_it_tells(tmp_path, monkeypatch) -> None:
+    cupy = Machine().cupy
+    runtime = cupy.cuda.runtime
+    runtime.getDeviceProperties = lambda index: {"name": b"NVIDIA H200"}
+    runtime.driverGetVersion = lambda: 13000
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(devices, "_devices", {})
+    monkeypatch.setitem(gpu.PARTS, "gemm", lambda run: run.device.architecture)
+    gpu.main(["--only", "gemm", "--out", str(tmp_path)])
+    (path,) = tmp_path.iterdir()
+    assert path.name == "gpu-h200.json"
+    written = json.loads(path.read_text())
+    assert written["device"] == "NVIDIA H200"
+    assert written["machine"]["threads"] > 0
+    assert written["results"] == {"gemm": "sm_90"}
 
 
 def test_a_part_that_fails_leaves_its_error_and_the_others_run(
