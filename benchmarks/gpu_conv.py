@@ -9,6 +9,7 @@ has images channels last and the algorithm that it finds fastest by trying.
 from __future__ import annotations
 
 import sys
+import time
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from benchmarks.gpu_speed import in_turns
 from fastnn import config
+from fastnn.backends.cuda.launches import Launch
 from fastnn.backends.cuda.rules import conv_ways
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 OPS = ("conv", "conv_grad_input", "conv_grad_kernel")
 TYPES = {"bfloat16": "bfloat16", "TF32": "float32", "float32": "float32"}
 SECONDS = 2.0  # of one layer, direction and type
+MOST_SECONDS = 90  # of all
 # x, kernel, outputs, strides, dilations, pads, groups
 SMALL = (((2, 6, 6, 8), (3, 3), 8, (1, 1), (1, 1), (1, 1, 1, 1), 1),)
 LAYERS = (
@@ -39,30 +42,35 @@ LAYERS = (
 
 
 def convolutions(run: Run) -> dict[str, Any]:
-    """Seconds of every way that can compute a layer, by layer, direction and type."""
+    """Seconds of every way that can compute a layer, by layer, direction and type; what
+    the time does not suffice for is left out.
+    """
     root = Path(__file__).resolve().parent.parent
     sys.path[:0] = [str(root / "tests"), str(root / "tools")]
     found: dict[str, Any] = {}
+    end = time.monotonic() + min(MOST_SECONDS * run.patience, run.left - 30)
     before = config.float32_matmul_precision()
     names, cases, kinds = OPS, LAYERS, list(TYPES)
     if run.small:
         names, cases, kinds = OPS[:1], SMALL, kinds[:1]
-    for case, kind, name in product(cases, kinds, names):
+    for kind, case, name in product(kinds, cases, names):
+        key = f"{name} {case[0]} {case[1]} {case[2]} {kind}"
+        if time.monotonic() > end:
+            found[key] = "no time left"
+            continue
         config.set_float32_matmul_precision("high" if kind == "TF32" else "highest")
         try:
             makers, shape = _makers(run, name, TYPES[kind], case)
             ways = list(makers)
             if run.peers:
                 makers["torch"] = _torch(run, name, kind, case)
-            key = f"{name} {case[0]} {case[1]} {case[2]} {kind}"
             result = found[key] = in_turns(run, makers, SECONDS)
-            times = {way: t for way, t in result["median"].items() if way in ways}
-            if times and not run.small:
-                conv_ways.table[shape] = min(times, key=lambda way: times[way])
         finally:
             config.set_float32_matmul_precision(before)
-    if not run.small:
-        conv_ways.write_table(run.device.architecture)
+        times = {way: t for way, t in result["median"].items() if way in ways}
+        if times and not run.small:
+            conv_ways.table[shape] = min(times, key=lambda way: times[way])
+            conv_ways.write_table(run.device.architecture)
     return found
 
 
@@ -91,6 +99,7 @@ def _makers(
     for way in conv_ways.WAYS:
         with conv_ways.prefer(way) as asked:
             made = cuda_parity.make(name, dtype, sample, run.device)
+        run.device.prepare([t for t in made.tasks if isinstance(t, Launch)])
         bodies = tuple(getattr(t, "body", type(t).__name__) for t in made.tasks)
         if bodies not in seen:
             seen.add(bodies)
