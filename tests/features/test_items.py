@@ -18,7 +18,6 @@ NOT_SHOWN = {
     "1C-18": "the name of an initialization",
     "1C-32": "names of optimizers",
     "2.2-18": "columns of features belong to tf.feature_column, which there is not",
-    "2.5-12": "networks with trained weights are not built yet",
     "2.9-10": "there is no tf.data",
     "2.9-15": "NumPy's name, which NumPy removed",
     "2.9-16": "a name of a TensorFlow 1; Keras 3 calls the layer batch_normalization",

@@ -98,6 +98,7 @@ def test_trained_weights_are_asked_for_as_keras_does(name: str, monkeypatch) -> 
         assert asked.value.args[0] == GOLDEN["files"][key]
 
 
+@pytest.mark.feature("2.5-12")
 @pytest.mark.parametrize("ending", [".weights.h5", ".h5"])
 def test_weights_of_a_file_or_of_the_cache(ending, tmp_path, monkeypatch) -> None:
     """`.h5` is what Keras 1 and 2 wrote, and what trained weights are stored in."""
@@ -269,6 +270,7 @@ def test_channels_first_is_the_same_network() -> None:
 # ---- images and predictions --------------------------------------------------------
 
 
+@pytest.mark.feature("2.5-12")
 def test_images_are_prepared_as_in_keras() -> None:
     found = cases.preprocessed(keras)
     for mode, values in GOLDEN["preprocessed"].items():
@@ -309,6 +311,7 @@ def test_unknown_modes_and_layouts() -> None:
         applications.vgg16.preprocess_input(cases.image(), data_format="nhwc")
 
 
+@pytest.mark.feature("2.5-12")
 def test_predictions_get_the_names_of_their_classes(tmp_path, monkeypatch) -> None:
     index = {str(i): [f"n{i:08d}", f"class_{i}"] for i in range(1000)}
     text = json.dumps(index).encode()
