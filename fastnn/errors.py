@@ -119,7 +119,7 @@ Give the layer input_dim=largest index + 1, or clip the indices first."""
 LOSS_SHAPES = """[{name}] y_true and y_pred must have the same shape.
 Received y_true {y_true} and y_pred {y_pred}.
 
-    Dense(1)(x)                # y_pred: {y_pred}
+    model(x)                   # y_pred: {y_pred}
     y                          # y_true: {y_true}   wrong
 
     {fix}

@@ -102,7 +102,7 @@ def to_array(value: Any, what: str, where: str) -> np.ndarray:
         raise DTypeError(
             f"[{where}] {what} must hold numbers, received {type(value).__name__} of "
             f"dtype {array.dtype}.{_text_columns(value)}"
-            f"{_conversion_hint(array, value)}"
+            f"{_conversion_hint(array, value, what)}"
         )
     if array.ndim == 0:
         raise ShapeError(
@@ -116,17 +116,17 @@ def to_array(value: Any, what: str, where: str) -> np.ndarray:
     return array
 
 
-def _conversion_hint(array: np.ndarray, value: Any) -> str:
+def _conversion_hint(array: np.ndarray, value: Any, what: str) -> str:
     if hasattr(value, "toarray"):
-        return " A sparse matrix becomes an array by x.toarray()."
+        return f" A sparse matrix becomes an array by {what}.toarray()."
     if array.dtype.kind in "OUS":
         try:
             array.astype("float32")
         except (TypeError, ValueError):
             frame = hasattr(value, "columns")
-            how = ": pandas.get_dummies(x) makes columns of 0 and 1" if frame else ""
-            return f" Encode text as numbers first{how}."
-        return " Convert it by x.astype('float32')."
+            how = f": pandas.get_dummies({what}) makes columns of 0 and 1"
+            return f" Encode text as numbers first{how if frame else ''}."
+        return f" Convert it by {what}.astype('float32')."
     return ""
 
 
@@ -154,6 +154,17 @@ def named_arrays(value: Any, what: str) -> Iterator[tuple[str, np.ndarray]]:
             yield what + "".join(f"[{part!r}]" for part in path), leaf
 
 
+def _stacked(parts: dict[str, Any]) -> str:
+    """What to write for lists of more arrays than a model has inputs."""
+    for name, value in parts.items():
+        if isinstance(value, (list, tuple)) and len(value) > 2:
+            return (
+                " A list holds one array for each input; an array of samples is "
+                f"np.stack({name})."
+            )
+    return ""
+
+
 def check_lengths(parts: dict[str, Any], where: str) -> int:
     """Number of samples, the same in every array.
 
@@ -168,14 +179,16 @@ def check_lengths(parts: dict[str, Any], where: str) -> int:
         pair for what, value in parts.items() for pair in named_arrays(value, what)
     ]
     lengths = {array.shape[0] for _, array in found}
-    shapes = ", ".join(f"{name} {array.shape}" for name, array in found)
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in found[:6])
+    if len(found) > 6:
+        shapes += f" and {len(found) - 6} more"
     if not found:
         raise ShapeError(f"[{where}] no data was given.")
     if len(lengths) > 1:
         names = " and ".join(parts)
         raise ShapeError(
             f"[{where}] {names} must have the same number of samples; "
-            f"received {shapes}."
+            f"received {shapes}.{_stacked(parts)}"
         )
     if lengths == {0}:
         raise ShapeError(f"[{where}] there are no samples; received {shapes}.")

@@ -231,7 +231,13 @@ class Loss:
         given = getattr(y_pred, "_keras_mask", None)
         y_pred = tree.map_structure(self._convert, y_pred)
         y_true = tree.map_structure(self._convert_labels, y_true)
-        values = as_tensor(self.call(y_true, y_pred), self._dtype)
+        values = self.call(y_true, y_pred)
+        if values is None:
+            raise TypeError(
+                f"[compute_loss] the loss '{self.name}' returned None: end it with "
+                "`return` and one value per instance."
+            )
+        values = as_tensor(values, self._dtype)
         mask = self._mask(y_true, values)
         if given is not None:
             mask = given if mask is None else ops.logical_and(given, mask)

@@ -20,7 +20,9 @@ def check_count(where: str, name: str, value: Any, least: int = 1) -> int:
         ValueError: when it is no integer, or smaller than `least`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f"[{where}] {name} must be an integer, received {value!r}.")
+        shape = getattr(value, "shape", ())
+        shown = f"an array of shape {shape}" if shape else repr(value)
+        raise ValueError(f"[{where}] {name} must be an integer, received {shown}.")
     if value < least:
         raise ValueError(
             f"[{where}] {name} must be at least {least}, received {value}."

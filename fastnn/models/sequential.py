@@ -369,7 +369,8 @@ class Sequential(Model):
             if len(arrays) != 1:
                 raise ShapeError(
                     f"[{where}] Sequential '{self.name}' has one input, received "
-                    f"{len(arrays)} arrays. One array of samples is np.stack(arrays)."
+                    f"{len(arrays)} arrays. Samples in one array are np.stack(arrays); "
+                    f"targets come after them: {where}(x, y)."
                 )
             return self._conform_x(arrays[0], where)
         if not self._layers or not isinstance(self._layers[0], InputLayer):
@@ -477,6 +478,11 @@ def _declaring(layer: Any) -> Any:
 
 
 def _check_fits(layer: Layer, shape: Shape) -> None:
+    if shape and isinstance(shape[0], (list, tuple)):
+        raise ShapeError(
+            f"[Sequential] layer '{layer.name}' would get {len(shape)} tensors; give "
+            "the layer before it one output (return_state=False), or use keras.Model."
+        )
     if not isinstance(layer.input_spec, (list, tuple)):
         check_shape(layer, layer.input_spec, shape)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
@@ -12,6 +12,23 @@ from fastnn.autodiff import raw
 
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor, Variable
+
+
+def unzipped(
+    name: str, pairs: Iterable[tuple[Any, Variable]]
+) -> tuple[list[Any], list[Variable]]:
+    """Gradients and variables of pairs.
+
+    Raises:
+        ValueError: for what is no pair.
+    """
+    found = list(pairs)
+    if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in found):
+        raise ValueError(
+            f"[{name}] apply_gradients takes pairs: write apply_gradients(zip("
+            "gradients, variables)), or apply(gradients, variables)."
+        )
+    return [grad for grad, _ in found], [variable for _, variable in found]
 
 
 def drop_missing(
@@ -36,7 +53,7 @@ def drop_missing(
             "on them.",
             stacklevel=3,
         )
-    return [grad for grad, _ in kept], [variable for _, variable in kept]
+    return unzipped("apply_gradients", kept)
 
 
 def clip_gradients(

@@ -20,7 +20,7 @@ from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Variable
 from fastnn.errors import warn_renamed, warn_user
 from fastnn.optimizers._changes import ChangesMixin
-from fastnn.optimizers._gradients import clip_gradients, drop_missing
+from fastnn.optimizers._gradients import clip_gradients, drop_missing, unzipped
 from fastnn.optimizers._stored import stored_variables
 from fastnn.optimizers._updates import UpdatesMixin
 from fastnn.serialization import (
@@ -272,8 +272,7 @@ class Optimizer(UpdatesMixin, ChangesMixin):
         self, grads_and_vars: Iterable[tuple[Any, Variable]]
     ) -> Variable:
         """`apply` of (gradient, variable) pairs; returns the step counter."""
-        pairs = list(grads_and_vars)
-        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        self.apply(*unzipped(self.name, grads_and_vars))
         return self._iterations
 
     def apply(

@@ -86,6 +86,11 @@ def pad_sequences(
                 f"[pad_sequences] {name} must be 'pre' or 'post', got {word!r}."
             )
     items = [np.asarray(sequence, dtype=dtype) for sequence in sequences]
+    if any(item.ndim == 0 for item in items):
+        raise ValueError(
+            "[pad_sequences] takes a list of sequences, [[1, 2], [3]]; received "
+            "numbers: write [sequence] for one."
+        )
     shapes = {item.shape[1:] for item in items if len(item)}
     if len(shapes) > 1:
         raise ValueError(f"[pad_sequences] entries differ in shape: {sorted(shapes)}.")

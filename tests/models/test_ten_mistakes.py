@@ -55,6 +55,12 @@ def two_inputs():
     return model
 
 
+def compiled(loss):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+    model.compile("sgd", loss)
+    return model
+
+
 def embedding():
     return keras.Sequential(
         [
@@ -131,6 +137,10 @@ MISTAKES = {
         lambda: fit(classifier(ONE_HOT), X, np.eye(4)[LABELS]),
         "The last layer's units must match the last axis of the labels",
     ),
+    "a label column for a one-hot metric": (
+        lambda: fit(classifier(metrics=["categorical_accuracy"]), X, LABELS),
+        r"model\(x\) +# y_pred: \(32, 3\)(.|\n)*to_categorical\(y\)",
+    ),
     "labels as text": (
         lambda: fit(classifier(), X, np.array(["a", "b", "c"])[LABELS]),
         "y must hold numbers.* Encode text as numbers first",
@@ -162,6 +172,40 @@ MISTAKES = {
     "too many arrays": (
         lambda: fit(regression(), [X, X], Y),
         r"has one input, received 2 arrays.*np.stack\(arrays\)",
+    ),
+    "inputs and targets as one argument": (
+        lambda: fit(regression(), (X, Y), None),
+        r"received 2 arrays.*targets come after them: fit\(x, y\)",
+    ),
+    "samples in a list": (
+        lambda: fit(regression(), list(X), Y),
+        r"x\[5\] \(4,\) and 35 more\. A list holds .* np.stack\(x\)",
+    ),
+    "predict with targets": (
+        lambda: regression().predict(X, Y, verbose=0),
+        r"batch_size must be an integer, received an array of shape \(40, 1\)",
+    ),
+    "a loss without return": (
+        lambda: fit(compiled(lambda y, p: None), X, Y),
+        "returned None: end it with `return` and one value per instance",
+    ),
+    "gradients without their variables": (
+        lambda: keras.optimizers.SGD().apply_gradients([Y, Y]),
+        r"write apply_gradients\(zip\(gradients, variables\)\)",
+    ),
+    "states between layers in a row": (
+        lambda: keras.Sequential(
+            [keras.Input((4, 2)), L.LSTM(3, return_state=True), L.Dense(1)]
+        ),
+        r"'dense\w*' would get 3 tensors.*\(return_state=False\), or use keras.Model",
+    ),
+    "one sequence to be padded": (
+        lambda: keras.utils.pad_sequences([1, 2, 3]),
+        r"takes a list of sequences, .*write \[sequence\] for one",
+    ),
+    "targets kept as text": (
+        lambda: fit(regression(), X, Y.astype(str)),
+        r"y must hold numbers.* Convert it by y.astype\('float32'\)",
     ),
     "an input's name mistyped": (
         lambda: fit(two_inputs(), {"a": X, "c": X}, Y),
