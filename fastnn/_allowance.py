@@ -33,3 +33,20 @@ def check_state(size: int, what: str) -> None:
             f"{states.left} more."
         )
     states.left -= size
+
+
+# Of numbers that an op makes of its arguments and shapes; images of 224 x 224 in
+# overlapping patches of 3 x 3 have 150 MB of places.
+_TABLE = 256 << 20
+
+
+def check_table(size: int, what: str) -> None:
+    """Refuses a table of more than 256 MiB while a model is loaded.
+
+    Raises:
+        SerializationError: before it is made.
+    """
+    if states.left is not None and size > _TABLE:
+        raise SerializationError(
+            f"{what} would make a table of {size} bytes; a file may ask for {_TABLE}."
+        )

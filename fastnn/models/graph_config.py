@@ -18,6 +18,7 @@ from fastnn.serialization import (
 from fastnn.symbolic.graph import Graph, Step
 from fastnn.symbolic.operation import (
     FunctionOperation,
+    check_sizes,
     is_operation_config,
     operation_from_config,
 )
@@ -189,6 +190,8 @@ def _call_ready(
             raise SerializationError(
                 f"[from_config] a call of {name} takes no result of another layer."
             )
+        if isinstance(operation, FunctionOperation):
+            check_sizes(operation, args, kwargs)
         outputs = operation(*args, **kwargs)
         results[name].append(tree.flatten(outputs))
         nodes.pop(0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._allowance import check_table
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
@@ -32,6 +33,14 @@ def _flat_places(sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> An
     return place
 
 
+def _check_places(
+    batch: int, sizes: Ints, window: Ints, strides: Ints, dilation: Ints
+) -> None:
+    axes = zip(sizes, window, strides, dilation, strict=True)
+    counts = ((n - (w - 1) * r - 1) // s + 1 for n, w, s, r in axes)
+    check_table(max(8, 4 * batch) * prod(counts) * prod(window), "[patches]")
+
+
 def _side_by_side(window: Ints, strides: Ints, dilation: Ints) -> bool:
     return window == strides and set(dilation) == {1}
 
@@ -54,6 +63,7 @@ def windows(x: Tensor, window: Ints, strides: Ints, dilation: Ints) -> Tensor:
         pairs = [v for n, w in axes for v in (n // w, w)]
         y = raw.reshape(x, (batch, *pairs, channels))
         return raw.transpose(y, _interleaved(rank))
+    _check_places(batch, sizes, window, strides, dilation)
     places = _flat_places(sizes, window, strides, dilation)
     rows = raw.reshape(x, (batch, prod(sizes), channels))
     every = np.broadcast_to(places.reshape(1, -1), (batch, places.size))
@@ -75,6 +85,7 @@ def united(y: Tensor, sizes: Ints, strides: Ints, dilation: Ints) -> Tensor:
         rest = (n - c for n, c in zip(sizes, covered, strict=True))
         zero = Tensor(np.zeros((), y.dtype))
         return raw.pad(y, zero, (0,) * (rank + 2), (0, *rest, 0))
+    _check_places(batch, sizes, window, strides, dilation)
     places = _flat_places(sizes, window, strides, dilation)
     every = np.broadcast_to(places.reshape(1, -1), (batch, places.size))
     wide = integers.cast(y, integers.wide_dtype("fold", y.dtype))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import ops, tree
+from fastnn._allowance import states
 from fastnn._names import auto_name
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import SerializationError
@@ -162,6 +163,37 @@ def _is_plain(value: Any) -> bool:
         isinstance(leaf, (KerasTensor, Tensor)) or hasattr(leaf, "__array__")
         for leaf in tree.flatten(value)
     )
+
+
+# Arguments that say how much an op makes, before it has seen any numbers; the most that
+# a file may ask for. At these, memory is 16 MiB and time 0.1 s.
+_SIZES = {
+    **dict.fromkeys(("bins", "num"), 1 << 20),
+    **dict.fromkeys(("fft_length", "sequence_length"), 1 << 16),
+    **dict.fromkeys(("output_size", "padding", "indices_or_sections"), 1 << 12),
+    **dict.fromkeys(("filter_size", "kernel_size", "sigma"), 1 << 8),
+}
+
+
+def check_sizes(
+    operation: FunctionOperation, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    """Refuses a call from a file that would take long, or much memory, to describe.
+
+    Raises:
+        SerializationError: for sizes above `_SIZES`, while a file is being loaded.
+    """
+    if states.left is None:
+        return
+    signature = inspect.signature(operation.function)
+    given = signature.bind_partial(*args, **{**operation.options, **kwargs}).arguments
+    for name in given.keys() & _SIZES.keys():
+        for value in tree.flatten(given[name]):
+            if isinstance(value, (int, float)) and abs(value) > _SIZES[name]:
+                raise SerializationError(
+                    f"[from_config] {operation.name} with {name}={value}; a file may "
+                    f"ask for {_SIZES[name]}."
+                )
 
 
 def is_operation_config(config: dict[str, Any]) -> bool:

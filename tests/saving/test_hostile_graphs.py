@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-import time
 import zipfile
 
 import pytest
-from saving_cases import function, refused, with_config
+from file_costs import measured
+from saving_cases import function, with_config
 
 from fastnn import _lazy, _registry, keras, layers, ops
+from fastnn.errors import ModelFileError
+from fastnn.models import load_model
 from fastnn.serialization import _function_of, unknown_objects
 
 
@@ -37,26 +39,64 @@ CONSTANT = {
 }
 
 
-@pytest.mark.parametrize("name", CONSTANT)
-def test_nothing_is_computed_while_a_graph_is_read(name, tmp_path):
-    """A call without a result of another layer would run, with what the file says."""
-    class_name, args = CONSTANT[name]
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, layers.Dense(2)(ops.exp(inputs)))
-    model.save(tmp_path / "sound.keras")
+@pytest.fixture
+def called(tmp_path):
+    """Loads a model in which another operation or layer is called."""
+    inputs = keras.Input((8, 8, 3))
+    outputs = layers.GlobalMaxPooling2D()(ops.exp(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "sound.keras")
     with zipfile.ZipFile(tmp_path / "sound.keras") as file:
         members = {n: file.read(n) for n in file.namelist()}
 
-    def change(config):
-        called = config["config"]["layers"][1]
-        called["class_name"] = called["registered_name"] = class_name
-        called["config"] = {"name": called["config"]["name"]}
-        if class_name == "UpSampling1D":
-            called["module"], called["registered_name"] = "keras.layers", None
-            called["config"]["size"] = 10**10
-        called["inbound_nodes"] = [{"args": args, "kwargs": {}}]
+    def attempt(class_name, args, options, text):
+        def change(config):
+            one = config["config"]["layers"][1]
+            tensor = one["inbound_nodes"][0]["args"][0]
+            one["class_name"] = one["registered_name"] = class_name
+            one["config"] = {"name": one["config"]["name"], **options}
+            if class_name == "UpSampling1D":
+                one["module"], one["registered_name"] = "keras.layers", None
+            given = [tensor if a == "TENSOR" else a for a in args]
+            one["inbound_nodes"] = [{"args": given, "kwargs": {}}]
 
-    began = time.perf_counter()
-    path = with_config(members, tmp_path, change)
-    refused(path, "takes no result of another layer")
-    assert time.perf_counter() - began < 5
+        path = with_config(members, tmp_path, change)
+        error, seconds, memory = measured(lambda: load_model(path))
+        assert isinstance(error, ModelFileError) and text in str(error)
+        assert seconds < 5 and memory < 64 << 20
+
+    return attempt
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_nothing_is_computed_while_a_graph_is_read(name, called):
+    """A call without a result of another layer would run, with what the file says."""
+    class_name, args = CONSTANT[name]
+    options = {"size": 10**10} if class_name == "UpSampling1D" else {}
+    called(class_name, args, options, "takes no result of another layer")
+
+
+LARGE = {
+    "AdaptiveAveragePool": {"output_size": [10**8, 10**8]},
+    "AdaptiveMaxPool": {"output_size": 10**8},
+    "ArraySplit": {"indices_or_sections": 10**8},
+    "ElasticTransform": {"sigma": 10**8},
+    "ExtractSequences": {"sequence_length": 10**8, "sequence_stride": 1},
+    "GaussianBlur": {"kernel_size": [10**8, 10**8]},
+    "Histogram": {"bins": 10**8},
+    "Linspace": {"num": 10**8},
+    "Logspace": {"num": 10**8},
+    "STFT": {"sequence_length": 1, "sequence_stride": 1, "fft_length": 10**8},
+    "Unfold": {"kernel_size": 10**4, "padding": 10**4},
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_sizes_that_ops_ask_for_are_limited(name, called):
+    """Some make tables for them, or go over them, before there is any data."""
+    args = ["TENSOR", "TENSOR"] if name.endswith("space") else ["TENSOR"]
+    called(name, args, LARGE[name], "a file may ask for")
+
+
+def test_places_of_patches_are_limited(called):
+    options = {"kernel_size": 250, "padding": 250}
+    called("Unfold", ["TENSOR"], options, "would make a table")
