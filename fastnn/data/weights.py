@@ -50,6 +50,7 @@ def class_weight_to_sample_weights(
 
     Raises:
         ShapeError: when y is neither.
+        ValueError: for a label that is no whole number.
     """
     weights = check_class_weight(class_weight)
     if y.ndim > 2:
@@ -61,6 +62,12 @@ def class_weight_to_sample_weights(
         labels = np.argmax(y, axis=1)
     else:
         labels = np.round(y.reshape(-1)).astype(np.int64)
+        if (parts := labels != y.reshape(-1)).any():
+            row = int(np.argmax(parts))
+            raise ValueError(
+                f"[class_weight] y in row {row} is {y.reshape(-1)[row]}, which is no "
+                "class: weigh quantities by sample_weight, one weight per row."
+            )
     result = np.ones(len(labels), np.float32)
     for label, weight in weights.items():
         result[labels == label] = weight

@@ -229,13 +229,27 @@ def is_shape(node: Any) -> bool:
     )
 
 
+def returned(layer: Layer, outputs: Any) -> Any:
+    """What a call gave.
+
+    Raises:
+        TypeError: for None.
+    """
+    if outputs is None:
+        raise TypeError(
+            f"[{type(layer).__name__}] '{layer.name}' returned None: end its `call` "
+            "with `return outputs`."
+        )
+    return outputs
+
+
 def probe_output_shape(layer: Layer, input_shape: Any) -> Any:
     """Output shape found by calling the layer on zeros, a batch of two.
 
     Raises:
         ShapeError: when an axis besides the batch is unknown.
     """
-    outputs = layer(_zeros(layer, input_shape))
+    outputs = returned(layer, layer(_zeros(layer, input_shape)))
     return tree.map_structure(
         lambda y: (None if y.shape[:1] == (2,) else y.shape[0], *y.shape[1:]), outputs
     )

@@ -123,10 +123,16 @@ def _advice(spec: InputSpec, shape: Sequence[int | None]) -> str:
     """A reshape that makes samples with the right number of values fit."""
     if spec.ndim == len(shape) + 1 and spec.shape is None and len(shape) > 1:
         sizes = format_shape((*shape[1:], 1))
-        return f" A last axis is missing: write x[..., None], and Input({sizes})."
+        advice = f" A last axis is missing: write x[..., None], and Input({sizes})."
+        if spec.ndim == 3:  # also convolutions of steps
+            advice += " After a recurrent layer: give that return_sequences=True."
+        return advice
     wanted = () if spec.shape is None else spec.shape[1:]
     if wanted and len(shape) == len(wanted) and _conforms(shape, wanted):
-        return " One sample needs an axis for the batch: write x[None]."
+        return (
+            " One sample needs an axis for the batch: write x[None]. Many need none in "
+            "the model: Input's shape is that of one sample."
+        )
     if None in (*wanted, *shape[1:]) or not wanted or tuple(shape[1:]) == wanted:
         return ""
     if prod(shape[1:]) != prod(wanted):  # type: ignore[arg-type]

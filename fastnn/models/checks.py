@@ -153,6 +153,16 @@ def warn_of_one_softmax(layers: Sequence[Any]) -> None:
         )
 
 
+def warn_of_no_weights(model: Any) -> None:
+    """A model without layers and weights has made them where nobody keeps them."""
+    if not model.layers and not model.weights:
+        warn_user(
+            f"[fit] model '{model.name}' has no weights, so it learns nothing. A layer "
+            "that is made inside `call` is a new one at each call: make it in "
+            "`__init__`, and keep it as an attribute."
+        )
+
+
 def warn_of_nan(logs: dict[str, float], losses: Sequence[float], data: Any) -> None:
     """The first epoch with a loss of NaN says where to look.
 

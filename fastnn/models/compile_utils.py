@@ -250,7 +250,7 @@ class CompileLoss:
         if not missing:
             return
         name = self.losses[missing[0]].name
-        absent = "y was not given."
+        absent = "y was not given. Call fit(x, y); batches must be (x, y)."
         if any(target is not None for target in targets):
             names = ", ".join(repr(outputs.names[i]) for i in missing)
             absent = f"y has none for {names}. Outputs: {', '.join(outputs.names)}."

@@ -11,7 +11,7 @@ from fastnn._switches import limited_epochs
 from fastnn.callbacks import CallbackList, History
 from fastnn.data import ArrayData, StreamData, adapt, unpack_x_y_sample_weight
 from fastnn.errors import warn_user
-from fastnn.models.checks import check_count, warn_of_nan
+from fastnn.models.checks import check_count, warn_of_nan, warn_of_no_weights
 from fastnn.models.fit_run import FitRun
 from fastnn.models.results import concatenate
 from fastnn.models.sources import ArraySource, Progress, StreamSource, make_source
@@ -134,6 +134,7 @@ def fit(
     model: Any, data: Any, validation: Any, settings: FitSettings, callbacks: Any
 ) -> History:
     """Runs the epochs; see `Trainer.fit`."""
+    warn_of_no_weights(model)
     source = make_source(
         data, settings.batch_size, settings.shuffle, settings.steps_per_epoch, "fit"
     )

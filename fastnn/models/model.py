@@ -140,9 +140,12 @@ class Model(FunctionalMixin, SavingMixin, OldSpellings, Trainer, Layer):
             return layers[index]
         names = [layer.name for layer in layers]
         if name not in names:
+            hint = suggest(str(name), names)
+            if str(name).isdigit():
+                hint = f" Write get_layer(index={name})."
             raise ValueError(
                 f"[get_layer] model '{self.name}' has no layer {name!r}."
-                f"{suggest(str(name), names)} Layers: {', '.join(names)}."
+                f"{hint} Layers: {', '.join(names)}."
             )
         return layers[names.index(str(name))]
 

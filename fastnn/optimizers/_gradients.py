@@ -45,7 +45,8 @@ def drop_missing(
     if not kept:
         raise ValueError(
             f"[apply_gradients] all gradients are None, for {missing}: the loss does "
-            "not depend on these variables, or was computed outside the tape."
+            "not depend on these variables, or was computed outside the tape (NumPy's "
+            "functions are; fastnn.ops are not)."
         )
     if missing:
         warnings.warn(

@@ -337,9 +337,9 @@ class Optimizer(UpdatesMixin, ChangesMixin):
             if variable not in self._indices:
                 raise ValueError(
                     f"[{self.name}] does not know variable {variable.path}: it was "
-                    f"built with {[v.path for v in self._trainable_variables]}. After "
-                    "a change of `trainable`, compile the model with a new optimizer; "
-                    "or build this one with all variables at first."
+                    f"built with {[v.path for v in self._trainable_variables]}. An "
+                    "optimizer belongs to one model: compile the model with a new one, "
+                    "again after a change of `trainable`; or build with all variables."
                 )
         return list(variables)
 

@@ -94,6 +94,8 @@ def record(
             raise TypeError(
                 f"[{operation.name}] the outputs of a call on symbolic tensors must be "
                 f"symbolic tensors, received {tensor!r}."
+                + " Is a `return` missing?"
+                * (tensor is None)
             )
     nodes = operation._inbound_nodes
     node = Node(operation, args, kwargs, tensors)

@@ -78,6 +78,33 @@ def binary():
     return model
 
 
+class Forgetful(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = L.Dense(1)
+        self.compile("sgd", "mse")
+
+    def call(self, x):
+        self.inner(x)
+
+
+class Wasteful(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.compile("sgd", "mse")
+
+    def call(self, x):
+        return L.Dense(1)(x)
+
+
+def one_optimizer_for_two_models():
+    optimizer = keras.optimizers.Adam()
+    for _ in range(2):
+        model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+        model.compile(optimizer, "mse")
+        fit(model, X, Y)
+
+
 def frame(towns):
     pandas = pytest.importorskip("pandas")
     numbers = [1.0, 2.0]
@@ -252,6 +279,38 @@ MISTAKES = {
         lambda: embedding()(np.array([[-6, 1]])),
         r"\[Embedding\] layer 'words': index -6 at position \(0, 0\)",
     ),
+    "an optimizer for two models": (
+        one_optimizer_for_two_models,
+        "belongs to one model: compile the model with a new one",
+    ),
+    "a call without return": (
+        lambda: fit(Forgetful(), X, Y),
+        r"\[Forgetful\] 'forgetful.*' returned None: end its `call` with `return",
+    ),
+    "a layer without return": (
+        lambda: keras.Sequential([keras.Input((4,)), L.Lambda(lambda x: None)]),
+        r"returned None: end its `call` with `return",
+    ),
+    "no targets": (
+        lambda: fit(regression(), X, None),
+        r"y was not given\. Call fit\(x, y\)",
+    ),
+    "recurrent layers on each other": (
+        lambda: keras.Sequential([keras.Input((5, 3)), L.LSTM(4), L.LSTM(4)]),
+        "After a recurrent layer: give that return_sequences=True",
+    ),
+    "the number of samples as part of a shape": (
+        lambda: keras.Sequential([keras.Input((40, 4)), L.Dense(1)]).predict(X),
+        "Input's shape is that of one sample",
+    ),
+    "weights of classes for quantities": (
+        lambda: fit(regression(), X, Y, class_weight={0: 1.0, 1: 2.0}),
+        "is no class: weigh quantities by sample_weight",
+    ),
+    "a layer's number in place of its name": (
+        lambda: regression().get_layer(0),
+        r"Write get_layer\(index=0\)",
+    ),
     "an optimizer's name mistyped": (
         lambda: regression().compile("adm", "mse"),
         "Did you mean 'adam'.*Known names: adadelta, adafactor, adagrad, adam, ",
@@ -270,6 +329,10 @@ MISTAKES = {
     ),
 }
 WARNED = {
+    "a layer made inside call": (
+        lambda: fit(Wasteful(), X, Y),
+        "has no weights, so it learns nothing.*make it in `__init__`",
+    ),
     "inputs that are missing": (
         lambda: fit(regression(), np.where(X > 1, np.nan, X), Y, epochs=3),
         "x holds NaN: drop such rows",
