@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import layers
+from fastnn import layers, ops
+from fastnn.autodiff.grad import GradientTape
 from fastnn.errors import ShapeError
 from fastnn.models import Sequential
 
@@ -184,3 +185,39 @@ class TestAxis:
     def test_is_a_number(self, cls):
         with pytest.raises(TypeError, match="axis must be an integer or a list"):
             cls(axis="channels")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("offset", [0, 3, 30])
+@pytest.mark.parametrize(
+    ("layer", "groups", "channels"),
+    [("LayerNormalization", 1, 4), ("GroupNormalization", 3, 6)],
+)
+def test_gradients_of_16_bits_stand_an_offset(layer, groups, channels, offset, policy):
+    """Statistics in 16 bits have errors of 10 % at mean 3, of 600 % at mean 30."""
+    rng = np.random.default_rng(0)
+    options = {"groups": groups} if groups > 1 else {}
+    made = getattr(layers, layer)(dtype=policy, epsilon=1e-3, **options)
+    made.build((None, channels))
+    gamma, beta = rng.normal(1, 0.3, channels), rng.normal(size=channels)
+    made.set_weights([gamma, beta])
+    x = ops.cast(rng.normal(offset, 1, (32, channels)), made.compute_dtype)
+    c = rng.normal(size=(32, channels)).astype("float32")
+    with GradientTape() as tape:
+        tape.watch(x)
+        total = ops.sum(ops.cast(made(x), "float32") * c)
+    found = tape.gradient(total, [x, made.gamma])
+
+    def grouped(a):
+        return a.reshape(32, groups, -1)
+
+    g = grouped(c * gamma)
+    values = grouped(ops.cast(x, "float64").numpy())
+    xhat = normalized(values, -1, 1e-3)
+    spread = np.sqrt(values.var(-1, keepdims=True) + 1e-3)
+    shared = g.mean(-1, keepdims=True) + xhat * (g * xhat).mean(-1, keepdims=True)
+    dx = ((g - shared) / spread).reshape(32, channels)
+    dgamma = (c * xhat.reshape(32, channels)).sum(0)
+    for got, expected in zip(found, (dx, dgamma), strict=True):
+        error = np.abs(ops.cast(got, "float64").numpy() - expected).max()
+        assert error < 0.01 * np.abs(expected).max()
