@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from fastnn import saving
+from fastnn import saving, tree
+from fastnn._allowance import check_count
 from fastnn.errors import warn_user
 from fastnn.serialization import deserialize_keras_object, serialize_keras_object
 
+_OF_OUTPUTS = ("loss", "metrics", "weighted_metrics")
 _FORMATS = """[export] format={format!r} is not written here, "onnx" is.
 
     model.export("{name}.onnx", format="onnx")     # for ONNX Runtime and others
@@ -48,6 +50,8 @@ class SavingMixin:
                 "compiled: call compile, or define compile_from_config."
             )
             return
+        count = sum(len(tree.flatten(config.get(key))) for key in _OF_OUTPUTS)
+        check_count(count, "what compile makes of losses and metrics")
         self.compile(**deserialize_keras_object(config))
 
     # -- files -----------------------------------------------------------------------

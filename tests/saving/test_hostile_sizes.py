@@ -239,6 +239,18 @@ def test_states_of_metrics(metrics, members, tmp_path):
     assert isinstance(outcome, ModelFileError) and "bytes of states" in str(outcome)
 
 
+@pytest.mark.parametrize("key", ["loss", "metrics", "weighted_metrics"])
+def test_number_of_metrics(key, members, tmp_path):
+    """400,000 took 12 s."""
+    config = json.loads(members["config.json"])
+    config["compile_config"][key] = ["mae"] * 60_000
+    path = pack(tmp_path / "m.keras", {**members, "config.json": json.dumps(config)})
+    outcome, seconds, grown = measured(lambda: load_model(path))
+    _check(path, seconds, grown)
+    assert isinstance(outcome, ModelFileError)
+    assert "parts; a file may ask" in str(outcome)
+
+
 def test_states_of_metrics_that_models_have(members, tmp_path):
     config = json.loads(members["config.json"])
     config["compile_config"]["metrics"] = [
