@@ -154,13 +154,21 @@ def warn_of_one_softmax(layers: Sequence[Any]) -> None:
 
 
 def warn_of_no_weights(model: Any) -> None:
-    """A model without layers and weights has made them where nobody keeps them."""
+    """Says why nothing is learnt: weights are frozen, or made where none keeps them."""
     if not model.layers and not model.weights:
         warn_user(
             f"[fit] model '{model.name}' has no weights, so it learns nothing. A layer "
             "that is made inside `call` is a new one at each call: make it in "
             "`__init__`, and keep it as an attribute."
         )
+    elif model.weights and not model._trained():
+        from fastnn.models.trainer import Trainer
+
+        if type(model).train_step is Trainer.train_step:  # others may have weights
+            warn_user(
+                f"[fit] all weights of model '{model.name}' are frozen, so it learns "
+                "nothing. Set trainable = True on the layers to be trained."
+            )
 
 
 def warn_of_nan(logs: dict[str, float], losses: Sequence[float], data: Any) -> None:

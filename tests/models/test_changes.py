@@ -293,6 +293,7 @@ class TestSettings:
 
 
 class TestTrainable:
+    @pytest.mark.filterwarnings("ignore:.* are frozen:UserWarning")
     def test_unfreezing_after_a_fit_that_trained_nothing(self, eager):
         model = make(eager)
         model.trainable = False
@@ -300,6 +301,7 @@ class TestTrainable:
         model.trainable = True
         assert_trains(model, True)
 
+    @pytest.mark.filterwarnings("ignore:.* are frozen:UserWarning")
     def test_unfreezing_what_the_optimizer_does_not_know_is_an_error(self, eager):
         model = make(eager)
         model.layers[0].trainable = False

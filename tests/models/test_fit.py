@@ -300,6 +300,7 @@ class TestFrozen:
         assert (before[2] != after[2]).any()
 
     @pytest.mark.feature("4D-37")
+    @pytest.mark.filterwarnings("ignore:.* are frozen:UserWarning")
     def test_thawing_after_another_compile(self, eager):
         model = mlp()
         model.trainable = False

@@ -252,7 +252,10 @@ class TestSummary:
     def test_nested_models_expand(self):
         lines = []
         cases.nested(keras).model.summary(
-            print_fn=lines.append, expand_nested=True, show_trainable=True
+            line_length=120,
+            print_fn=lines.append,
+            expand_nested=True,
+            show_trainable=True,
         )
         text = "\n".join(lines)
         assert "└ inner_dense (Dense)" in text and "└ stack_1 (Dense)" in text

@@ -61,6 +61,12 @@ def compiled(loss):
     return model
 
 
+def frozen():
+    model = regression()
+    model.trainable = False
+    return model
+
+
 def embedding():
     return keras.Sequential(
         [
@@ -329,6 +335,10 @@ MISTAKES = {
     ),
 }
 WARNED = {
+    "everything frozen": (
+        lambda: fit(frozen(), X, Y),
+        r"all weights of model .* are frozen.*Set trainable = True on the layers",
+    ),
     "a layer made inside call": (
         lambda: fit(Wasteful(), X, Y),
         "has no weights, so it learns nothing.*make it in `__init__`",
