@@ -436,3 +436,61 @@ def test_numbers_are_those_of_the_header() -> None:
     rest += ("CONVOLUTION_SPATIAL_DIMS", "TENSOR_UNIQUE_ID", "ENGINECFG_ENGINE")
     rest += ("ENGINE_NUMERICAL_NOTE", "VARIANT_PACK_WORKSPACE")
     assert [value(f"ATTR_{n}") for n in rest] == [104, 105, 106, 906, 300, 1303, 1003]
+
+
+# An H200 in cuDNN's words: it makes plans for devices that are not there.
+H200 = b"""{
+"deviceId": 0, "cudaDeviceId": 0, "deviceVer": 900, "driverVer": 13000,
+"maxGridSize": [2147483647, 65535, 65535], "maxBlockSize": [1024, 1024, 64],
+"regsPerBlock": 65536, "multiProcessorCount": 132, "smClockRateKHz": 1980000,
+"memClockRateKHz": 3201000, "memoryBusWidth": 6144, "l2CacheSize": 62914560,
+"warpSize": 32, "maxSharedMemoryPerBlock": 49152, "isTccDriver": 0,
+"maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024,
+"maxRegistersPerSM": 65536, "pciDeviceId": 0, "maxCtasPerSM": 32,
+"maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048, "supportCoopLaunch": 1,
+"totalGlobalMem": 150754820096, "deviceName": "NVIDIA H200",
+"maxSharedMemoryPerMultiprocessor": 233472, "oversizedSharedMemoryPerBlock": 0}"""
+
+
+class OfH200(cudnn.Dnn):
+    """The library without a handle."""
+
+    def _started(self):
+        self.described = self._new(38, [])  # DEVICEPROP
+        given = self.described.at, 2702, 24, len(H200)  # JSON_REPRESENTATION, CHAR
+        self._check("BackendSetAttribute", *given, ctypes.create_string_buffer(H200))
+        self._check("BackendFinalize", self.described.at)
+
+    def _target(self, kind):
+        attribute = {cudnn.HEURISTICS: 204, cudnn.PLAN: 407}.get(kind)
+        if attribute is None:
+            return []
+        return [(attribute, cudnn.DESCRIPTOR, [self.described])]
+
+
+# x, kernel (outputs first), y, stride, zeros before and behind; the last has groups.
+LAYERS = (
+    ((64, 56, 56, 64), (128, 3, 3, 64), (64, 56, 56, 128), 1, 1, 1),
+    ((64, 56, 56, 64), (128, 3, 3, 64), (64, 28, 28, 128), 2, 0, 1),
+    ((64, 224, 224, 3), (64, 7, 7, 3), (64, 112, 112, 64), 2, 3, 3),
+    ((64, 56, 56, 60), (36, 3, 3, 60), (64, 56, 56, 36), 1, 1, 1),
+    ((64, 56, 56, 128), (128, 3, 3, 4), (64, 56, 56, 128), 1, 1, 1),
+)
+PRECISIONS = (("bfloat16", False), ("float32", False), ("float32", True))
+
+
+@pytest.mark.parametrize("written", ["x", "w", "y"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_library_itself_has_plans_for_layers(precision, written) -> None:
+    path = installed("lib/libcudnn.so.9")
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        pytest.skip("cuDNN's engines are linked with the driver's library")
+    library, (dtype, rounded) = OfH200(ctypes.CDLL(str(path)), None), precision
+    for x, w, y, stride, before, after in LAYERS:
+        ends = (dense(0, dtype, shape) for shape in (x, w, y))
+        how = ((n, n) for n in (stride, 1, before, after))
+        plan, nbytes = library._plan(Convolution(*ends, written, *how, rounded))
+        assert plan.at
+        assert 0 <= nbytes < cudnn.MOST_WORKSPACE

@@ -11,6 +11,7 @@ taken.
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from contextlib import suppress
 from ctypes import byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_void_p
@@ -117,16 +118,17 @@ def installed() -> bool:
 
 
 class Made:
-    """A descriptor, until nobody holds it. `parts` live as long."""
+    """A descriptor, destroyed when nobody holds it, but not at the end of the process,
+    when the driver may be gone. `parts` live as long.
+    """
 
-    def __init__(self, lib: Any, kind: int, parts: Sequence[Made]) -> None:
+    def __init__(self, lib: Any, parts: Sequence[Made]) -> None:
         self._destroy = lib.cudnnBackendDestroyDescriptor
         self._parts = parts
         self.at = c_void_p()
-        self.status = lib.cudnnBackendCreateDescriptor(kind, byref(self.at))
 
-    def __del__(self) -> None:
-        if self.at:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self.at and not ending():
             self._destroy(self.at)
 
 
@@ -279,23 +281,28 @@ class Dnn(Library):
             )
         except BackendError:
             return
-        found = [Made(self._lib, ENGINE_CONFIG, [ranked]) for _ in range(ENGINES)]
+        found = [self._new(ENGINE_CONFIG, [ranked]) for _ in range(ENGINES)]
         count = self._fill(ranked, 202, found)
         yield from found[:count]
 
     def _notes(self, config: Made) -> list[int]:
-        engine = Made(self._lib, ENGINE, [config])
+        engine = self._new(ENGINE, [config])
         self._fill(config, 300, [engine])
         return self._got(engine, 1303, NOTE, NOTES)
 
     # -- descriptors -----------------------------------------------------------------
+
+    def _new(self, kind: int, parts: Sequence[Made]) -> Made:
+        made = Made(self._lib, parts)
+        self._check("BackendCreateDescriptor", kind, byref(made.at))
+        return made
 
     def _made(self, kind: int, *attributes: tuple[int, int, Sequence[Any]]) -> Made:
         """A descriptor with these attributes, final."""
         parts = [
             x for _, _, values in attributes for x in values if isinstance(x, Made)
         ]
-        made = Made(self._lib, kind, parts)
+        made = self._new(kind, parts)
         for name, of, values in attributes:
             given = [x.at.value if isinstance(x, Made) else x for x in values]
             array = (C_TYPES[of] * len(given))(*given)
