@@ -103,8 +103,12 @@ class ArchiveReader:
 
     def _checked(self) -> dict[str, zipfile.ZipInfo]:
         found: dict[str, zipfile.ZipInfo] = {}
+        end = os.fstat(self.handle).st_size
         for entry in self._zip.infolist():
             problem = _problem(entry, self._ratio)
+            # A size of 2**63 is a field of 64 bits; to go over it took for ever.
+            if not problem and entry.header_offset + entry.compress_size > end:
+                problem = f"{entry.compress_size} bytes, more than the archive has."
             if not problem and entry.filename in found:
                 problem = "this name stands twice."
             if problem:

@@ -134,6 +134,8 @@ class Window(io.RawIOBase):
         for place in range(0, self.size, len(buffer)):
             wanted = buffer[: min(len(buffer), self.size - place)]
             count = read_into(self.handle, wanted, self.start + place)
+            if not count:  # the file ends before the size that was given
+                return
             yield wanted[:count]
 
 

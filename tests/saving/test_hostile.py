@@ -12,7 +12,9 @@ import os
 import stat
 import subprocess
 import sys
+import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -25,6 +27,7 @@ from fastnn import config as settings
 from fastnn import layers
 from fastnn.errors import ModelFileError
 from fastnn.models import load_model, model_from_json
+from fastnn.saving.windows import Window
 
 SAVING = Path(fastnn.__file__).parent / "saving"
 
@@ -252,6 +255,27 @@ def test_zip_bomb(members, tmp_path):
     bomb = {**members, "model.weights.h5": bytes(64 << 20)}
     pack(path, bomb, compression=zipfile.ZIP_DEFLATED)
     refused(path, "more than 100 times")
+
+
+@pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1, (1 << 64) - 1])
+@pytest.mark.parametrize("name", ["model.weights.h5", "config.json"])
+def test_sizes_of_64_bits_that_lie(size, name, members, tmp_path):
+    """A checksum of so many bytes, of which none is there, took for ever."""
+    path = tmp_path / "bad.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        for key, data in members.items():
+            file.writestr(key, data)
+        file.getinfo(name).file_size = file.getinfo(name).compress_size = size
+    began = time.perf_counter()
+    refused(path, "more than the archive has|no zip archive")
+    assert time.perf_counter() - began < 5
+
+
+def test_a_window_ends_where_its_file_does(tmp_path):
+    (tmp_path / "short").write_bytes(b"abc")
+    with open(tmp_path / "short", "rb") as file:
+        window = Window(file.fileno(), 1, 1 << 62)
+        assert window.checksum() == (zlib.crc32(b"bc"), 2)
 
 
 def test_other_compression(members, tmp_path):
