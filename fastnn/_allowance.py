@@ -19,6 +19,11 @@ class _States(_local):
 states = _States()
 
 
+def check_parts(count: int, what: str) -> None:
+    """The same for tensors, of which each takes half a kilobyte."""
+    check_state(512 * count, f"{what} of {count} parts")
+
+
 def check_state(size: int, what: str) -> None:
     """Takes `size` bytes of what is left while a model is loaded; else nothing.
 
@@ -33,23 +38,6 @@ def check_state(size: int, what: str) -> None:
             f"{states.left} more."
         )
     states.left -= size
-
-
-# Of numbers that an op makes of its arguments and shapes; images of 224 x 224 in
-# overlapping patches of 3 x 3 have 150 MB of places.
-_TABLE = 256 << 20
-
-
-def check_table(size: int, what: str) -> None:
-    """Refuses a table of more than 256 MiB while a model is loaded.
-
-    Raises:
-        SerializationError: before it is made.
-    """
-    if states.left is not None and size > _TABLE:
-        raise SerializationError(
-            f"{what} would make a table of {size} bytes; a file may ask for {_TABLE}."
-        )
 
 
 # Of metrics and losses, 29 us each: 400,000 names of a config took 12 s.

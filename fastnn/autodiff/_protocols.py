@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._allowance import check_parts
+
 if TYPE_CHECKING:
     from fastnn.autodiff.tensor import Tensor
 
@@ -24,6 +26,12 @@ class Protocols:
         def ndim(self) -> int: ...
 
         def _concrete(self, what: str) -> np.ndarray: ...
+        def __len__(self) -> int: ...
+        def __getitem__(self, key: Any) -> Tensor: ...
+
+    def __iter__(self) -> Any:
+        check_parts(len(self), "a tensor")
+        return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         array = self._concrete("np.asarray()")

@@ -231,9 +231,6 @@ class Tensor(Protocols, Operators):
             raise TypeError("[Tensor] len() of a scalar tensor")
         return self._shape[0]
 
-    def __iter__(self) -> Any:
-        return (self[i] for i in range(len(self)))
-
     __repr__ = _shown.described
     __str__ = _shown.printed
 

@@ -15,6 +15,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.grad import stop_gradient
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import as_dtype, axis_of, promote, to_float
 from fastnn.ops.arrays import moveaxis
 
@@ -154,7 +155,7 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     last = moveaxis(stop_gradient(t), a, -1)
     rows = raw.reshape(last, (t.size // max(n, 1), n))
     falling = raw.negative(raw.sort(raw.negative(rows)))
-    place = Tensor(np.arange(1, n + 1).astype(t.dtype))
+    place = constant((n,), t.dtype, lambda: np.arange(1, n + 1))
     excess = raw.subtract(raw.cumsum(falling, 1, False, False), 1.0)
     kept = raw.greater(raw.multiply(falling, place), excess)
     size = raw.sum(raw.cast(kept, t.dtype), (1,), True)

@@ -14,6 +14,7 @@ from fastnn.autodiff._memory import zeros as zeroed
 from fastnn.autodiff.tensor import Tensor
 from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import filled
 from fastnn.ops._promote import axes_of, axis_of, integer, promote
 from fastnn.opset._dtypes import know
 
@@ -115,7 +116,7 @@ def ones(shape: Any, dtype: str | None = None) -> Tensor:
 def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
     """A tensor filled with `fill_value`, of x's shape and, if none is given, dtype."""
     t = _tensor(x)
-    return full(t.shape, fill_value, dtype or t.dtype)
+    return filled(t.shape, fill_value, know(dtype or t.dtype))
 
 
 def zeros_like(x: Any, dtype: str | None = None) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import as_dtype, promote, to_float
 from fastnn.opset._dtypes import HALVES
 
@@ -39,7 +40,8 @@ def _kept(mask: Any, is_causal: bool, targets: int, sources: int) -> Tensor | No
         kept = raw.cast(convert_to_tensor(mask), "bool")
         kept = raw.reshape(kept, (*(1,) * (4 - kept.ndim), *kept.shape))
     if is_causal:
-        past = Tensor(np.tri(targets, sources, dtype=bool)[None, None])
+        shape = (1, 1, targets, sources)
+        past = constant(shape, "bool", lambda: np.tri(*shape[2:])[None, None])
         kept = past if kept is None else raw.logical_and(kept, past)
     return kept
 

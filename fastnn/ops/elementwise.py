@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError
+from fastnn.ops._constants import filled
 from fastnn.ops._promote import promote, to_float
 from fastnn.ops.math import all as _all
 from fastnn.ops.math import where
@@ -45,7 +46,7 @@ def imag(x: Any) -> Tensor:
 
 def isreal(x: Any) -> Tensor:
     """Whether the imaginary part is zero: true, for tensors are real."""
-    return Tensor(np.ones(convert_to_tensor(x).shape, bool))
+    return filled(convert_to_tensor(x).shape, True, "bool")
 
 
 def angle(x: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn._allowance import check_parts
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
@@ -58,6 +59,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
     parts = integer("array_split", "indices_or_sections", indices_or_sections)
     if parts < 1:
         raise ValueError(f"[array_split] cannot make {parts} parts")
+    check_parts(parts, "array_split")
     size, longer = divmod(n, parts)
     cuts = [i * size + min(i, longer) for i in range(1, parts)]
     return split(t, cuts, axis)
@@ -100,6 +102,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
         raise ValueError(
             f"[unstack] axis {axis} of {t.shape} has no {num} slices but {t.shape[a]}"
         )
+    check_parts(t.shape[a], "unstack")
     lead = (slice(None),) * a
     return [t[(*lead, i)] for i in range(t.shape[a])]
 

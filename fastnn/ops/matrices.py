@@ -16,6 +16,7 @@ from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
 from fastnn.ops import math
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import axes_of, promote, to_float
 from fastnn.ops.arrays import swapaxes
 from fastnn.opset._infer import broadcast_shapes
@@ -30,11 +31,17 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
     return swapaxes(y, -1, -2) if upper else y
 
 
+def _identity(x: Tensor) -> Tensor:
+    """Of the size and dtype of square matrices."""
+    n = x.shape[-1]
+    return constant((n, n), x.dtype, lambda: np.eye(n))
+
+
 def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
     """The inverse of the matrix whose Cholesky factor is x."""
     factor = to_float(x)
     lower = swapaxes(factor, -1, -2) if upper else factor
-    eye = Tensor(np.eye(lower.shape[-1], dtype=lower.dtype))
+    eye = _identity(lower)
     inverse = raw.solve_triangular(lower, raw.broadcast_to(eye, lower.shape), True)
     return raw.matmul(swapaxes(inverse, -1, -2), inverse)
 
@@ -151,7 +158,7 @@ def matrix_power(x: Any, n: int) -> Tensor:
     t = to_float(x)
     if n < 0:
         return matrix_power(inv(t), -n)
-    eye = Tensor(np.eye(t.shape[-1], dtype=t.dtype))
+    eye = _identity(t)
     out = None
     while n:
         if n % 2:

@@ -11,6 +11,7 @@ from fastnn import config
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import filled
 from fastnn.ops._promote import axes_of, axis_of, to_float
 from fastnn.ops.matrices import norm
 
@@ -45,7 +46,7 @@ def moments(
 def _like(value: Any, x: Tensor, fill: float, shape: tuple[int, ...]) -> Tensor:
     """A parameter in the dtype of x; `fill` where there is none."""
     if value is None:
-        return Tensor(np.full(shape, fill, x.dtype))
+        return filled(shape, fill, x.dtype)
     t = to_float(value)
     t = t if t.dtype == x.dtype else raw.cast(t, x.dtype)
     same = [n for n in t.shape if n != 1] == [n for n in shape if n != 1]

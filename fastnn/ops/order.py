@@ -11,6 +11,7 @@ from fastnn import config
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import axis_of, integer, promote
 from fastnn.ops.arrays import concatenate, flip, ravel, swapaxes
 from fastnn.ops.indexing import take
@@ -31,7 +32,7 @@ def _on_diagonal(t: Tensor, k: int) -> Tensor:
     """A vector on the k-th diagonal of a square matrix of zeros."""
     side = t.size + abs(k)
     first = k if k >= 0 else -k * side
-    place = Tensor(first + np.arange(t.size, dtype="int64") * (side + 1))
+    place = constant((t.size,), "int64", lambda: first + np.arange(t.size) * (side + 1))
     wide = integers.cast(t, integers.wide_dtype("diag", t.dtype))
     y = integers.cast(raw.take_grad(wide, place, side * side), t.dtype)
     return raw.reshape(y, (side, side))
@@ -68,9 +69,13 @@ def _triangle(name: str, x: Any, k: int, *, lower: bool) -> Tensor:
     if t.ndim < 2:
         raise ShapeError(f"[{name}] needs matrices, received shape {t.shape}")
     rows, columns = t.shape[-2:]
-    keep = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
+
+    def kept() -> np.ndarray:
+        below = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
+        return below if lower else ~below
+
     zero = Tensor(np.zeros((), t.dtype))
-    return integers.where(Tensor(keep if lower else ~keep), t, zero)
+    return integers.where(constant((rows, columns), "bool", kept), t, zero)
 
 
 def tril(x: Any, k: int = 0) -> Tensor:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._allowance import check_table
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._images import Ints, is_channels_first, per_axis
 from fastnn.ops.einops import rearrange
 
@@ -33,12 +33,19 @@ def _flat_places(sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> An
     return place
 
 
-def _check_places(
+def _places(
     batch: int, sizes: Ints, window: Ints, strides: Ints, dilation: Ints
-) -> None:
-    axes = zip(sizes, window, strides, dilation, strict=True)
-    counts = ((n - (w - 1) * r - 1) // s + 1 for n, w, s, r in axes)
-    check_table(max(8, 4 * batch) * prod(counts) * prod(window), "[patches]")
+) -> tuple[Tensor, Ints]:
+    """(those of one for each of a batch, flat; the shape of those of one)."""
+    spans = zip(sizes, window, strides, dilation, strict=True)
+    counts = tuple((n - (w - 1) * r - 1) // s + 1 for n, w, s, r in spans)
+    shape = (*counts, *window)
+
+    def every() -> np.ndarray:
+        flat = _flat_places(sizes, window, strides, dilation).reshape(1, -1)
+        return np.broadcast_to(flat, (batch, flat.size))
+
+    return constant((batch, prod(shape)), "int32", every), shape
 
 
 def _side_by_side(window: Ints, strides: Ints, dilation: Ints) -> bool:
@@ -63,12 +70,10 @@ def windows(x: Tensor, window: Ints, strides: Ints, dilation: Ints) -> Tensor:
         pairs = [v for n, w in axes for v in (n // w, w)]
         y = raw.reshape(x, (batch, *pairs, channels))
         return raw.transpose(y, _interleaved(rank))
-    _check_places(batch, sizes, window, strides, dilation)
-    places = _flat_places(sizes, window, strides, dilation)
+    places, shape = _places(batch, sizes, window, strides, dilation)
     rows = raw.reshape(x, (batch, prod(sizes), channels))
-    every = np.broadcast_to(places.reshape(1, -1), (batch, places.size))
-    y = raw.batch_take(rows, Tensor(np.ascontiguousarray(every, np.int32)))
-    return raw.reshape(y, (batch, *places.shape, channels))
+    y = raw.batch_take(rows, places)
+    return raw.reshape(y, (batch, *shape, channels))
 
 
 def united(y: Tensor, sizes: Ints, strides: Ints, dilation: Ints) -> Tensor:
@@ -85,14 +90,10 @@ def united(y: Tensor, sizes: Ints, strides: Ints, dilation: Ints) -> Tensor:
         rest = (n - c for n, c in zip(sizes, covered, strict=True))
         zero = Tensor(np.zeros((), y.dtype))
         return raw.pad(y, zero, (0,) * (rank + 2), (0, *rest, 0))
-    _check_places(batch, sizes, window, strides, dilation)
-    places = _flat_places(sizes, window, strides, dilation)
-    every = np.broadcast_to(places.reshape(1, -1), (batch, places.size))
+    places, shape = _places(batch, sizes, window, strides, dilation)
     wide = integers.cast(y, integers.wide_dtype("fold", y.dtype))
-    rows = raw.reshape(wide, (batch, places.size, channels))
-    total = raw.batch_take_grad(
-        rows, Tensor(np.ascontiguousarray(every, np.int32)), prod(sizes)
-    )
+    rows = raw.reshape(wide, (batch, prod(shape), channels))
+    total = raw.batch_take_grad(rows, places, prod(sizes))
     return raw.reshape(integers.cast(total, y.dtype), (batch, *sizes, channels))
 
 

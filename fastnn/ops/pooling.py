@@ -22,6 +22,7 @@ from fastnn.ops._images import (
 )
 from fastnn.ops._promote import to_float
 from fastnn.opset._dtypes import RANGE, is_float
+from fastnn.opset.pool import longest_window
 
 
 def _max(x: Tensor, *attrs: Ints) -> Tensor:
@@ -194,10 +195,7 @@ def _adaptive(
     out = per_axis(name, "output_size", given, rank)
     if 0 in sizes:
         raise ShapeError(f"[{name}] images of {sizes} have no elements")
-    window = tuple(
-        max(-(-(o + 1) * n // m) - o * n // m for o in range(m))
-        for n, m in zip(sizes, out, strict=True)
-    )
+    window = tuple(map(longest_window, sizes, out))
     none = (0,) * rank
     y = _KERNELS[kernel](x, window, none, none, out)
     return channels_first(y) if first else y

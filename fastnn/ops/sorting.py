@@ -12,6 +12,7 @@ from fastnn.autodiff import integers, raw
 from fastnn.autodiff.scatters import index_tensor
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import PlanError, ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import axes_of, axis_of, integer, promote, to_float
 from fastnn.ops.arrays import moveaxis, ravel
 from fastnn.ops.indexing import take_along_axis
@@ -365,7 +366,7 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor
     same = raw.cast(raw.equal(low, high), t.dtype)  # a width of 1 around one value
     low = raw.subtract(low, raw.multiply(same, 0.5))
     high = raw.add(high, raw.multiply(same, 0.5))
-    steps = Tensor((np.arange(bins + 1) / bins).astype(t.dtype))
+    steps = constant((bins + 1,), t.dtype, lambda: np.arange(bins + 1) / bins)
     edges = raw.add(
         raw.multiply(raw.subtract(1.0, steps), low), raw.multiply(steps, high)
     )

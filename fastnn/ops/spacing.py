@@ -11,8 +11,9 @@ from fastnn import config
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
+from fastnn.ops._constants import constant, filled
 from fastnn.ops._promote import integer, promote, to_float
-from fastnn.ops.arrays import cast, concatenate, flip, moveaxis, ones
+from fastnn.ops.arrays import cast, concatenate, flip, moveaxis
 from fastnn.opset._dtypes import is_float, know
 from fastnn.opset._infer import broadcast_shapes
 
@@ -33,9 +34,13 @@ class _Steps:
         self.steps = max(self.count - 1 if endpoint else self.count, 1)
         self.known = not (isinstance(start, Tensor) or isinstance(stop, Tensor))
         shape = broadcast_shapes(name, self.low.shape, self.high.shape)
-        way = np.arange(self.count) / self.steps
-        way = way.reshape((-1,) + (1,) * len(shape))
-        self.way, self.back = (Tensor(v.astype(self.own)) for v in (way, 1 - way))
+        wide = (self.count,) + (1,) * len(shape)
+
+        def way() -> np.ndarray:
+            return (np.arange(self.count) / self.steps).reshape(wide)
+
+        self.way = constant(wide, self.own, way)
+        self.back = constant(wide, self.own, lambda: 1 - way())
 
     def made(self, y: Tensor, axis: int) -> Tensor:
         """Numbers along the first axis in their dtype and place."""
@@ -133,7 +138,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
     if n < 0:
         raise ValueError(f"[vander] cannot make {n} columns")
     wide = integers.cast(t, integers.wide_dtype("cumprod", t.dtype))
-    first = ones((t.size, min(n, 1)), wide.dtype)
+    first = filled((t.size, min(n, 1)), 1, wide.dtype)
     column = raw.reshape(wide, (t.size, 1))
     rest = raw.broadcast_to(column, (t.size, max(n - 1, 0)))
     y = raw.cumprod(concatenate([first, rest], 1), 1, False, False)

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import DTypeError, ShapeError
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import integer, promote, to_float
 from fastnn.ops.arrays import stack, zeros_like
 from fastnn.ops.indexing import take
@@ -134,8 +135,11 @@ def irfft(x: Any, fft_length: int | None = None) -> Tensor:
 # ---- short-time transforms ---------------------------------------------------------
 
 
-def _frames(count: int, length: int, stride: int) -> Any:
-    return np.arange(count)[:, None] * stride + np.arange(length)
+def _frames(count: int, length: int, stride: int, dtype: str = "int64") -> Tensor:
+    def places() -> np.ndarray:
+        return np.arange(count)[:, None] * stride + np.arange(length)
+
+    return constant((count, length), dtype, places)
 
 
 def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Tensor:
@@ -250,10 +254,10 @@ def _added(frames: Tensor, stride: int) -> Tensor:
     """Windows (..., count, length) added up where they lay on the last axis."""
     *batch, count, length = frames.shape
     total = length + stride * (count - 1)
-    place = _frames(count, length, stride).reshape(1, -1).astype("int32")
+    place = raw.reshape(_frames(count, length, stride, "int32"), (1, count * length))
     rows = _math.prod(batch)
     flat = raw.reshape(frames, (rows, count * length))
-    where = raw.broadcast_to(Tensor(place), flat.shape)
+    where = raw.broadcast_to(place, flat.shape)
     return raw.reshape(raw.batch_take_grad(flat, where, total), (*batch, total))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math as _math
 from typing import Any
 
+from fastnn._allowance import check_parts
 from fastnn.autodiff import integers, raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
 from fastnn.errors import ShapeError
@@ -155,7 +156,9 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Tensor:
     place = axis_of(axis, t.ndim, "diff")
     if integer("diff", "n", n) < 0:
         raise ValueError(f"[diff] n must not be negative, received {n}")
-    for _ in range(min(n, t.shape[place])):
+    rounds = min(n, t.shape[place])
+    check_parts(rounds, "diff")
+    for _ in range(rounds):
         after, before = _neighbours(t, place)
         if t.dtype == "bool":
             t = raw.logical_xor(after, before)

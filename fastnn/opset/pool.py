@@ -8,7 +8,7 @@ adaptive windows, from floor(o n / m) to ceil((o + 1) n / m) for n inputs and m 
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,17 @@ def index_dtype(window: Ints) -> str:
     return "uint8" if prod(window) <= 256 else "int32"
 
 
+def longest_window(n: int, m: int) -> int:
+    """Of m adaptive windows over n inputs.
+
+    Each begins at floor(o n / m), after a fraction with any numerator below the reduced
+    m: the largest one reaches furthest. No search: a file may ask for 10**9 windows.
+    """
+    common = gcd(n, m)
+    n, m = n // common, m // common
+    return -(-(n + m - 1) // m)
+
+
 def _check(name: str, inner: Ints, outer: Ints, attrs: tuple) -> None:
     """Every window covers an element; `inner` are the sizes that windows slide over."""
     window, strides, low, _ = attrs
@@ -50,7 +61,7 @@ def _check(name: str, inner: Ints, outer: Ints, attrs: tuple) -> None:
     check_reach(name, f"a stride of {tuple(strides)}", *strides)
     for n, m, w, s, pad in zip(inner, outer, window, strides, low, strict=True):
         fits = (
-            w >= max(-(-(o + 1) * n // m) - o * n // m for o in range(m))
+            w >= longest_window(n, m)
             if s == 0 and m
             else w > pad >= 0 and (m - 1) * s - pad < max(n, 1)
         )

@@ -95,8 +95,3 @@ def test_sizes_that_ops_ask_for_are_limited(name, called):
     """Some make tables for them, or go over them, before there is any data."""
     args = ["TENSOR", "TENSOR"] if name.endswith("space") else ["TENSOR"]
     called(name, args, LARGE[name], "a file may ask for")
-
-
-def test_places_of_patches_are_limited(called):
-    options = {"kernel_size": 250, "padding": 250}
-    called("Unfold", ["TENSOR"], options, "would make a table")

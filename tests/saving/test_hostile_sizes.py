@@ -260,3 +260,57 @@ def test_states_of_metrics_that_models_have(members, tmp_path):
     path = pack(tmp_path / "m.keras", {**members, "config.json": json.dumps(config)})
     load_model(path)
     keras.metrics.MeanIoU(3000)  # nor is there a limit where no file asks
+
+
+def functional(layer, shape):
+    """A model of one call on an input of any size, which costs no weights."""
+    first = {**INPUT, "config": {"batch_shape": shape, "name": "x"}}
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["o", 0, 0]]}
+    config = {"name": "f", "layers": [first, {**layer, "name": "o"}], **ends}
+    module = "keras.src.models.functional"
+    return {"module": module, "class_name": "Functional", "config": config}
+
+
+def tensor(shape):
+    config = {"shape": shape, "dtype": "float32", "keras_history": ["x", 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+VECTOR, MATRIX = [400_000_000], [20_000, 20_000]
+OPERATIONS = {
+    "OnesLike": (MATRIX, {}),
+    "Isreal": (VECTOR, {}),
+    "LayerNorm": (VECTOR, {}),
+    "Diag": (VECTOR, {}),
+    "Unfold": ([9, 1, 9_000, 9_000], {"kernel_size": 9}),
+    "Tril": (MATRIX, {}),
+    "MatrixPower": (MATRIX, {"n": 0}),
+    "ExtractSequences": (VECTOR, {"sequence_length": 3000, "sequence_stride": 8}),
+}
+PARTS = {
+    "Unstack": (VECTOR, {}),
+    "Dstack": (VECTOR, {}),
+    "Diff": (VECTOR, {"n": 300_000_000}),
+}
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, *PARTS])
+def test_shapes_of_ops_that_no_weights_limit(name, members, tmp_path):
+    """Masks and the like are not made where only the shape of a result is asked for."""
+    shape, options = {**OPERATIONS, **PARTS}[name]
+    node = {"args": [tensor(shape)], "kwargs": options}
+    module = "keras.src.ops.numpy"
+    layer = {
+        "module": module,
+        "class_name": name,
+        "config": {},
+        "inbound_nodes": [node],
+    }
+    text = json.dumps(functional(layer, shape))
+    path = pack(tmp_path / "m.keras", {**members, "config.json": text})
+    outcome, seconds, grown = measured(lambda: load_model(path))
+    _check(path, seconds, grown)
+    if name in PARTS:
+        assert "parts asks for" in str(outcome)
+    else:
+        assert not isinstance(outcome, Exception), outcome
