@@ -149,7 +149,7 @@ class Function:
         self.ptr, self.most_shared = id(self), 48 << 10
         Function.by_pointer[self.ptr] = self
 
-    by_pointer: ClassVar[dict[int, Function]] = {}
+    by_pointer: ClassVar[Any] = weakref.WeakValueDictionary()
 
     @staticmethod
     def set_attribute(pointer: int, attribute: int, value: int) -> None:
