@@ -211,7 +211,17 @@ def packed(
         warnings.simplefilter("ignore")
         for name, data in listed:
             archive.writestr(zipfile.ZipInfo(name or "a"), data, how)
+        if listed and draw.random() < strange / 2:
+            _lie(draw.choice(archive.filelist), draw)
     return file.getvalue()
+
+
+def _lie(entry: zipfile.ZipInfo, draw: random.Random) -> None:
+    """Gives a member other sizes in the table; those of 64 bits take another form."""
+    number = draw.choice((0, 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**63 - 1, 2**64 - 1))
+    fields = ("file_size",), ("compress_size",), ("header_offset",)
+    for field in draw.choice((*fields, ("file_size", "compress_size"))):
+        setattr(entry, field, number)
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
