@@ -77,6 +77,9 @@ def fill(model, seed: int) -> None:
             w.assign(rng.normal(0, 0.1, shape).astype("float32"))
         elif shape:  # LayerScale's too: its 1e-6 hides the blocks
             w.assign(rng.uniform(0.5, 1.5, shape).astype("float32"))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # what Normalization computes with are copies
 
 
 def images(name: str) -> np.ndarray:
