@@ -14,7 +14,7 @@ from fastnn.autodiff._memory import zeros as zeroed
 from fastnn.autodiff.tensor import Tensor
 from fastnn.autodiff.tensor import convert_to_tensor as _tensor
 from fastnn.errors import ShapeError
-from fastnn.ops._constants import filled
+from fastnn.ops._constants import constant, filled
 from fastnn.ops._promote import axes_of, axis_of, integer, promote
 from fastnn.opset._dtypes import know
 
@@ -122,7 +122,8 @@ def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
 def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
     """Zeros of x's shape and, if none is given, dtype."""
     t = _tensor(x)
-    return zeros(t.shape, dtype or t.dtype)
+    kind = know(dtype or t.dtype)
+    return constant(t.shape, kind, lambda: zeroed(t.shape, kind))
 
 
 def ones_like(x: Any, dtype: str | None = None) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.autodiff import raw
 from fastnn.autodiff.tensor import Tensor, convert_to_tensor
+from fastnn.ops._constants import constant
 from fastnn.ops._promote import to_float
 from fastnn.ops.arrays import concatenate
 from fastnn.ops.indexing import take
@@ -33,6 +34,16 @@ def _pairs(pad_width: Any, rank: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairs]
 
 
+def _ramp(k: int, like: Tensor, axis: int) -> Tensor:
+    """0, 1 / k, ..., (k - 1) / k along an axis."""
+    shape = tuple(k if i == axis else 1 for i in range(like.ndim))
+
+    def make() -> Any:
+        return (np.arange(k) / max(k, 1)).astype(like.dtype).reshape(shape)
+
+    return constant(shape, like.dtype, make)
+
+
 def _by_value(t: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """Padding with a statistic of the axis, or with ramps from 0 to its ends."""
     n = t.shape[axis]
@@ -46,12 +57,7 @@ def _by_value(t: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
         return raw.broadcast_to(x, (*t.shape[:axis], count, *t.shape[axis + 1 :]))
 
     if mode == "linear_ramp":
-        shape = [1] * t.ndim
-        shape[axis] = -1
-        up, down = (
-            Tensor((np.arange(k) / max(k, 1)).astype(t.dtype).reshape(shape))
-            for k in (before, after)
-        )
+        up, down = (_ramp(k, t, axis) for k in (before, after))
         front = raw.multiply(repeated(part(0, 1), before), up)
         back = raw.multiply(
             repeated(part(n - 1, n), after), raw.slice(down, _flip(t.ndim, axis))
@@ -67,6 +73,15 @@ def _by_value(t: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
 
 def _flip(rank: int, axis: int) -> tuple[Any, ...]:
     return tuple((None, None, -1 if i == axis else 1) for i in range(rank))
+
+
+def _places(n: int, before: int, after: int, mode: Any) -> Tensor:
+    """Which of n elements stands where."""
+
+    def make() -> Any:
+        return np.pad(np.arange(n), (before, after), mode)
+
+    return constant((before + n + after,), "int64", make)
 
 
 def pad(
@@ -110,8 +125,7 @@ def pad(
         if mode in _BY_VALUE:
             t = _by_value(t, axis, before, after, mode)
         else:
-            where = np.pad(np.arange(t.shape[axis]), (before, after), mode)  # type: ignore[call-overload]
-            t = take(t, where, axis)
+            t = take(t, _places(t.shape[axis], before, after, mode), axis)
     return t
 
 

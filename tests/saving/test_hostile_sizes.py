@@ -279,6 +279,8 @@ def tensor(shape):
 VECTOR, MATRIX = [400_000_000], [20_000, 20_000]
 OPERATIONS = {
     "OnesLike": (MATRIX, {}),
+    "ZerosLike": (MATRIX, {}),
+    "Pad": (VECTOR, {"pad_width": 2, "mode": "reflect"}),
     "Isreal": (VECTOR, {}),
     "LayerNorm": (VECTOR, {}),
     "Diag": (VECTOR, {}),
