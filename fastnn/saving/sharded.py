@@ -72,7 +72,7 @@ def write(model: Any, path: str, max_shard_size: float | None, skip: Any) -> Non
             new_hdf5(os.path.join(folder, file), partial(_fill, parts))
         _write_index(path, shards, files, total)
     except BaseException:
-        _remove(folder, base, set(files) - set(_listed(path)))
+        _remove(folder, base, _unlisted(set(files), path))
         raise
     if taken:  # the new set counts; now give it Keras's names, which Keras relies on
         for file, target in zip(files, plain, strict=True):
@@ -149,6 +149,18 @@ def _listed(path: str) -> list[str]:
     with suppress(OSError, ModelFileError):
         return _files_of(_index(path), path)
     return []
+
+
+def _unlisted(files: set[str], path: str) -> set[str]:
+    """Those that the list does not name; none where it is there and cannot be read."""
+    try:
+        return files - set(_files_of(_index(path), path))
+    except FileNotFoundError:
+        return files
+    except ModelFileError:  # no list of ours, which is written whole or not at all
+        return files
+    except OSError:
+        return set()
 
 
 def _abandoned(folder: str, base: str) -> list[str]:
