@@ -19,11 +19,6 @@ class _States(_local):
 states = _States()
 
 
-def check_parts(count: int, what: str) -> None:
-    """The same for tensors, of which each takes half a kilobyte."""
-    check_state(512 * count, f"{what} of {count} parts")
-
-
 def check_state(size: int, what: str) -> None:
     """Takes `size` bytes of what is left while a model is loaded; else nothing.
 
@@ -38,6 +33,11 @@ def check_state(size: int, what: str) -> None:
             f"{states.left} more."
         )
     states.left -= size
+
+
+def check_parts(count: int, what: str) -> None:
+    """`check_state` for tensors, of which each takes half a kilobyte."""
+    check_state(512 * count, f"{what} of {count} parts")
 
 
 # Of metrics and losses, 29 us each: 400,000 names of a config took 12 s.

@@ -161,16 +161,6 @@ def public(package: str) -> list[str]:
     return sorted(n for n, home in known if home != f"fastnn.{package}.{n}")
 
 
-# A file may name only functions that take a tensor and give one of its shape.
-_ACTIVATION_HOMES = ("fastnn.ops.pointwise", "fastnn.ops.activation")
-
-
-def activation_of_ops(name: str) -> Any:
-    """The function `name` of `ops` that can be a layer's activation, or None."""
-    home = homes("keras.ops").get(name)
-    return getattr(load_module(home), name) if home in _ACTIVATION_HOMES else None
-
-
 def attach(
     package: str, dress: Callable[[Any, str], Any] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

@@ -357,13 +357,20 @@ def _function_of(config: dict[str, Any], table: Mapping[str, Any]) -> Any:
     found = get_registered_object(name, module_objects=table)
     if found is None:
         found = find_exported(config.get("module"), name)
-        found = found if _is_of_models(found) else _lazy.activation_of_ops(name)
+        found = found if _is_of_models(found) else _of_ops(name)
     return found
 
 
 # Where functions are defined that files may name. Others draw, copy models or write
 # files: as the function of a Lambda `plot_image_gallery(x, path=...)` wrote any file.
 _FUNCTIONS = {"keras.activations", "keras.losses", "keras.metrics"}
+# And of ops, those that can be activations: a tensor in, one of its shape out.
+_OPS = {"fastnn.ops.pointwise", "fastnn.ops.activation"}
+
+
+def _of_ops(name: str) -> Any:
+    home = _lazy.homes("keras.ops").get(name)
+    return getattr(_lazy.load_module(home), name) if home in _OPS else None
 
 
 def _is_of_models(found: Any) -> bool:

@@ -229,7 +229,7 @@ def is_shape(node: Any) -> bool:
     )
 
 
-def returned(layer: Layer, outputs: Any) -> Any:
+def returned(layer: Any, outputs: Any) -> Any:
     """What a call gave.
 
     Raises:

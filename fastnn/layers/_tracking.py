@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds variables, layers, metrics and seed generators among an object's attributes.
 
-Nothing is registered when an attribute is set: each question walks the attributes (and
+No layer is registered when an attribute is set: each question walks the attributes (and
 the lists, tuples, sets and dicts among them) again, so a list that grew later, a
-deleted attribute or a replaced layer can never leave a stale entry behind. When an
-attribute was set, and when a layer was made, is noted: what joined a list later than
+deleted attribute or a replaced layer can never leave a stale entry behind. Only times
+are noted, of setting an attribute and of making a layer: what joined a list after
 another attribute was set comes after that one, as in Keras, whose files and optimizers
 go by that order.
 """

@@ -59,7 +59,7 @@ class PrepareMixin:
         if y is None or self._compile_loss is None:
             self._ensure_built(x)
             return ArrayData(x, y, weights, data.num_samples)
-        found = _call.returned(self, self._outputs_for(x))  # type: ignore[arg-type]
+        found = _call.returned(self, self._outputs_for(x))
         outputs = Outputs.of(found, self._compile_loss.output_names)
         shapes = [_call.open_shape(output) for output in outputs.leaves]
         self._compile_loss.build(outputs)

@@ -54,7 +54,7 @@ def drop_missing(
             "on them.",
             stacklevel=3,
         )
-    return unzipped("apply_gradients", kept)
+    return [grad for grad, _ in kept], [variable for _, variable in kept]
 
 
 def clip_gradients(
